@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+# Builds build/luaspy (one static executable) and the tests. `./dev` is the usual way in; it
+# installs what is missing and calls this.
+
+CC ?= gcc
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+B := build
+SAN ?=
+
+VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo 0.1)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
+	-Wundef -Wpointer-arith -Wno-unused-parameter -Werror
+CPPFLAGS += -D_GNU_SOURCE -DLUASPY_VERSION='"$(VERSION)"' -Isrc -I$(B)
+CFLAGS += -std=gnu11 -O2 -g $(WARN) -ffunction-sections -fdata-sections $(SAN)
+LDFLAGS += -Wl,--gc-sections $(SAN)
+LDLIBS := -lbpf -ldw -lelf -lcapstone -lz -llzma -lpthread
+
+# ---- the BPF object and its skeleton -------------------------------------------------------
+BPF_SRC := src/bpf/sampler.bpf.c
+BPF_HDR := $(wildcard src/bpf/*.h)
+BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -DLUASPY_BPF -D__TARGET_ARCH_x86 \
+	-Wall -Wextra -Werror -Wno-unused-function -Wno-unused-parameter \
+	-I/usr/include/$(shell uname -m)-linux-gnu
+
+# ---- sources -------------------------------------------------------------------------------
+LIB_SRC := $(filter-out src/cmd/main.c,$(wildcard src/*/*.c))
+LIB_SRC := $(filter-out %.bpf.c,$(LIB_SRC))
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+ASSETS := $(wildcard src/output/assets/*)
+
+UNIT_SRC := $(wildcard tests/unit/*.c) $(wildcard tests/replay/*.c)
+UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
+FUZZ_SRC := $(wildcard tests/fuzz/*.c)
+FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
+
+.PHONY: all clean unit fuzz
+all: $(B)/luaspy
+
+$(B)/sampler.bpf.o: $(BPF_SRC) $(BPF_HDR)
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp
+	$(BPFTOOL) gen object $@ $@.tmp
+	@rm -f $@.tmp
+
+$(B)/sampler.skel.h: $(B)/sampler.bpf.o
+	$(BPFTOOL) gen skeleton $< name sampler_bpf > $@.tmp
+	@mv $@.tmp $@
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/src/sample/sampler.o: $(B)/sampler.skel.h
+$(B)/src/output/flamegraph.o: $(ASSETS)
+
+$(B)/libluaspy.a: $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/luaspy: $(B)/src/cmd/main.o $(B)/libluaspy.a
+	$(CC) -static $(LDFLAGS) $^ $(LDLIBS) -o $@.debug
+	strip -o $@ $@.debug
+
+# ---- tests (dynamic, so that sanitizers work: make unit SAN=-fsanitize=address,undefined) ----
+unit: $(UNIT_BIN)
+$(B)/tests/%: $(B)/tests/%.o $(B)/libluaspy.a
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+fuzz: $(FUZZ_BIN)
+
+clean:
+	rm -rf $(B)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

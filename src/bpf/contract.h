@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The contract between the BPF programs and user space: records, map keys and values, limits,
+ * stop reasons. Everything here has a fixed width; both sides assert the sizes.
+ *
+ * It says nothing about how a walk is done (walk.h) or what a frame is called (symbol/).
+ */
+#ifndef LUASPY_CONTRACT_H
+#define LUASPY_CONTRACT_H
+
+#ifdef LUASPY_BPF
+#include "kernel_types.h"
+#else
+#include <linux/types.h>
+#endif
+
+/* ---- limits ---------------------------------------------------------------------------- */
+
+#define MAX_NATIVE_FRAMES 320u /* C frames and activations of a walk */
+#define MAX_LUA_FRAMES 320u    /* Lua frames of a walk, over all activations */
+#define MAX_KERNEL_FRAMES 127u
+#define MAX_WORDS 1152u	     /* words of an encoded stack; > kernel + native + 2 * Lua */
+#define MAX_COROUTINES 32u     /* distinct lua_States on one C stack */
+#define MAX_VMS 64u	     /* LuaJIT builds known at once */
+#define MAX_FILES 8192u	     /* ELF files with unwind tables */
+#define MAX_RULES 16384u     /* distinct unwind rules over all files */
+#define MAX_MAPPINGS 131072u /* executable mappings of all processes, double-buffered */
+#define MAX_PROCESSES 4096u
+#define MAX_STACKS 65536u /* distinct stacks counted in the kernel; more are sent one by one */
+#define MAX_PROTOS 32768u
+#define MAX_CHUNK_NAME 256u
+#define TEXT_PAGE_SHIFT 12 /* unwind rows are indexed by 4 KiB pages of text */
+
+/* ---- frames ---------------------------------------------------------------------------- */
+
+/*
+ * A stack is an array of 64-bit words, leaf first. The top four bits of a frame's first word say
+ * what it is. Kernel addresses need no tag: their top bits are all ones.
+ *
+ *   NATIVE    file id (bits 44-59), ELF virtual address (bits 0-43). The address of a caller is
+ *             that of its call instruction's last byte (return address - 1): look it up as it is.
+ *   ADDRESS   an address outside every known file (bits 0-59), the same adjustment.
+ *   LUA       bits 0-31: bytecode position (0 = the function header) or BCPOS_NONE;
+ *             LUA_COMPILED when the frame runs in a trace. Second word: proto id.
+ *   BUILTIN   a C function or fast function on the Lua stack. bits 0-7: ffid.
+ *             Second word: its C entry as a NATIVE or ADDRESS word, or 0.
+ *   LUA_LOST  an activation whose Lua frames could not be read; bits 0-7: enum walk_error.
+ */
+enum frame_kind {
+	FRAME_KIND_NATIVE = 1,
+	FRAME_KIND_ADDRESS = 2,
+	FRAME_KIND_LUA = 3,
+	FRAME_KIND_BUILTIN = 4,
+	FRAME_KIND_LUA_LOST = 5,
+	FRAME_KIND_KERNEL = 15,
+};
+
+#define FRAME_KIND_SHIFT 60
+#define FRAME_FILE_SHIFT 44
+#define FRAME_VADDR_MASK ((1ull << FRAME_FILE_SHIFT) - 1)
+#define FRAME_FILE_MASK 0xffffull
+#define FRAME_LUA_COMPILED (1ull << 59)
+#define BCPOS_NONE 0xffffffffu
+
+/* ---- registers and unwind rules --------------------------------------------------------- */
+
+/* DWARF register numbers of the x86-64 psABI (figure 3.36). 16 is the return address. */
+enum dwarf_register {
+	REG_RAX = 0,
+	REG_RDX = 1,
+	REG_RCX = 2,
+	REG_RBX = 3,
+	REG_RSI = 4,
+	REG_RDI = 5,
+	REG_RBP = 6,
+	REG_RSP = 7,
+	REG_R8 = 8,
+	REG_R10 = 10,
+	REG_R12 = 12,
+	REG_R13 = 13,
+	REG_R14 = 14,
+	REG_R15 = 15,
+	REG_RA = 16,
+	REG_COUNT = 17,
+};
+
+/* The registers a rule restores, in the order of struct unwind_rule's arrays. */
+enum saved_register {
+	SAVED_RBX,
+	SAVED_RBP,
+	SAVED_R12,
+	SAVED_R13,
+	SAVED_R14,
+	SAVED_R15,
+	SAVED_RA,
+	SAVED_COUNT,
+};
+
+enum cfa_kind {
+	CFA_NONE,	/* no table entry for this pc: frame-pointer fallback */
+	CFA_END,	/* the outermost frame: its return address is undefined */
+	CFA_REG,	/* CFA = reg + offset */
+	CFA_DEREF,	/* CFA = *(reg + offset) + offset2 */
+	CFA_PLT,	/* CFA = rsp + 8 + ((pc & 15) >= offset ? 8 : 0) */
+	CFA_SIGNAL,	/* signal trampoline: all registers from the sigcontext at rsp + 40 */
+	CFA_LUAJIT_TRACE, /* compiled code or its exit handler: CFA from g->cur_L->cframe */
+	CFA_UNSUPPORTED,  /* a CFI expression that this version does not evaluate */
+};
+
+/* Where a register's caller value is. Values below REG_COUNT mean: at *(that register + offset). */
+enum saved_base {
+	BASE_SAME = 32,	  /* unchanged */
+	BASE_CFA = 33,	  /* at *(CFA + offset) */
+	BASE_UNDEFINED = 34,
+	BASE_VALUE = 64,  /* BASE_VALUE + reg: the value is reg + offset itself */
+};
+
+/* Flags of a rule. */
+#define RULE_KEEPS_REGISTERS 0x01 /* caller-saved registers hold their values in the caller too */
+#define RULE_LUAJIT 0x02	  /* an activation of LuaJIT's interpreter; see struct unwind_rule.vm_* */
+
+/* What is known of the interpreter's state at a pc; found by decoding it (vm/luajit_flow.c). */
+#define VM_L_BASE 0x01	      /* L->base is synchronised with BASE */
+#define VM_NO_FRAME 0x02      /* the activation has no Lua frame: being entered or left */
+#define VM_ENTRY_CHECK 0x04   /* no Lua frame if PC's type bits are those of a call from C */
+#define VM_LINK_IN_PC 0x08    /* the top frame's link is in PC, its slot is not (or no longer) valid */
+#define VM_FUNC_GONE 0x10     /* the top frame's function slot is being overwritten: drop that frame */
+#define VM_PC_IS_BYTECODE 0x20 /* PC points to the bytecode being executed by the top frame */
+#define VM_NO_REG 0xff	      /* vm_base_reg: no register holds BASE */
+
+struct unwind_rule {
+	__s32 cfa_offset;  /* bytes */
+	__s32 cfa_offset2; /* bytes, CFA_DEREF only */
+	__u8 cfa_kind;	   /* enum cfa_kind */
+	__u8 cfa_reg;	   /* enum dwarf_register */
+	__u8 flags;	   /* RULE_* */
+	__u8 vm_flags;	   /* VM_*, with RULE_LUAJIT */
+	__u8 vm_base_reg;  /* register that holds BASE, or VM_NO_REG */
+	__u8 saved_base[SAVED_COUNT];	/* enum saved_base or a register */
+	__s16 saved_offset[SAVED_COUNT]; /* bytes */
+	__u16 reserved;
+};
+_Static_assert(sizeof(struct unwind_rule) == 36, "unwind_rule is part of the contract");
+
+/* Rule 0 is always CFA_NONE. */
+#define RULE_ID_NONE 0u
+
+/*
+ * A file's unwind table is an array of 64-bit entries: first `pages + 1` entries, entry i being the
+ * index (counted from 0 at the first row) of the first row at or after text_base + (i << 12); then
+ * the rows in ascending order of pc: bits 0-31 = pc - text_base, bits 32-47 = rule id. A row holds
+ * up to the next one.
+ */
+#define ROW_PC(row) ((__u32)(row))
+#define ROW_RULE(row) ((__u32)((row) >> 32) & 0xffffu)
+#define ROW_MAKE(pc, rule) ((__u64)(__u32)(pc) | (__u64)(rule) << 32)
+
+/* ---- processes, files, VMs --------------------------------------------------------------- */
+
+struct mapping {
+	__u64 start;
+	__u64 end;
+	__u64 bias;    /* ELF virtual address = pc - bias */
+	__u32 file_id; /* index into the files map */
+	__u32 reserved;
+};
+_Static_assert(sizeof(struct mapping) == 32, "mapping is part of the contract");
+
+struct process {
+	__u32 first_mapping; /* index into the mappings array; ascending by start */
+	__u32 mapping_count;
+	__u32 vm;	     /* 1 + index of the process's first LuaJIT build; 0 = none */
+	__u32 generation;    /* of the mapping list; goes up with every change */
+};
+_Static_assert(sizeof(struct process) == 16, "process is part of the contract");
+
+struct file_table {
+	__u64 text_base; /* lowest ELF virtual address of the table */
+	__u32 pages;
+	__u32 rows;
+	__u32 vm; /* 1 + index into the vms map when the file contains LuaJIT's interpreter */
+	__u32 reserved;
+};
+_Static_assert(sizeof(struct file_table) == 24, "file_table is part of the contract");
+
+/* One build of LuaJIT: what differs between builds. Fixed layouts stand in luajit_layout.h. */
+struct luajit_build {
+	__u64 interpreter_start; /* ELF virtual addresses */
+	__u64 interpreter_end;
+	__s32 dispatch_from_g; /* bytes from global_State to the dispatch register's value */
+	__u32 vmstate;	       /* offsets in global_State, bytes */
+	__u32 cur_L;
+	__u32 jit_base;
+	__u8 gc64;
+	__u8 save_L;	 /* offset of SAVE_L from rsp in the interpreter's C frame */
+	__u8 save_cframe; /* offset of the previous cframe */
+	__u8 frame_size; /* rsp to CFA, 80 */
+	__u32 reserved;
+};
+_Static_assert(sizeof(struct luajit_build) == 40, "luajit_build is part of the contract");
+
+/* ---- results ----------------------------------------------------------------------------- */
+
+/* Why a walk ended. Each has a counter; the first is the only complete one. */
+enum walk_stop {
+	STOP_COMPLETE,	     /* reached main's or the thread's outermost frame */
+	STOP_KERNEL_ONLY,    /* user part not walked: a task without user registers */
+	STOP_TRUNCATED,	     /* more frames than the limits allow */
+	STOP_NO_MAPPING,     /* a pc outside every executable mapping */
+	STOP_NO_RULE,	     /* no table entry and the frame pointer leads nowhere */
+	STOP_UNSUPPORTED,    /* a CFI expression that is not evaluated */
+	STOP_READ_STACK,     /* the C stack could not be read */
+	STOP_CFA_ORDER,	     /* the CFA did not grow: a loop or a corrupt stack */
+	STOP_REGISTER,	     /* a rule needs a register whose value is not known any more */
+	STOP_TRACE,	     /* compiled code whose VM could not be found */
+	STOP_BUSY,	     /* the process's mapping list was not ready yet */
+	STOP_COUNT,
+};
+
+/* What went wrong with the Lua frames of an activation; the C walk goes on. */
+enum walk_error {
+	LUA_OK,
+	LUA_READ_STATE,	  /* the lua_State could not be read or is none */
+	LUA_CFRAME,	  /* the activation is not in L's chain of C frames */
+	LUA_BASE,	  /* no valid BASE */
+	LUA_READ_STACK,	  /* the Lua stack could not be read */
+	LUA_FRAME_LINK,	  /* a frame link leads nowhere */
+	LUA_FUNCTION,	  /* a frame's function is none, or its proto does not hold the caller's pc */
+	LUA_COROUTINES,	  /* more than MAX_COROUTINES lua_States on one C stack */
+	LUA_ERROR_COUNT,
+};
+
+/* Per-CPU counters. */
+enum counter {
+	COUNTER_SAMPLES,       /* timer ticks in a target */
+	COUNTER_LOST,	       /* samples for which the ring buffer had no room */
+	COUNTER_LOST_PROTO,    /* proto descriptions for which it had none (sent again later) */
+	COUNTER_STACKS_FULL,   /* samples sent one by one because the stack map is full */
+	COUNTER_ACTIVATIONS,   /* activations of the interpreter or of a trace seen in samples */
+	COUNTER_WITH_LUA,      /* samples that carry Lua frames */
+	COUNTER_THROUGH_VM,    /* samples whose C stack passes through the interpreter or a trace */
+	COUNTER_LUA_COMPLETE,  /* of those, the ones whose every activation gave its Lua frames */
+	COUNTER_STOP,	       /* + enum walk_stop */
+	COUNTER_LUA_ERROR = COUNTER_STOP + STOP_COUNT, /* + enum walk_error */
+	COUNTER_COUNT = COUNTER_LUA_ERROR + LUA_ERROR_COUNT,
+};
+
+/* ---- records in the ring buffer ------------------------------------------------------------ */
+
+enum record_type {
+	RECORD_STACK = 1,
+	RECORD_PROTO = 2,
+	RECORD_PROCESS = 3,
+};
+
+/* A stack seen for the first time. It stands for one sample; repeats are counted in the map. */
+struct record_stack {
+	__u32 type;
+	__u32 tgid;
+	__u32 tid; /* of the first sample; part of the key with --threads */
+	__u8 stop; /* enum walk_stop */
+	__u8 reserved;
+	__u16 word_count;
+	__u64 hash; /* key in the stacks map */
+	char comm[16];
+	__u64 words[MAX_WORDS];
+};
+#define RECORD_STACK_HEADER 40u
+_Static_assert(sizeof(struct record_stack) == RECORD_STACK_HEADER + 8 * MAX_WORDS,
+	       "record_stack is part of the contract");
+
+/* A Lua function seen for the first time, described from the target's memory at that sample. */
+struct record_proto {
+	__u32 type;
+	__u32 tgid;
+	__u64 proto_id; /* fingerprint: address, chunk name, lines and size */
+	__u64 address;
+	__u32 first_line;
+	__u32 line_count;
+	__u32 bytecode_count;
+	__u32 chunk_length; /* bytes of the chunk name in the target; chunk holds the first ones */
+	char chunk[MAX_CHUNK_NAME];
+};
+_Static_assert(sizeof(struct record_proto) == 40 + MAX_CHUNK_NAME,
+	       "record_proto is part of the contract");
+
+enum process_event {
+	PROCESS_UNKNOWN_PC = 1, /* a pc outside the known mappings: read them again */
+	PROCESS_FORK,		/* tgid has a new child process */
+	PROCESS_EXEC,		/* tgid has a new image */
+	PROCESS_EXIT,		/* the last thread of tgid has gone */
+	PROCESS_NEW,		/* a sample in a process that is not known (a child of a command) */
+};
+
+struct record_process {
+	__u32 type;
+	__u32 event;
+	__u32 tgid;
+	__u32 child;
+	__u64 pc;
+};
+_Static_assert(sizeof(struct record_process) == 24, "record_process is part of the contract");
+
+#endif

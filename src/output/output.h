@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writers of a profile. Each writes to an open stream and returns 0 or a negative errno (a full
+ * disk, a closed pipe); atomic replacement of the destination file is output_file's job.
+ */
+#ifndef LUASPY_OUTPUT_H
+#define LUASPY_OUTPUT_H
+
+#include <stdio.h>
+
+#include "../sample/profile.h"
+
+/* One line per stack: `root;...;leaf count`. Kernel frames end in _[k], Lua frames in compiled
+ * traces in _[j]. `;` and control characters in names are replaced. Sorted, so that equal profiles
+ * give equal files. */
+int folded__write(const struct profile *profile, FILE *out);
+
+/* A self-contained flame graph: one SVG file, or one HTML page around the same drawing code. */
+int flamegraph__write_svg(const struct profile *profile, FILE *out);
+int flamegraph__write_html(const struct profile *profile, FILE *out);
+
+/* Writes `write(profile)` to `path` through a temporary file in the same directory that is renamed
+ * at the end, so that no half file ever stands under `path`; "-" is stdout. A destination that is
+ * not a regular file (a pipe, /dev/null) is written directly. On error nothing is left behind. */
+int output_file__write(const char *path, const struct profile *profile,
+		       int (*write)(const struct profile *profile, FILE *out));
+
+#endif
