@@ -74,7 +74,8 @@ const struct unwind_function *unwind_table__function_at(const struct unwind_tabl
 
 /*
  * Replaces the rows of [start, end) by `rows` (ascending, all within the range); the rule that was
- * in force at `end` goes on from there. Returns 0 or -ENOMEM.
+ * in force at `end` goes on from there. Before the first of `rows`, the rule in force before
+ * `start` goes on. Returns 0, -ENOMEM, or -EINVAL for rows or a range that break these terms.
  */
 int unwind_table__replace(struct unwind_table *self, uint64_t start, uint64_t end,
 			  const struct unwind_row *rows, size_t row_count);

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Turns a row of call frame information into the rule that the walker executes. DWARF expressions
+ * are not evaluated: the few forms that compilers, linkers and C libraries emit are recognised,
+ * the rest becomes CFA_UNSUPPORTED (CFA, return address) or BASE_UNDEFINED (a register).
+ */
+#ifndef LUASPY_CFI_RULE_H
+#define LUASPY_CFI_RULE_H
+
+#include "cfi_program.h"
+
+/* Fills all bytes of *rule, so that equal rules are equal as bytes. */
+void cfi_rule__from_state(const struct cfi_state *state, bool is_signal_frame,
+			  struct unwind_rule *rule);
+
+#endif
