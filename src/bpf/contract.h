@@ -169,7 +169,7 @@ _Static_assert(sizeof(struct mapping) == 32, "mapping is part of the contract");
 struct process {
 	__u32 first_mapping; /* index into the mappings array; ascending by start */
 	__u32 mapping_count;
-	__u32 vm;	     /* 1 + index of the process's first LuaJIT build; 0 = none */
+	__u32 vm;	     /* 1 + index of the process's LuaJIT build; 0 = none */
 	__u32 generation;    /* of the mapping list; goes up with every change */
 };
 _Static_assert(sizeof(struct process) == 16, "process is part of the contract");
@@ -195,7 +195,8 @@ struct luajit_build {
 	__u8 save_L;	 /* offset of SAVE_L from rsp in the interpreter's C frame */
 	__u8 save_cframe; /* offset of the previous cframe */
 	__u8 frame_size; /* rsp to CFA, 80 */
-	__u32 reserved;
+	__u8 string_data; /* offset of a GCstr's characters; its length is the 32 bits before */
+	__u8 reserved[3];
 };
 _Static_assert(sizeof(struct luajit_build) == 40, "luajit_build is part of the contract");
 
@@ -227,6 +228,7 @@ enum walk_error {
 	LUA_FRAME_LINK,	  /* a frame link leads nowhere */
 	LUA_FUNCTION,	  /* a frame's function is none, or its proto does not hold the caller's pc */
 	LUA_COROUTINES,	  /* more than MAX_COROUTINES lua_States on one C stack */
+	LUA_ORDER,	  /* activations and frames of a lua_State do not match: see walk.h */
 	LUA_ERROR_COUNT,
 };
 
@@ -259,12 +261,13 @@ struct record_stack {
 	__u32 tgid;
 	__u32 tid; /* of the first sample; part of the key with --threads */
 	__u8 stop; /* enum walk_stop */
-	__u8 reserved;
+	__u8 flags; /* STACK_* */
 	__u16 word_count;
 	__u64 hash; /* key in the stacks map */
 	char comm[16];
 	__u64 words[MAX_WORDS];
 };
+#define STACK_LUA_ORDER 1 /* Lua frames are not to be trusted: they did not match the activations */
 #define RECORD_STACK_HEADER 40u
 _Static_assert(sizeof(struct record_stack) == RECORD_STACK_HEADER + 8 * MAX_WORDS,
 	       "record_stack is part of the contract");

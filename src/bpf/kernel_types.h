@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The few kernel types that the BPF programs touch, declared here so that building needs no BTF of
+ * any kernel. preserve_access_index makes libbpf relocate each access to the running kernel (CO-RE).
+ * Only what is used; nothing of user space.
+ */
+#ifndef LUASPY_KERNEL_TYPES_H
+#define LUASPY_KERNEL_TYPES_H
+
+#include <linux/types.h>
+
+#define PF_KTHREAD 0x00200000
+
+/* arch/x86/include/asm/ptrace.h; this layout is user ABI (PTRACE_GETREGS) and does not move. */
+struct x86_regs {
+	__u64 r15, r14, r13, r12, rbp, rbx;
+	__u64 r11, r10, r9, r8;
+	__u64 rax, rcx, rdx, rsi, rdi;
+	__u64 orig_rax;
+	__u64 rip, cs, rflags, rsp, ss;
+};
+
+/* The context of a perf_event program, include/uapi/linux/bpf_perf_event.h. */
+struct bpf_perf_event_data {
+	struct x86_regs regs;
+	__u64 sample_period;
+	__u64 addr;
+};
+
+struct task_struct {
+	int pid;
+	int tgid;
+	unsigned int flags;
+	void *stack;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	char comm[16];
+} __attribute__((preserve_access_index));
+
+#endif

@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The walk: one pass from the innermost frame to the outermost. C frames are unwound with the
+ * tables of the contract; where a frame is an activation of a Lua VM, the Lua frames of that
+ * activation are written in its place (walk_luajit.h) and the C walk goes on from its CFA. So the
+ * order of the frames is the order of the calls, by construction.
+ *
+ * Here: the state of a walk, the copy of the C stack, and the native step. The same source runs in
+ * the kernel and, over recorded memory, in user space (walk_env.h).
+ */
+#ifndef LUASPY_WALK_H
+#define LUASPY_WALK_H
+
+#include "contract.h"
+#include "walk_env.h"
+
+#define BLOCK_SIZE 4096u
+#define BLOCK_SLACK 128u    /* saved registers stand at most this far below the CFA, mostly */
+#define PROTO_MEMO 64u	    /* powers of two */
+#define CHUNK_MEMO 32u
+#define REGISTERS_KEPT                                                                             \
+	(1u << REG_RBX | 1u << REG_RBP | 1u << REG_RSP | 1u << REG_R12 | 1u << REG_R13 |           \
+	 1u << REG_R14 | 1u << REG_R15 | 1u << REG_RA)
+#define REGISTERS_ALL ((1u << REG_COUNT) - 1)
+
+/* A copy of a piece of the target's memory. One bulk read costs little more than one word. */
+struct block {
+	__u64 start;
+	__u64 size; /* bytes that are valid */
+	__u8 bytes[BLOCK_SIZE + 16];
+};
+
+/* A lua_State that the walk has met, and where its next outer activation continues. */
+struct coroutine {
+	__u64 L;
+	__u64 next;   /* frame */
+	__u64 bottom; /* a frame at or below this one is none */
+};
+
+/* What is known of a proto within one sample: functions repeat, and a read costs 60 ns. */
+struct proto_memo {
+	__u64 proto;
+	__u64 sample;
+	__u64 id;
+	__u32 bytecode_count;
+	__u32 reserved;
+};
+
+struct chunk_memo {
+	__u64 string;
+	__u64 sample;
+	__u64 hash;
+};
+
+struct walk {
+	/* the frame that is looked at */
+	__u64 regs[32]; /* by DWARF number; [REG_RA] is its pc */
+	__u32 valid;	/* bit per register */
+	__u32 exact_pc; /* the pc was interrupted there; otherwise it is a return address */
+	__u64 lookup_pc;
+	__u64 vaddr;
+	__u64 cfa;
+	__u32 mapping;
+	__u32 file_id;
+	__u32 rule;
+	__u32 reserved;
+
+	/* the target */
+	__u32 tid;
+	__u32 first_mapping;
+	__u32 mapping_count;
+	__u32 vm; /* 1 + index of the process's LuaJIT build */
+
+	/* the activation that is looked at; see walk_luajit.h */
+	__u64 activation; /* rsp inside the interpreter's C frame */
+	__u64 L;
+	__u64 frame;
+	__u64 bottom;
+	__u64 stack_low;
+	__u64 stack_high;
+	__u64 link_override;
+	__u64 return_pc; /* bytecode position in the next frame's function, 0 = not known */
+	__u64 function;
+	__u64 no_frame_activation;
+	__u32 return_pc_soft; /* only a hint: no error when it is not in the function */
+	__u32 compiled;
+	__u32 first;
+	__u32 vm_flags;
+	__u32 gc64;
+	__u32 coroutine_index;
+	__u64 candidate; /* a global_State that trace_vm_try found */
+
+	/* the sample */
+	__u32 words;
+	__u32 native_frames;
+	__u32 lua_frames;
+	__u32 activations; /* those that must have Lua frames */
+	__u32 lua_error;   /* enum walk_error, the first one */
+	__u32 stop;
+	__u32 coroutines;
+	__u64 unknown_pc;
+	__u64 sample;
+	struct coroutine coroutine[MAX_COROUTINES];
+	struct proto_memo protos[PROTO_MEMO];
+	struct chunk_memo chunks[CHUNK_MEMO];
+	__u64 lua_protos[MAX_LUA_FRAMES]; /* proto address of each LUA frame, in order */
+	struct block stack;
+	struct block lua_stack;
+	struct record_stack record;
+};
+
+INLINE void emit(struct walk *w, __u64 word)
+{
+	__u32 n = w->words;
+
+	if (n < MAX_WORDS) {
+		w->record.words[n] = word;
+		w->words = n + 1;
+	}
+}
+
+INLINE __u64 frame_native(__u32 file_id, __u64 vaddr)
+{
+	return (__u64)FRAME_KIND_NATIVE << FRAME_KIND_SHIFT |
+	       ((__u64)file_id & FRAME_FILE_MASK) << FRAME_FILE_SHIFT | (vaddr & FRAME_VADDR_MASK);
+}
+
+INLINE __u64 frame_address(__u64 address)
+{
+	return (__u64)FRAME_KIND_ADDRESS << FRAME_KIND_SHIFT |
+	       (address & ((1ull << FRAME_KIND_SHIFT) - 1));
+}
+
+INLINE int walk_end(struct walk *w, __u32 stop)
+{
+	w->stop = stop;
+	return 1;
+}
+
+/* ---- the C stack -------------------------------------------------------------------------- */
+
+/* Makes the block hold [low, low + need); what follows is copied along as far as it is mapped. */
+INLINE int block_load(struct block *b, __u64 low, __u64 need)
+{
+	__u64 to_page_end, size;
+
+	if (low >= b->start && low + need <= b->start + b->size)
+		return 0;
+	b->start = low;
+	b->size = BLOCK_SIZE;
+	if (bpf_probe_read_user(b->bytes, BLOCK_SIZE, (void *)low) == 0)
+		return 0;
+	/* The stack may end in the next page, which makes the whole read fail. */
+	to_page_end = 4096 - (low & 4095);
+	size = to_page_end >= need ? to_page_end : need;
+	barrier_var(size);
+	if (size > BLOCK_SIZE)
+		size = BLOCK_SIZE;
+	b->size = size;
+	if (bpf_probe_read_user(b->bytes, size, (void *)low) == 0)
+		return 0;
+	b->size = 0;
+	return -1;
+}
+
+/* A word that is in the block, mostly. */
+INLINE int stack_word(struct walk *w, __u64 address, __u64 *value)
+{
+	__u64 at = address - w->stack.start;
+
+	barrier_var(at); /* keeps the bound check and the access on one value, for the verifier */
+	if (w->stack.size >= 8 && at <= w->stack.size - 8 && at <= BLOCK_SIZE - 8) {
+		*value = *(__u64 *)(w->stack.bytes + at);
+		return 0;
+	}
+	return bpf_probe_read_user(value, sizeof(*value), (void *)address) == 0 ? 0 : -1;
+}
+
+/* ---- mappings and rules -------------------------------------------------------------------- */
+
+/* Sets walk.mapping to the mapping of walk.lookup_pc; negative when there is none. */
+SUBPROGRAM int find_mapping(void)
+{
+	struct walk *w = walk_state();
+	const struct mapping *m;
+	__u32 low, count, half;
+	__u64 pc;
+	int i;
+
+	if (!w)
+		return -1;
+	pc = w->lookup_pc;
+	m = mapping_at(w->mapping);
+	if (m && pc >= m->start && pc < m->end && w->mapping_count)
+		return 0;
+	low = w->first_mapping;
+	count = w->mapping_count;
+	for (i = 0; i < 18 && count; i++) {
+		half = count / 2;
+		m = mapping_at(low + half);
+		if (!m)
+			return -1;
+		if (pc >= m->end) {
+			low += half + 1;
+			count -= half + 1;
+		} else if (pc < m->start) {
+			count = half;
+		} else {
+			w->mapping = low + half;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+/* Sets walk.file_id, walk.vaddr and walk.rule for walk.lookup_pc in walk.mapping. */
+SUBPROGRAM int find_rule(void)
+{
+	struct walk *w = walk_state();
+	const struct file_table *file;
+	const struct mapping *m;
+	const __u64 *entry;
+	__u32 low, high, middle, rows;
+	table_handle table;
+	__u64 offset;
+	int i;
+
+	if (!w)
+		return -1;
+	w->rule = RULE_ID_NONE;
+	m = mapping_at(w->mapping);
+	if (!m)
+		return -1;
+	w->file_id = m->file_id;
+	w->vaddr = w->lookup_pc - m->bias;
+	file = file_at(m->file_id);
+	table = table_of(m->file_id);
+	if (!file || !table)
+		return -1;
+	offset = w->vaddr - file->text_base;
+	if (offset >> TEXT_PAGE_SHIFT >= file->pages)
+		return -1;
+	entry = table_entry(table, offset >> TEXT_PAGE_SHIFT);
+	if (!entry)
+		return -1;
+	low = *entry;
+	entry = table_entry(table, (offset >> TEXT_PAGE_SHIFT) + 1);
+	if (!entry)
+		return -1;
+	high = *entry;
+	rows = file->pages + 1;
+	/* The last row at or before offset: it may stand before the first one of this page. */
+	for (i = 0; i < 14 && low < high; i++) {
+		middle = low + (high - low) / 2;
+		entry = table_entry(table, rows + middle);
+		if (!entry)
+			return -1;
+		if (ROW_PC(*entry) <= offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low)
+		return -1;
+	entry = table_entry(table, rows + low - 1);
+	if (!entry)
+		return -1;
+	w->rule = ROW_RULE(*entry);
+	return 0;
+}
+
+#include "walk_luajit.h"
+
+/* ---- one native frame ----------------------------------------------------------------------- */
+
+/*
+ * The signal trampoline: the kernel pushed the interrupted registers as a sigcontext 40 bytes above
+ * rsp (arch/x86/include/uapi/asm/sigcontext.h), in the order r8-r15, rdi, rsi, rbp, rbx, rdx, rax,
+ * rcx, rsp, rip. All of them are known then, as in the innermost frame.
+ */
+INLINE int unwind_signal(struct walk *w)
+{
+	__u64 at = w->regs[REG_RSP] + 40;
+	__u64 value[17];
+	int i;
+
+	if (bpf_probe_read_user(value, sizeof(value), (void *)at) != 0)
+		return walk_end(w, STOP_READ_STACK);
+	for (i = 0; i < 8; i++)
+		w->regs[REG_R8 + i] = value[i];
+	w->regs[REG_RDI] = value[8];
+	w->regs[REG_RSI] = value[9];
+	w->regs[REG_RBP] = value[10];
+	w->regs[REG_RBX] = value[11];
+	w->regs[REG_RDX] = value[12];
+	w->regs[REG_RAX] = value[13];
+	w->regs[REG_RCX] = value[14];
+	w->regs[REG_RSP] = value[15];
+	w->regs[REG_RA] = value[16];
+	w->valid = REGISTERS_ALL;
+	w->exact_pc = 1;
+	return 0;
+}
+
+/* Goes to the caller by the frame pointer: for code without unwind tables. */
+INLINE int unwind_frame_pointer(struct walk *w)
+{
+	static const __u8 sigreturn[9] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+	__u64 rbp = w->regs[REG_RBP], pair[2], code[2] = {};
+	const __u8 *c = (const __u8 *)code;
+	int i, differs = 0;
+
+	/* musl's and some static programs' signal trampoline has no CFI: mov $15,%rax; syscall */
+	if (bpf_probe_read_user(code, sizeof(sigreturn), (void *)w->regs[REG_RA]) == 0) {
+		for (i = 0; i < (int)sizeof(sigreturn); i++)
+			differs |= c[i] ^ sigreturn[i];
+		if (!differs)
+			return unwind_signal(w);
+	}
+	if (!(w->valid & 1u << REG_RBP))
+		return walk_end(w, STOP_NO_RULE);
+	/* The ABI marks the outermost frame by a zero frame pointer (psABI 3.4.1). */
+	if (!rbp)
+		return walk_end(w, STOP_COMPLETE);
+	if (rbp < w->regs[REG_RSP] || rbp & 7 || rbp - w->regs[REG_RSP] > 1 << 20)
+		return walk_end(w, STOP_NO_RULE);
+	if (bpf_probe_read_user(pair, sizeof(pair), (void *)rbp) != 0)
+		return walk_end(w, STOP_READ_STACK);
+	/* Only believed when it leads to code. */
+	w->lookup_pc = pair[1] - 1;
+	if (pair[1] && find_mapping() < 0)
+		return walk_end(w, STOP_NO_RULE);
+	w->regs[REG_RSP] = rbp + 16;
+	w->regs[REG_RBP] = pair[0];
+	w->regs[REG_RA] = pair[1];
+	w->valid = 1u << REG_RSP | 1u << REG_RBP | 1u << REG_RA;
+	w->exact_pc = 0;
+	return 0;
+}
+
+/* Reads one saved register by its rule; dwarf is its number. */
+INLINE int restore_register(struct walk *w, const struct unwind_rule *rule, int index, __u32 dwarf,
+			    __u64 *value, __u32 *valid)
+{
+	__u32 base = rule->saved_base[index];
+	__s64 offset = rule->saved_offset[index];
+	__u64 address;
+
+	if (base == BASE_SAME) {
+		*value = w->regs[dwarf & 31];
+		*valid |= w->valid & 1u << dwarf;
+		return 0;
+	}
+	if (base == BASE_UNDEFINED)
+		return 0;
+	if (base == BASE_CFA) {
+		address = w->cfa + offset;
+	} else if (base < REG_COUNT) {
+		if (!(w->valid & 1u << base))
+			return 0;
+		address = w->regs[base & 31] + offset;
+	} else if (base >= BASE_VALUE && base < BASE_VALUE + REG_COUNT) {
+		base -= BASE_VALUE;
+		if (!(w->valid & 1u << (base & 31)))
+			return 0;
+		*value = w->regs[base & 31] + offset;
+		*valid |= 1u << dwarf;
+		return 0;
+	} else {
+		return 0;
+	}
+	if (stack_word(w, address, value) != 0)
+		return -1;
+	*valid |= 1u << dwarf;
+	return 0;
+}
+
+INLINE int find_cfa(struct walk *w, const struct unwind_rule *rule)
+{
+	__u32 reg = rule->cfa_reg & 31;
+	__u64 cfa;
+
+	switch (rule->cfa_kind) {
+	case CFA_REG:
+		if (!(w->valid & 1u << reg))
+			return walk_end(w, STOP_REGISTER);
+		cfa = w->regs[reg] + (__s64)rule->cfa_offset;
+		break;
+	case CFA_DEREF:
+		if (!(w->valid & 1u << reg))
+			return walk_end(w, STOP_REGISTER);
+		if (bpf_probe_read_user(&cfa, sizeof(cfa),
+					(void *)(w->regs[reg] + (__s64)rule->cfa_offset)) != 0)
+			return walk_end(w, STOP_READ_STACK);
+		cfa += (__s64)rule->cfa_offset2;
+		break;
+	case CFA_PLT:
+		cfa = w->regs[REG_RSP] + 8;
+		if ((w->regs[REG_RA] & 15) >= (__u64)rule->cfa_offset)
+			cfa += 8;
+		break;
+	default:
+		return walk_end(w, STOP_UNSUPPORTED);
+	}
+	/* Frames grow towards higher addresses; anything else is a loop or a corrupt stack. */
+	if (cfa <= w->regs[REG_RSP] || cfa & 7)
+		return walk_end(w, STOP_CFA_ORDER);
+	w->cfa = cfa;
+	return 0;
+}
+
+/* Registers of the caller from walk.cfa. */
+INLINE int unwind_registers(struct walk *w, const struct unwind_rule *rule)
+{
+	__u64 rbx = 0, rbp = 0, r12 = 0, r13 = 0, r14 = 0, r15 = 0, ra = 0;
+	__u32 valid = 1u << REG_RSP;
+	__u64 low = w->cfa - BLOCK_SLACK;
+
+	/* Not below rsp: the page there may never have been touched. */
+	if (low < w->regs[REG_RSP])
+		low = w->regs[REG_RSP];
+	if (block_load(&w->stack, low, w->cfa - low) != 0)
+		return walk_end(w, STOP_READ_STACK);
+	if (restore_register(w, rule, SAVED_RA, REG_RA, &ra, &valid) != 0 ||
+	    restore_register(w, rule, SAVED_RBX, REG_RBX, &rbx, &valid) != 0 ||
+	    restore_register(w, rule, SAVED_RBP, REG_RBP, &rbp, &valid) != 0 ||
+	    restore_register(w, rule, SAVED_R12, REG_R12, &r12, &valid) != 0 ||
+	    restore_register(w, rule, SAVED_R13, REG_R13, &r13, &valid) != 0 ||
+	    restore_register(w, rule, SAVED_R14, REG_R14, &r14, &valid) != 0 ||
+	    restore_register(w, rule, SAVED_R15, REG_R15, &r15, &valid) != 0)
+		return walk_end(w, STOP_READ_STACK);
+	if (!(valid & 1u << REG_RA))
+		return walk_end(w, STOP_REGISTER);
+	w->regs[REG_RBX] = rbx;
+	w->regs[REG_RBP] = rbp;
+	w->regs[REG_R12] = r12;
+	w->regs[REG_R13] = r13;
+	w->regs[REG_R14] = r14;
+	w->regs[REG_R15] = r15;
+	w->regs[REG_RA] = ra;
+	w->regs[REG_RSP] = w->cfa;
+	/* LuaJIT's internal helpers are called with live caller-saved registers. */
+	if (rule->flags & RULE_KEEPS_REGISTERS)
+		valid |= w->valid & ~REGISTERS_KEPT;
+	w->valid = valid;
+	w->exact_pc = 0;
+	return 0;
+}
+
+/* One frame: writes it and goes to its caller. 0 to go on, 1 when the walk has ended. */
+SUBPROGRAM int walk_step(void)
+{
+	struct walk *w = walk_state();
+	const struct unwind_rule *rule;
+	__u64 pc;
+	int written;
+
+	if (!w)
+		return 1;
+	pc = w->regs[REG_RA];
+	if (!pc)
+		return walk_end(w, STOP_COMPLETE);
+	if (w->native_frames >= MAX_NATIVE_FRAMES || w->words >= MAX_WORDS - 2)
+		return walk_end(w, STOP_TRUNCATED);
+	w->native_frames++;
+	w->lookup_pc = w->exact_pc ? pc : pc - 1;
+	if (find_mapping() < 0) {
+		if (w->vm) {
+			w->rule = RULE_ID_NONE;
+			if (trace_activation() == 0)
+				return w->stop == STOP_TRUNCATED;
+		}
+		emit(w, frame_address(w->lookup_pc));
+		w->unknown_pc = pc;
+		return walk_end(w, w->vm ? STOP_TRACE : STOP_NO_MAPPING);
+	}
+	find_rule();
+	rule = rule_at(w->rule);
+	if (!rule)
+		return walk_end(w, STOP_NO_RULE);
+	if (rule->cfa_kind == CFA_LUAJIT_TRACE) {
+		if (trace_activation() == 0)
+			return w->stop == STOP_TRUNCATED;
+		emit(w, frame_native(w->file_id, w->vaddr));
+		return walk_end(w, STOP_TRACE);
+	}
+	if (rule->cfa_kind == CFA_NONE || rule->cfa_kind == CFA_END ||
+	    rule->cfa_kind == CFA_SIGNAL) {
+		emit(w, frame_native(w->file_id, w->vaddr));
+		if (rule->cfa_kind == CFA_END)
+			return walk_end(w, STOP_COMPLETE);
+		if (rule->cfa_kind == CFA_SIGNAL)
+			return unwind_signal(w);
+		return unwind_frame_pointer(w);
+	}
+	if (find_cfa(w, rule) != 0) {
+		emit(w, frame_native(w->file_id, w->vaddr));
+		return 1;
+	}
+	written = 0;
+	if (rule->flags & RULE_LUAJIT)
+		written = lua_activation();
+	if (!written)
+		emit(w, frame_native(w->file_id, w->vaddr));
+	if (w->stop == STOP_TRUNCATED)
+		return 1;
+	return unwind_registers(w, rule);
+}
+
+/* The activations met and the frames on each Lua stack have to come out even (walk_luajit.h). */
+SUBPROGRAM int walk_check_order(void)
+{
+	struct walk *w = walk_state();
+	int i;
+
+	if (!w || w->stop != STOP_COMPLETE || w->lua_error)
+		return 0;
+	for (i = 0; i < (int)MAX_COROUTINES; i++) {
+		if (i >= (int)w->coroutines)
+			break;
+		if (w->coroutine[i].next > w->coroutine[i].bottom)
+			w->lua_error = LUA_ORDER;
+	}
+	return 0;
+}
+
+/* The whole walk. The caller has set regs, valid, the mappings, vm, tid and sample; walk.words may
+ * already hold kernel frames. */
+SUBPROGRAM int walk_user(void)
+{
+	struct walk *w = walk_state();
+	int i;
+
+	if (!w)
+		return 0;
+	w->exact_pc = 1;
+	w->mapping = w->first_mapping;
+	w->native_frames = 0;
+	w->lua_frames = 0;
+	w->activations = 0;
+	w->lua_error = LUA_OK;
+	w->coroutines = 0;
+	w->unknown_pc = 0;
+	w->no_frame_activation = 0;
+	w->stop = STOP_COUNT; /* not ended */
+	w->stack.size = 0;
+	w->lua_stack.size = 0;
+	for (i = 0; i < (int)MAX_NATIVE_FRAMES + 2; i++) {
+		if (walk_step())
+			break;
+	}
+	if (w->stop >= STOP_COUNT)
+		w->stop = STOP_TRUNCATED;
+	walk_check_order();
+	return 0;
+}
+
+#endif

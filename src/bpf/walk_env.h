@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the walk needs from its surroundings: memory of the target, the tables of the contract, and
+ * scratch space. In the kernel these are helpers and maps (sampler.bpf.c defines the maps before
+ * it includes the walk); in user space the replay (tests/replay) supplies functions.
+ *
+ * Subprograms of the walk are *global* functions without pointer arguments (SUBPROGRAM): the
+ * verifier checks each of them once, by itself, instead of once per call and path. That is what
+ * lets hundreds of frames be walked in one program on every kernel from 5.10 on, without tail
+ * calls or bpf_loop. They find their state by walk_state().
+ */
+#ifndef LUASPY_WALK_ENV_H
+#define LUASPY_WALK_ENV_H
+
+#include "contract.h"
+
+struct walk;
+
+#ifdef LUASPY_BPF
+
+#include <bpf/bpf_helpers.h>
+
+#define SUBPROGRAM __attribute__((noinline))
+#define INLINE static __attribute__((always_inline)) inline
+
+#else
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#define SUBPROGRAM
+#define INLINE static inline
+#define bpf_probe_read_user(dst, size, address) env__read_user(dst, size, address)
+#define barrier_var(x) ((void)0)
+
+/* Supplied by whoever compiles the walk for user space. */
+struct walk *walk_state(void);
+long env__read_user(void *dst, __u32 size, const void *address); /* 0 or negative errno; zero-fills
+								  * dst when it fails */
+const struct mapping *mapping_at(__u32 index);
+const struct file_table *file_at(__u32 file_id);
+typedef const struct replay_table *table_handle;
+table_handle table_of(__u32 file_id);
+const __u64 *table_entry(table_handle table, __u32 index); /* NULL outside the table */
+const struct unwind_rule *rule_at(__u32 rule);
+const struct luajit_build *build_at(__u32 vm);
+__u64 thread_vm(__u32 tid);	       /* the global_State last seen on a thread, or 0 */
+void thread_vm_set(__u32 tid, __u64 g);
+
+int walk_user(void);
+int walk_step(void);
+int walk_check_order(void);
+int lua_frames(void);
+int coroutine_find(void);
+int trace_vm_try(__u32 offset);
+int lua_activation(void);
+int lua_frame(void);
+int lua_function(void);
+int trace_activation(void);
+int find_mapping(void);
+int find_rule(void);
+
+#endif
+
+#endif

@@ -1,0 +1,723 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Lua frames of one activation of LuaJIT: of its interpreter, or of compiled code.
+ *
+ * Each call of lj_vm_call and its kin puts one C frame (the activation, 80 bytes, holding L) on the
+ * C stack and one boundary on L's Lua stack: a frame link of type C or CP, or the continuation of
+ * an FFI callback. Walking from BASE, an activation's Lua frames are those down to and including
+ * its boundary; the next outer activation of the same L goes on below it. Coroutines come out by
+ * themselves, because each activation names its own L.
+ *
+ * Two facts keep this honest. Which register or field holds BASE at a given pc, and whether the
+ * activation already (or still) has its boundary, was found by decoding the interpreter
+ * (vm/luajit_flow.c) and comes with the unwind rule. And at the end of a complete walk every Lua
+ * stack must have been used up exactly; if not, the sample says so (LUA_ORDER) and its Lua frames
+ * are not shown.
+ *
+ * Frame formats: LuaJIT src/lj_frame.h; object layouts: luajit_layout.h. "frame" is the address of
+ * the slot before BASE, as in LuaJIT's own code.
+ */
+#ifndef LUASPY_WALK_LUAJIT_H
+#define LUASPY_WALK_LUAJIT_H
+
+#ifndef LUASPY_WALK_H
+#error "included by walk.h"
+#endif
+
+#include "luajit_layout.h"
+
+/* ---- the Lua stack -------------------------------------------------------------------------- */
+
+/* Makes lua_stack hold the slots around `frame`: up to 4 below it and the one it stands in. The
+ * block ends there and reaches down, because that is the way the walk goes. */
+INLINE int lua_stack_load(struct walk *w, __u64 frame)
+{
+	struct block *b = &w->lua_stack;
+	__u64 low = frame - 32, high = frame + 8, start, size;
+
+	if (low >= b->start && high <= b->start + b->size)
+		return 0;
+	if (low < w->stack_low)
+		low = w->stack_low;
+	start = high - BLOCK_SIZE;
+	if (start < w->stack_low)
+		start = w->stack_low;
+	size = high - start;
+	barrier_var(size);
+	if (size > BLOCK_SIZE)
+		return -1;
+	b->start = start;
+	b->size = size;
+	if (bpf_probe_read_user(b->bytes, size, (void *)start) == 0)
+		return 0;
+	b->start = low;
+	size = high - low;
+	barrier_var(size);
+	if (size > 64)
+		return -1;
+	b->size = size;
+	if (bpf_probe_read_user(b->bytes, size, (void *)low) == 0)
+		return 0;
+	b->size = 0;
+	return -1;
+}
+
+/* A 64-bit slot of the loaded block; 0 (never a valid link or function) outside it. */
+INLINE __u64 lua_slot(struct walk *w, __u64 address)
+{
+	__u64 at = address - w->lua_stack.start;
+
+	barrier_var(at);
+	if (w->lua_stack.size < 8 || at > w->lua_stack.size - 8 || at > BLOCK_SIZE - 8)
+		return 0;
+	return *(__u64 *)(w->lua_stack.bytes + at);
+}
+
+INLINE int lua_fail(struct walk *w, __u32 error)
+{
+	if (!w->lua_error)
+		w->lua_error = error;
+	return -1;
+}
+
+/* ---- functions and protos -------------------------------------------------------------------- */
+
+INLINE __u64 hash_mix(__u64 hash, __u64 value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 29;
+}
+
+/*
+ * A fingerprint of a chunk name: the first 104 characters and the length. The name is part of a
+ * proto's identity, because a proto that the collector frees and allocates again at the same address
+ * may well have the same lines and size.
+ */
+INLINE __u64 chunk_hash(struct walk *w, const struct luajit_build *build, __u64 string)
+{
+	struct chunk_memo *memo = &w->chunks[(string >> 4) & (CHUNK_MEMO - 1)];
+	__u64 text[13] = {}, hash = 1;
+	__u32 length = 0, data = build->string_data;
+	int i;
+
+	if (memo->string == string && memo->sample == w->sample)
+		return memo->hash;
+	if (bpf_probe_read_user(&length, sizeof(length), (void *)(string + data - 4)) != 0)
+		return 0;
+	/* The allocation is a multiple of 8, so whole words can be read up to the length. */
+	if (length >= sizeof(text))
+		bpf_probe_read_user(text, sizeof(text), (void *)(string + data));
+	else if (length >= 48)
+		bpf_probe_read_user(text, 48, (void *)(string + data));
+	else if (length >= 24)
+		bpf_probe_read_user(text, 24, (void *)(string + data));
+	if (length < sizeof(text) && length >= 8)
+		bpf_probe_read_user(&text[6], 8, (void *)(string + data + length - 8));
+	if (length < sizeof(text) && length >= 32)
+		bpf_probe_read_user(&text[7], 32, (void *)(string + data + length - 32));
+	if (length < 8)
+		bpf_probe_read_user_str(text, 8, (void *)(string + data));
+	for (i = 0; i < 13; i++)
+		hash = hash_mix(hash, text[i]);
+	hash = hash_mix(hash, length);
+	memo->string = string;
+	memo->sample = w->sample;
+	memo->hash = hash;
+	return hash;
+}
+
+/* The identity of a proto, memorised within the sample; NULL when it is none. */
+INLINE struct proto_memo *proto_identify(struct walk *w, const struct luajit_build *build,
+					 __u64 proto)
+{
+	struct proto_memo *memo = &w->protos[(proto >> 4) & (PROTO_MEMO - 1)];
+	__u8 bytes[PROTO_READ_SIZE] __attribute__((aligned(8)));
+	__u32 bytecodes, gct;
+	__u64 chunk, lines;
+
+	if (memo->proto == proto && memo->sample == w->sample)
+		return memo;
+	if (bpf_probe_read_user(bytes, sizeof(bytes), (void *)proto) != 0)
+		return NULL;
+	if (w->gc64) {
+		gct = bytes[GC64_GCT];
+		bytecodes = *(__u32 *)(bytes + GC64_PROTO_SIZEBC);
+		chunk = *(__u64 *)(bytes + GC64_PROTO_CHUNKNAME);
+		lines = *(__u64 *)(bytes + GC64_PROTO_FIRSTLINE);
+	} else {
+		gct = bytes[GC32_GCT];
+		bytecodes = *(__u32 *)(bytes + GC32_PROTO_SIZEBC);
+		chunk = *(__u32 *)(bytes + GC32_PROTO_CHUNKNAME);
+		/* two u32 side by side, not 8-aligned */
+		lines = (__u64) * (__u32 *)(bytes + GC32_PROTO_NUMLINE) << 32 |
+			*(__u32 *)(bytes + GC32_PROTO_FIRSTLINE);
+	}
+	if (gct != GCT_PROTO)
+		return NULL;
+	memo->proto = proto;
+	memo->sample = w->sample;
+	memo->bytecode_count = bytecodes;
+	memo->id = hash_mix(hash_mix(hash_mix(chunk_hash(w, build, chunk), proto), lines), bytecodes);
+	return memo;
+}
+
+/* Bytecode position of `pc` (which points behind the instruction), or BCPOS_NONE. */
+INLINE __u32 bytecode_position(const struct proto_memo *memo, __u64 bytecode, __u64 pc)
+{
+	__u64 position = (pc - bytecode) >> 2;
+
+	if (pc & 3 || pc <= bytecode || position > memo->bytecode_count)
+		return BCPOS_NONE;
+	return position - 1;
+}
+
+/* Where the innermost frame of an activation is: PC if it points into the function, else SAVE_PC,
+ * which is right whenever the VM is in C code that may throw or look at lines. */
+INLINE __u32 current_position(struct walk *w, const struct proto_memo *memo, __u64 bytecode)
+{
+	__u32 position = BCPOS_NONE;
+	__u64 pc;
+
+	if (w->compiled)
+		return BCPOS_NONE;
+	if (w->valid & 1u << REG_RBX)
+		position = bytecode_position(memo, bytecode, w->regs[REG_RBX]);
+	if (position != BCPOS_NONE)
+		return position;
+	if (stack_word(w, w->activation + 0x18, &pc) != 0)
+		return BCPOS_NONE;
+	if (!w->gc64)
+		pc >>= 32; /* SAVE_L and SAVE_PC share the word */
+	return bytecode_position(memo, bytecode, pc);
+}
+
+/* Writes the frame of walk.function. Negative when it is no function, or does not hold the pc that
+ * its callee returns to. */
+SUBPROGRAM int lua_function(void)
+{
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	struct proto_memo *memo;
+	__u8 bytes[FUNC_SIZE] __attribute__((aligned(8)));
+	__u32 ffid, gct, position;
+	__u64 pc, entry, proto, word;
+
+	if (!w)
+		return -1;
+	build = build_at(w->vm - 1);
+	if (!build)
+		return -1;
+	if (bpf_probe_read_user(bytes, sizeof(bytes), (void *)w->function) != 0)
+		return lua_fail(w, LUA_FUNCTION);
+	if (w->gc64) {
+		gct = bytes[GC64_GCT];
+		ffid = bytes[GC64_FUNC_FFID];
+		pc = *(__u64 *)(bytes + GC64_FUNC_PC);
+		entry = *(__u64 *)(bytes + GC64_FUNC_C);
+	} else {
+		gct = bytes[GC32_GCT];
+		ffid = bytes[GC32_FUNC_FFID];
+		pc = *(__u32 *)(bytes + GC32_FUNC_PC);
+		entry = *(__u64 *)(bytes + GC32_FUNC_C);
+	}
+	if (gct != GCT_FUNCTION)
+		return lua_fail(w, LUA_FUNCTION);
+	if (w->lua_frames >= MAX_LUA_FRAMES || w->words >= MAX_WORDS - 2) {
+		w->stop = STOP_TRUNCATED;
+		return -1;
+	}
+	if (ffid) {
+		if (w->return_pc && !w->return_pc_soft)
+			return lua_fail(w, LUA_FUNCTION); /* only Lua code is returned to by pc */
+		word = 0;
+		w->lookup_pc = entry;
+		if (find_mapping() == 0) {
+			const struct mapping *m = mapping_at(w->mapping);
+
+			if (m)
+				word = frame_native(m->file_id, entry - m->bias);
+		}
+		emit(w, (__u64)FRAME_KIND_BUILTIN << FRAME_KIND_SHIFT | ffid);
+		emit(w, word);
+		w->first = 0;
+		return 0;
+	}
+	proto = pc - (w->gc64 ? GC64_PROTO_SIZE : GC32_PROTO_SIZE);
+	memo = proto_identify(w, build, proto);
+	if (!memo)
+		return lua_fail(w, LUA_FUNCTION);
+	if (w->return_pc) {
+		position = bytecode_position(memo, pc, w->return_pc);
+		if (position == BCPOS_NONE && !w->return_pc_soft)
+			return lua_fail(w, LUA_FUNCTION);
+	} else {
+		position = w->first ? current_position(w, memo, pc) : BCPOS_NONE;
+	}
+	word = (__u64)FRAME_KIND_LUA << FRAME_KIND_SHIFT | position;
+	if (w->compiled && w->first)
+		word |= FRAME_LUA_COMPILED;
+	emit(w, word);
+	emit(w, memo->id);
+	if (w->lua_frames < MAX_LUA_FRAMES)
+		w->lua_protos[w->lua_frames] = proto;
+	w->lua_frames++;
+	w->first = 0;
+	return 0;
+}
+
+/* ---- frames ----------------------------------------------------------------------------------- */
+
+/* One frame of the Lua stack. 0 to go on, 1 at the activation's boundary or the stack's bottom
+ * (walk.frame is then where the next activation continues), negative on an error. */
+SUBPROGRAM int lua_frame(void)
+{
+	struct walk *w = walk_state();
+	__u64 frame, link, slot, function, previous, continuation, size;
+	__u32 instruction, dummy, type, kept;
+	int boundary = 0;
+
+	if (!w)
+		return -1;
+	frame = w->frame;
+	if (frame <= w->bottom)
+		return 1;
+	if (lua_stack_load(w, frame) != 0)
+		return lua_fail(w, LUA_READ_STACK);
+	slot = lua_slot(w, frame);
+	if (w->gc64) {
+		link = slot;
+		slot = lua_slot(w, frame - 8);
+		function = slot & GC64_ADDRESS_MASK;
+		dummy = slot >> GC64_TAG_SHIFT == GC64_TAG_THREAD;
+		if (!dummy && slot >> GC64_TAG_SHIFT != GC64_TAG_FUNCTION && !(w->vm_flags & VM_FUNC_GONE))
+			return lua_fail(w, LUA_FUNCTION);
+	} else {
+		link = slot >> 32;
+		function = (__u32)slot;
+		dummy = function == w->L;
+	}
+	if (w->link_override) {
+		link = w->link_override;
+		w->link_override = 0;
+	}
+	type = link & LINK_TYPE_P;
+
+	/*
+	 * A vararg function has two frames: the inner one, of type VARG, is a copy of the outer; the
+	 * outer is written. Dummy frames stand where an error message was made for an operator. A
+	 * frame that is being left may have lost its function to the first result.
+	 */
+	if ((type & LINK_TYPE) != LINK_VARG && !dummy && !(w->vm_flags & VM_FUNC_GONE)) {
+		w->function = function;
+		if (lua_function() < 0)
+			return -1;
+		w->return_pc = 0;
+	}
+	/* The pc that a vararg function's callee returns to belongs to the outer frame as well. */
+	kept = (type & LINK_TYPE) == LINK_VARG;
+	w->vm_flags &= ~VM_FUNC_GONE;
+
+	if ((type & LINK_TYPE) == LINK_LUA) {
+		if (bpf_probe_read_user(&instruction, sizeof(instruction), (void *)(link - 4)) != 0)
+			return lua_fail(w, LUA_FRAME_LINK);
+		size = 8 * (1 + (w->gc64 ? 1 : 0) + (instruction >> 8 & 0xff));
+		w->return_pc = link;
+		w->return_pc_soft = 0;
+		w->first = 0;
+	} else {
+		size = link & ~(__u64)LINK_TYPE_P;
+		if (!kept)
+			w->return_pc = 0;
+		if (type == LINK_C || type == LINK_CP)
+			boundary = 1;
+		if (type == LINK_CONT) {
+			if (w->gc64) {
+				continuation = lua_slot(w, frame - 24);
+				w->return_pc = lua_slot(w, frame - 16);
+			} else {
+				continuation = lua_slot(w, frame - 8);
+				w->return_pc = continuation >> 32;
+				continuation = (__u32)continuation;
+			}
+			w->return_pc_soft = 1;
+			if (continuation == CONT_FFI_CALLBACK) {
+				boundary = 1;
+				w->return_pc = 0;
+			}
+		}
+		if (!kept)
+			w->first = 0;
+	}
+	previous = frame - size;
+	if (!size || size & 7 || size > frame - w->stack_low || previous < w->stack_low)
+		return lua_fail(w, LUA_FRAME_LINK);
+	w->frame = previous;
+	return boundary;
+}
+
+/* Walks the frames of the activation from walk.frame on; the rest is kept for the next activation
+ * of the same L in walk.coroutine_index. Negative on an error. */
+SUBPROGRAM int lua_frames(void)
+{
+	struct walk *w = walk_state();
+	int i, result = 0;
+	__u32 index;
+
+	if (!w)
+		return -1;
+	index = w->coroutine_index;
+
+	for (i = 0; i < (int)(4 * MAX_LUA_FRAMES); i++) {
+		result = lua_frame();
+		if (result)
+			break;
+	}
+	if (result == 0) {
+		w->stop = STOP_TRUNCATED;
+		return -1;
+	}
+	if (index < MAX_COROUTINES)
+		w->coroutine[index].next = result < 0 ? 0 : w->frame;
+	return result > 0 ? 0 : -1;
+}
+
+/* Sets walk.coroutine_index to the entry of walk.L among the coroutines met, or to their number when
+ * it is new. */
+SUBPROGRAM int coroutine_find(void)
+{
+	struct walk *w = walk_state();
+	__u32 i;
+
+	if (!w)
+		return -1;
+	for (i = 0; i < MAX_COROUTINES; i++) {
+		if (i >= w->coroutines || w->coroutine[i].L == w->L)
+			break;
+	}
+	w->coroutine_index = i;
+	return 0;
+}
+
+/*
+ * Reads the lua_State of walk.L and sets the limits of its stack. *base is its L->base, *cframe its
+ * raw innermost C frame, *g its global_State.
+ */
+INLINE int lua_state_read(struct walk *w, __u64 *base, __u64 *cframe, __u64 *g)
+{
+	__u64 stack, maxstack;
+	__u8 bytes[L_SIZE] __attribute__((aligned(8)));
+	__u32 gct;
+
+	if (!w->L || w->L & 3 || bpf_probe_read_user(bytes, sizeof(bytes), (void *)w->L) != 0)
+		return -1;
+	if (w->gc64) {
+		gct = bytes[GC64_GCT];
+		*g = *(__u64 *)(bytes + GC64_L_GLREF);
+		*base = *(__u64 *)(bytes + GC64_L_BASE);
+		stack = *(__u64 *)(bytes + GC64_L_STACK);
+		maxstack = *(__u64 *)(bytes + GC64_L_MAXSTACK);
+		*cframe = *(__u64 *)(bytes + GC64_L_CFRAME) & ~CFRAME_FLAGS;
+		w->bottom = stack + 8;
+	} else {
+		gct = bytes[GC32_GCT];
+		*g = *(__u32 *)(bytes + GC32_L_GLREF);
+		*base = *(__u32 *)(bytes + GC32_L_BASE);
+		stack = *(__u32 *)(bytes + GC32_L_STACK);
+		maxstack = *(__u32 *)(bytes + GC32_L_MAXSTACK);
+		*cframe = *(__u64 *)(bytes + GC32_L_CFRAME) & ~CFRAME_FLAGS;
+		w->bottom = stack;
+	}
+	if (gct != GCT_THREAD || !stack || stack & 7 || maxstack <= stack)
+		return -1;
+	w->stack_low = stack;
+	/* maxstack leaves out the extra slots that a frame being set up may use (LJ_STACK_EXTRA). */
+	w->stack_high = maxstack + 64;
+	return 0;
+}
+
+INLINE int lua_base_set(struct walk *w, __u64 base)
+{
+	if (base & 7 || base <= w->stack_low || base > w->stack_high)
+		return -1;
+	w->frame = base - 8;
+	return 0;
+}
+
+/* Goes to where an earlier (inner) activation of the same L stopped. */
+INLINE int coroutine_continue(struct walk *w, __u32 index)
+{
+	__u64 base, cframe, g;
+
+	if (index >= MAX_COROUTINES || lua_state_read(w, &base, &cframe, &g) != 0)
+		return lua_fail(w, LUA_READ_STATE);
+	w->frame = w->coroutine[index].next;
+	/* Nothing left for this activation: an inner one was given its frames. */
+	if (w->frame <= w->bottom)
+		return lua_fail(w, LUA_ORDER);
+	w->link_override = 0;
+	w->return_pc = 0;
+	w->first = 1;
+	w->vm_flags &= ~(VM_FUNC_GONE | VM_LINK_IN_PC);
+	return 0;
+}
+
+INLINE int coroutine_add(struct walk *w, __u32 index)
+{
+	if (index >= MAX_COROUTINES)
+		return lua_fail(w, LUA_COROUTINES);
+	w->coroutine[index].L = w->L;
+	w->coroutine[index].next = 0;
+	w->coroutine[index].bottom = w->bottom;
+	w->coroutines = index + 1;
+	return 0;
+}
+
+INLINE int lua_lost(struct walk *w)
+{
+	if (w->stop == STOP_TRUNCATED)
+		return 1;
+	emit(w, (__u64)FRAME_KIND_LUA_LOST << FRAME_KIND_SHIFT | (w->lua_error & 0xff));
+	return 1;
+}
+
+/*
+ * The interpreter's frame of walk.rule and walk.cfa: writes its Lua frames. Returns 0 when it has
+ * none (it is being entered or left), so that the caller writes the native frame.
+ */
+SUBPROGRAM int lua_activation(void)
+{
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	const struct unwind_rule *rule;
+	const struct file_table *file;
+	__u64 base, cframe, g, L;
+	__u32 index, type, reg;
+
+	if (!w)
+		return 0;
+	rule = rule_at(w->rule);
+	file = file_at(w->file_id);
+	if (!rule || !file || !file->vm)
+		return 0;
+	build = build_at(file->vm - 1);
+	if (!build)
+		return 0;
+	w->activation = w->cfa - build->frame_size;
+	w->gc64 = build->gc64;
+	w->vm = file->vm;
+	w->vm_flags = rule->vm_flags;
+	w->compiled = 0;
+	if (w->vm_flags & VM_NO_FRAME) {
+		w->no_frame_activation = w->activation;
+		return 0;
+	}
+	if (w->vm_flags & VM_ENTRY_CHECK && w->valid & 1u << REG_RBX) {
+		type = w->regs[REG_RBX] & LINK_TYPE_P;
+		if (type == LINK_C || type == LINK_CP) {
+			w->no_frame_activation = w->activation;
+			return 0;
+		}
+	}
+	w->activations++;
+	if (block_load(&w->stack, w->activation, build->frame_size) != 0 ||
+	    stack_word(w, w->activation + build->save_L, &L) != 0) {
+		lua_fail(w, LUA_READ_STATE);
+		return lua_lost(w);
+	}
+	w->L = w->gc64 ? L : (__u32)L;
+	coroutine_find();
+	index = w->coroutine_index;
+	if (index < w->coroutines) {
+		if (coroutine_continue(w, index) != 0)
+			return lua_lost(w);
+		lua_frames();
+		return w->lua_error || w->stop == STOP_TRUNCATED ? lua_lost(w) : 1;
+	}
+	if (lua_state_read(w, &base, &cframe, &g) != 0) {
+		lua_fail(w, LUA_READ_STATE);
+		return lua_lost(w);
+	}
+	if (cframe != w->activation &&
+	    !(w->no_frame_activation && cframe == w->no_frame_activation)) {
+		lua_fail(w, LUA_CFRAME);
+		return lua_lost(w);
+	}
+	if (!w->gc64 && thread_vm(w->tid) != g)
+		thread_vm_set(w->tid, g);
+	if (coroutine_add(w, index) != 0)
+		return lua_lost(w);
+
+	reg = rule->vm_base_reg & 31;
+	if (!(w->vm_flags & VM_L_BASE)) {
+		if (rule->vm_base_reg == VM_NO_REG || !(w->valid & 1u << reg)) {
+			lua_fail(w, LUA_BASE);
+			return lua_lost(w);
+		}
+		base = w->regs[reg];
+		if (!w->gc64)
+			base = (__u32)base;
+	}
+	if (lua_base_set(w, base) != 0) {
+		lua_fail(w, LUA_BASE);
+		return lua_lost(w);
+	}
+	w->link_override = 0;
+	if (w->vm_flags & VM_LINK_IN_PC) {
+		if (!(w->valid & 1u << REG_RBX)) {
+			lua_fail(w, LUA_FRAME_LINK);
+			return lua_lost(w);
+		}
+		w->link_override = w->gc64 ? w->regs[REG_RBX] : (__u32)w->regs[REG_RBX];
+	}
+	w->return_pc = 0;
+	w->first = 1;
+	lua_frames();
+	return w->lua_error || w->stop == STOP_TRUNCATED ? lua_lost(w) : 1;
+}
+
+/* ---- compiled code ----------------------------------------------------------------------------- */
+
+/* Is g the VM that runs here? Then sets walk.L, its stack and walk.activation, and *base. */
+INLINE int trace_vm(struct walk *w, const struct luajit_build *build, __u64 g, __u64 *base)
+{
+	__u64 cframe, of, rsp = w->regs[REG_RSP], jit_base = 0, L = 0;
+	__u32 size = w->gc64 ? 8 : 4;
+
+	if (!g || g & 3)
+		return -1;
+	if (bpf_probe_read_user(&L, size, (void *)(g + build->cur_L)) != 0 ||
+	    bpf_probe_read_user(&jit_base, size, (void *)(g + build->jit_base)) != 0)
+		return -1;
+	w->L = L;
+	if (lua_state_read(w, base, &cframe, &of) != 0 || of != g)
+		return -1;
+	/* The innermost activation of cur_L is the one that runs the trace. */
+	if (cframe & 7 || cframe <= rsp || cframe - rsp > 1 << 20)
+		return -1;
+	w->activation = cframe;
+	if (jit_base)
+		*base = jit_base;
+	return 0;
+}
+
+/* Is there an activation at rsp + offset? Then 1, and walk.candidate is its global_State. */
+SUBPROGRAM int trace_vm_try(__u32 offset)
+{
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	__u64 at, L, cframe, g = 0;
+
+	if (!w)
+		return -1;
+	build = build_at(w->vm - 1);
+	if (!build)
+		return -1;
+	at = (w->regs[REG_RSP] & ~7ull) + offset;
+	if (stack_word(w, at + build->save_L, &L) != 0)
+		return -1;
+	if (!w->gc64)
+		L = (__u32)L;
+	if (L < 4096 || L & 7 || L >> 47)
+		return 0;
+	if (bpf_probe_read_user(&cframe, sizeof(cframe),
+				(void *)(L + (w->gc64 ? GC64_L_CFRAME : GC32_L_CFRAME))) != 0 ||
+	    (cframe & ~CFRAME_FLAGS) != at)
+		return 0;
+	bpf_probe_read_user(&g, w->gc64 ? 8 : 4,
+			    (void *)(L + (w->gc64 ? GC64_L_GLREF : GC32_L_GLREF)));
+	w->candidate = g;
+	return g != 0;
+}
+
+/*
+ * GC32 allocates the dispatch register in traces, and a thread that only ever ran compiled code
+ * while it was watched has no remembered VM: look for an activation among the next words of the C
+ * stack. It is one if its SAVE_L is a lua_State whose cframe points back to it.
+ */
+INLINE __u64 trace_vm_search(struct walk *w)
+{
+	int i;
+
+	if (block_load(&w->stack, w->regs[REG_RSP] & ~7ull, 256) != 0)
+		return 0;
+	for (i = 0; i < 192; i++) {
+		if (trace_vm_try(8 * i) > 0)
+			return w->candidate;
+	}
+	return 0;
+}
+
+/*
+ * A pc in compiled code, in a trace's exit handler, or a return address there. The trace runs on
+ * top of the interpreter's C frame of cur_L's innermost activation, which L->cframe names: so the
+ * CFA needs neither the trace nor its stack adjustment (tests compare it with
+ * rsp + 96 + spadjust). Writes the Lua frames from jit_base on and goes to the caller of the
+ * activation. 0 when done; negative when this is no compiled code (nothing is changed then).
+ */
+SUBPROGRAM int trace_activation(void)
+{
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	__u64 base, g, pair[2];
+	__u32 index;
+	__u64 saved[5];
+
+	if (!w || !w->vm)
+		return -1;
+	build = build_at(w->vm - 1);
+	if (!build)
+		return -1;
+	w->gc64 = build->gc64;
+	g = thread_vm(w->tid);
+	if (w->gc64)
+		g = w->valid & 1u << REG_R14 ? w->regs[REG_R14] - (__s64)build->dispatch_from_g : 0;
+	if (trace_vm(w, build, g, &base) != 0) {
+		g = trace_vm_search(w);
+		if (trace_vm(w, build, g, &base) != 0)
+			return -1;
+		if (!w->gc64)
+			thread_vm_set(w->tid, g);
+	}
+	w->activations++;
+	w->compiled = 1;
+	w->vm_flags = 0;
+	coroutine_find();
+	index = w->coroutine_index;
+	if (index < w->coroutines) {
+		if (coroutine_continue(w, index) == 0)
+			lua_frames();
+	} else if (coroutine_add(w, index) == 0) {
+		w->link_override = 0;
+		w->return_pc = 0;
+		w->first = 1;
+		if (lua_base_set(w, base) != 0)
+			lua_fail(w, LUA_BASE);
+		else
+			lua_frames();
+	}
+	if (w->lua_error || w->stop == STOP_TRUNCATED)
+		lua_lost(w);
+
+	/* The interpreter's frame: rbp, rbx, r15, r14 below the CFA; r12 and r13 where BC_JLOOP put
+	 * them before it entered the trace. */
+	w->cfa = w->activation + build->frame_size;
+	if (bpf_probe_read_user(saved, sizeof(saved), (void *)(w->cfa - 40)) != 0 ||
+	    bpf_probe_read_user(pair, sizeof(pair),
+				(void *)(w->activation - (w->gc64 ? 8 : 0))) != 0) {
+		w->stop = STOP_TRUNCATED;
+		return 0;
+	}
+	w->regs[REG_R14] = saved[0];
+	w->regs[REG_R15] = saved[1];
+	w->regs[REG_RBX] = saved[2];
+	w->regs[REG_RBP] = saved[3];
+	w->regs[REG_RA] = saved[4];
+	w->regs[REG_R12] = w->gc64 ? pair[1] : pair[0];
+	w->regs[REG_R13] = w->gc64 ? pair[0] : pair[1];
+	w->regs[REG_RSP] = w->cfa;
+	w->valid = REGISTERS_KEPT;
+	w->exact_pc = 0;
+	return 0;
+}
+
+#endif
