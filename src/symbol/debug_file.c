@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See debug_file.h. */
+#include "debug_file.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "../target/elf_image.h"
+#include "../target/root_file.h"
+#include "elf_symbols.h"
+
+#define MAX_DEBUG_FILE_BYTES (4LL << 30)
+#define MAX_BUILD_ID_HEX     129 /* 64 bytes; SHA-1, the usual one, has 20 */
+#define MAX_LINK_BYTES	     4096U
+
+/* What the stripped file says about its debug file. Empty strings where it says nothing. */
+struct wanted {
+	char build_id[MAX_BUILD_ID_HEX];
+	char link[NAME_MAX + 1];
+	uint32_t crc;
+};
+
+/* .gnu_debuglink: a name, NUL, padding to 4 bytes, the CRC-32 of the whole debug file. */
+static void read_debuglink(const struct elf_image *image, struct wanted *wanted)
+{
+	const Elf64_Shdr *section = elf_image__section(image, ".gnu_debuglink");
+	const char *bytes;
+	size_t length, crc_offset;
+
+	if (!section)
+		return;
+	bytes = elf_image__section_bytes(image, section, MAX_LINK_BYTES);
+	if (!bytes)
+		return;
+	length = strnlen(bytes, section->sh_size);
+	crc_offset = (length + 1 + 3) & ~(size_t)3;
+	if (length == 0 || length >= sizeof(wanted->link) ||
+	    crc_offset + sizeof(wanted->crc) > section->sh_size)
+		return;
+	/* A file name, never a path. */
+	if (strchr(bytes, '/') || strcmp(bytes, ".") == 0 || strcmp(bytes, "..") == 0)
+		return;
+	memcpy(wanted->link, bytes, length + 1);
+	memcpy(&wanted->crc, bytes + crc_offset, sizeof(wanted->crc));
+}
+
+static bool crc_matches(int fd, uint32_t expected)
+{
+	const size_t block = 256U << 10;
+	unsigned char *buffer = malloc(block);
+	uLong crc = crc32(0, NULL, 0);
+	off_t offset = 0;
+	ssize_t got = -1;
+
+	if (!buffer)
+		return false;
+	while (offset < MAX_DEBUG_FILE_BYTES && (got = pread(fd, buffer, block, offset)) > 0) {
+		crc = crc32(crc, buffer, (uInt)got);
+		offset += got;
+	}
+	free(buffer);
+	return got == 0 && (uint32_t)crc == expected;
+}
+
+/* The build id decides where both files have one: it is cheap and cannot collide by chance. */
+static bool belongs(const struct wanted *wanted, Elf *elf, int fd, bool found_by_link)
+{
+	char build_id[MAX_BUILD_ID_HEX];
+
+	if (wanted->build_id[0] && elf_build_id(elf, build_id, sizeof(build_id)) > 0)
+		return strcmp(wanted->build_id, build_id) == 0;
+	return found_by_link && crc_matches(fd, wanted->crc);
+}
+
+__attribute__((format(printf, 5, 6))) static int try_open(const struct wanted *wanted, int root_fd,
+							  bool found_by_link,
+							  struct debug_file *file,
+							  const char *format, ...)
+{
+	char path[PATH_MAX];
+	struct stat status;
+	va_list arguments;
+	int length, err;
+
+	va_start(arguments, format);
+	length = vsnprintf(path, sizeof(path), format, arguments);
+	va_end(arguments);
+	if (length < 0 || (size_t)length >= sizeof(path))
+		return -ENOENT;
+	file->fd = root_file__open(root_fd, path, &status);
+	if (file->fd < 0)
+		return -ENOENT;
+	err = status.st_size > MAX_DEBUG_FILE_BYTES ? -ENOENT
+						    : elf_image__open_fd(file->fd, &file->elf);
+	if (!err && !belongs(wanted, file->elf, file->fd, found_by_link))
+		err = -ENOENT;
+	if (err) {
+		debug_file__close(file);
+		return -ENOENT;
+	}
+	return 0;
+}
+
+int debug_file__open(Elf *elf, int root_fd, const char *file_dir, struct debug_file *file)
+{
+	struct wanted wanted = {0};
+	struct elf_image image;
+	int err;
+
+	file->elf = NULL;
+	file->fd = -1;
+	if (root_fd < 0)
+		return -ENOENT;
+	err = elf_image__read(elf, &image);
+	if (err)
+		return err == -ENOMEM ? err : -ENOENT;
+	read_debuglink(&image, &wanted);
+	elf_image__free(&image);
+	if (elf_build_id(elf, wanted.build_id, sizeof(wanted.build_id)) < 4)
+		wanted.build_id[0] = '\0';
+
+	err = -ENOENT;
+	if (wanted.build_id[0])
+		err = try_open(&wanted, root_fd, false, file,
+			       "/usr/lib/debug/.build-id/%.2s/%s.debug", wanted.build_id,
+			       wanted.build_id + 2);
+	if (!err || !wanted.link[0] || !file_dir)
+		return err;
+	err = try_open(&wanted, root_fd, true, file, "%s/%s", file_dir, wanted.link);
+	if (err)
+		err = try_open(&wanted, root_fd, true, file, "%s/.debug/%s", file_dir, wanted.link);
+	if (err)
+		err = try_open(&wanted, root_fd, true, file, "/usr/lib/debug%s%s/%s",
+			       file_dir[0] == '/' ? "" : "/", file_dir, wanted.link);
+	return err;
+}
+
+void debug_file__close(struct debug_file *file)
+{
+	elf_end(file->elf);
+	if (file->fd >= 0)
+		close(file->fd);
+	file->elf = NULL;
+	file->fd = -1;
+}
