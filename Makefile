@@ -16,6 +16,8 @@ CPPFLAGS += -D_GNU_SOURCE -DLUASPY_VERSION='"$(VERSION)"' -Isrc -I$(B)
 CFLAGS += -std=gnu11 -O2 -g $(WARN) -ffunction-sections -fdata-sections $(SAN)
 LDFLAGS += -Wl,--gc-sections $(SAN)
 LDLIBS := -lbpf -ldw -lelf -lcapstone -lz -llzma -lpthread
+# Debian 13's static libelf needs zstd, and src/target/elfutils_static.c after it (hence the group).
+LIBZSTD := $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 
 # ---- the BPF object and its skeleton -------------------------------------------------------
 BPF_SRC := src/bpf/sampler.bpf.c
@@ -60,7 +62,7 @@ $(B)/libluaspy.a: $(LIB_OBJ)
 	$(AR) rcs $@ $^
 
 $(B)/luaspy: $(B)/src/cmd/main.o $(B)/libluaspy.a
-	$(CC) -static $(LDFLAGS) $^ $(LDLIBS) -o $@.debug
+	$(CC) -static $(LDFLAGS) -Wl,--start-group $^ $(LDLIBS) $(LIBZSTD) -Wl,--end-group -o $@.debug
 	strip -o $@ $@.debug
 
 # ---- tests (dynamic, so that sanitizers work: make unit SAN=-fsanitize=address,undefined) ----
