@@ -149,7 +149,7 @@ static int add_fde(struct eh_frame *self, const Dwarf_FDE *fde, const struct eh_
 	struct eh_frame_fde out;
 	struct dwarf_reader reader;
 	uint8_t encoding;
-	uint64_t range;
+	uint64_t range, instruction_bytes;
 	bool is_discarded;
 	void *array = self->fdes;
 
@@ -165,12 +165,13 @@ static int add_fde(struct eh_frame *self, const Dwarf_FDE *fde, const struct eh_
 		return -EINVAL;
 	if (is_discarded || range == 0) /* its function was removed by the linker */
 		return 0;
+	instruction_bytes = (uint64_t)(reader.end - reader.next);
 	if (out.start < place->text_start || out.end > place->text_end ||
-	    reader.end - reader.next > UINT32_MAX)
+	    instruction_bytes > UINT32_MAX)
 		return -EINVAL;
 	out.cie = (uint32_t)(cie - self->cies);
 	out.instructions = (uint64_t)(reader.next - self->bytes);
-	out.instruction_bytes = (uint32_t)(reader.end - reader.next);
+	out.instruction_bytes = (uint32_t)instruction_bytes;
 
 	if (reserve(&array, self->fde_count, sizeof(out)))
 		return -ENOMEM;

@@ -44,7 +44,9 @@ struct unwind_rules *unwind_rules__new(void)
 
 	if (!self)
 		return NULL;
-	if (unwind_rules__intern(self, &none) != (int)RULE_ID_NONE) {
+	self->capacity = 256;
+	self->rules = calloc(self->capacity, sizeof(*self->rules));
+	if (!self->rules || unwind_rules__intern(self, &none) != (int)RULE_ID_NONE) {
 		unwind_rules__free(self);
 		return NULL;
 	}
@@ -72,10 +74,9 @@ int unwind_rules__intern(struct unwind_rules *self, const struct unwind_rule *ru
 	if (self->count == MAX_RULES)
 		return -ENOSPC;
 	if (self->count == self->capacity) {
-		uint32_t capacity = self->capacity ? 2 * self->capacity : 256;
+		uint32_t capacity = 2 * self->capacity;
 		struct unwind_rule copy = *rule; /* it may stand in the array that moves */
-		struct unwind_rule *rules =
-			realloc(self->rules, capacity * sizeof(struct unwind_rule));
+		struct unwind_rule *rules = reallocarray(self->rules, capacity, sizeof(*rules));
 
 		if (!rules)
 			return -ENOMEM;

@@ -79,7 +79,7 @@ static void build(char *image, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct synthetic_elf *file;
-	size_t file_size;
+	size_t file_size = 0;
 	char *image;
 
 	elf_version(EV_CURRENT);
