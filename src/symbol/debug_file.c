@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -80,19 +79,25 @@ static bool belongs(const struct wanted *wanted, Elf *elf, int fd, bool found_by
 	return found_by_link && crc_matches(fd, wanted->crc);
 }
 
-__attribute__((format(printf, 5, 6))) static int try_open(const struct wanted *wanted, int root_fd,
-							  bool found_by_link,
-							  struct debug_file *file,
-							  const char *format, ...)
+/* Where a debug file may lie: prefix/directory + subdirectory + /name + suffix. */
+struct place {
+	const char *prefix;
+	const char *directory;
+	const char *subdirectory;
+	const char *name;
+	const char *suffix;
+	bool by_link;
+};
+
+static int try_open(const struct wanted *wanted, int root_fd, const struct place *place,
+		    struct debug_file *file)
 {
 	char path[PATH_MAX];
 	struct stat status;
-	va_list arguments;
 	int length, err;
 
-	va_start(arguments, format);
-	length = vsnprintf(path, sizeof(path), format, arguments);
-	va_end(arguments);
+	length = snprintf(path, sizeof(path), "%s/%s%s/%s%s", place->prefix, place->directory,
+			  place->subdirectory, place->name, place->suffix);
 	if (length < 0 || (size_t)length >= sizeof(path))
 		return -ENOENT;
 	file->fd = root_file__open(root_fd, path, &status);
@@ -100,7 +105,7 @@ __attribute__((format(printf, 5, 6))) static int try_open(const struct wanted *w
 		return -ENOENT;
 	err = status.st_size > MAX_DEBUG_FILE_BYTES ? -ENOENT
 						    : elf_image__open_fd(file->fd, &file->elf);
-	if (!err && !belongs(wanted, file->elf, file->fd, found_by_link))
+	if (!err && !belongs(wanted, file->elf, file->fd, place->by_link))
 		err = -ENOENT;
 	if (err) {
 		debug_file__close(file);
@@ -127,20 +132,30 @@ int debug_file__open(Elf *elf, int root_fd, const char *file_dir, struct debug_f
 	if (elf_build_id(elf, wanted.build_id, sizeof(wanted.build_id)) < 4)
 		wanted.build_id[0] = '\0';
 
-	err = -ENOENT;
-	if (wanted.build_id[0])
-		err = try_open(&wanted, root_fd, false, file,
-			       "/usr/lib/debug/.build-id/%.2s/%s.debug", wanted.build_id,
-			       wanted.build_id + 2);
-	if (!err || !wanted.link[0] || !file_dir)
-		return err;
-	err = try_open(&wanted, root_fd, true, file, "%s/%s", file_dir, wanted.link);
-	if (err)
-		err = try_open(&wanted, root_fd, true, file, "%s/.debug/%s", file_dir, wanted.link);
-	if (err)
-		err = try_open(&wanted, root_fd, true, file, "/usr/lib/debug%s%s/%s",
-			       file_dir[0] == '/' ? "" : "/", file_dir, wanted.link);
-	return err;
+	if (wanted.build_id[0]) {
+		char directory[3] = {wanted.build_id[0], wanted.build_id[1]};
+		const struct place place = {
+			"/usr/lib/debug/.build-id", directory, "",
+			wanted.build_id + 2,	    ".debug",  false,
+		};
+
+		if (try_open(&wanted, root_fd, &place, file) == 0)
+			return 0;
+	}
+	if (wanted.link[0] && file_dir) {
+		const struct place places[] = {
+			{"", file_dir, "", wanted.link, "", true},
+			{"", file_dir, "/.debug", wanted.link, "", true},
+			{"/usr/lib/debug", file_dir, "", wanted.link, "", true},
+		};
+		size_t i;
+
+		for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+			if (try_open(&wanted, root_fd, &places[i], file) == 0)
+				return 0;
+		}
+	}
+	return -ENOENT;
 }
 
 void debug_file__close(struct debug_file *file)

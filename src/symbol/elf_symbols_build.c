@@ -152,10 +152,12 @@ int symbol_ranges__build(struct symbol_candidate *candidates, size_t count,
 	size_t i;
 
 	memset(result, 0, sizeof(*result));
+	if (count) {
+		qsort(candidates, count, sizeof(*candidates), compare_candidates);
+		count = drop_aliases(candidates, count);
+	}
 	if (count == 0)
 		return 0;
-	qsort(candidates, count, sizeof(*candidates), compare_candidates);
-	count = drop_aliases(candidates, count);
 	for (i = 0; i < count && sweep.arena_size < MAX_ARENA_BYTES; i++)
 		sweep.arena_size += (size_t)candidates[i].name_length + 1;
 

@@ -26,45 +26,47 @@ struct kernel_symbols {
 	size_t names_capacity;
 };
 
-/* Doubles *block until it holds `needed` items. */
-static int grow(void **block, size_t *capacity, size_t needed, size_t item_size)
+/* Returns `block` made large enough for `needed` items, or NULL with `block` as it was. */
+static void *grow(void *block, size_t *capacity, size_t needed, size_t item_size)
 {
 	size_t wanted = *capacity ? *capacity : 4096;
 	void *grown;
 
-	if (needed <= *capacity)
-		return 0;
+	if (block && needed <= *capacity)
+		return block;
 	while (wanted < needed)
 		wanted *= 2;
-	grown = reallocarray(*block, wanted, item_size);
-	if (!grown)
-		return -ENOMEM;
-	*block = grown;
-	*capacity = wanted;
-	return 0;
+	grown = reallocarray(block, wanted, item_size);
+	if (grown)
+		*capacity = wanted;
+	return grown;
 }
 
 static int add(struct kernel_symbols *self, uint64_t address, char type, const char *name,
 	       size_t name_length, const char *module, size_t module_length)
 {
 	size_t length = name_length + (module_length ? module_length + 1 : 0) + 1;
-	struct kernel_symbol *symbol;
+	struct kernel_symbol *symbols, *symbol;
 	size_t underscores = 0;
-	char *to;
+	char *names, *to;
 
 	if (self->count == MAX_SYMBOLS || self->names_used > UINT32_MAX - length)
 		return -E2BIG;
-	if (grow((void **)&self->symbols, &self->capacity, self->count + 1,
-		 sizeof(*self->symbols)) ||
-	    grow((void **)&self->names, &self->names_capacity, self->names_used + length, 1))
+	symbols = grow(self->symbols, &self->capacity, self->count + 1, sizeof(*symbols));
+	if (!symbols)
 		return -ENOMEM;
+	self->symbols = symbols;
+	names = grow(self->names, &self->names_capacity, self->names_used + length, 1);
+	if (!names)
+		return -ENOMEM;
+	self->names = names;
 	while (underscores < 15 && underscores < name_length && name[underscores] == '_')
 		underscores++;
-	symbol = &self->symbols[self->count++];
+	symbol = &symbols[self->count++];
 	symbol->address = address;
 	symbol->name = (uint32_t)self->names_used;
 	symbol->rank = (type == 'T' ? 0 : type == 't' ? 2U : 1U) << 4 | (uint32_t)underscores;
-	to = self->names + self->names_used;
+	to = names + self->names_used;
 	memcpy(to, name, name_length);
 	to += name_length;
 	if (module_length) {

@@ -97,20 +97,21 @@ static const void *raw_bytes(Elf *elf, uint64_t offset, uint64_t size)
 	return data && data->d_size == size ? data->d_buf : NULL;
 }
 
-/* A private, aligned copy of a table of the file. A table that is out of bounds is no table. */
-static int copy_table(Elf *elf, uint64_t offset, size_t count, size_t entry_size, void **table,
-		      size_t *table_count)
+/* A private, aligned copy of a table of the file; NULL when it is out of bounds (then it is no
+ * table) or, with *err set, when out of memory. */
+static void *copy_table(Elf *elf, uint64_t offset, uint64_t size, int *err)
 {
-	const void *bytes = raw_bytes(elf, offset, count * entry_size);
+	const void *bytes = raw_bytes(elf, offset, size);
+	void *copy;
 
 	if (!bytes)
-		return 0;
-	*table = malloc(count * entry_size);
-	if (!*table)
-		return -ENOMEM;
-	memcpy(*table, bytes, count * entry_size);
-	*table_count = count;
-	return 0;
+		return NULL;
+	copy = malloc(size);
+	if (!copy) {
+		*err = -ENOMEM;
+		return NULL;
+	}
+	return memcpy(copy, bytes, size);
 }
 
 int elf_image__read(Elf *elf, struct elf_image *image)
@@ -118,7 +119,7 @@ int elf_image__read(Elf *elf, struct elf_image *image)
 	size_t section_count = 0, names_index = 0;
 	const void *bytes;
 	Elf64_Ehdr header;
-	int err;
+	int err = 0;
 
 	memset(image, 0, sizeof(*image));
 	bytes = raw_bytes(elf, 0, sizeof(header));
@@ -133,10 +134,11 @@ int elf_image__read(Elf *elf, struct elf_image *image)
 
 	/* PN_XNUM is left out: no loader takes 65535 segments. */
 	if (header.e_phoff && header.e_phentsize == sizeof(Elf64_Phdr) && header.e_phnum) {
-		err = copy_table(elf, header.e_phoff, header.e_phnum, sizeof(Elf64_Phdr),
-				 (void **)&image->segments, &image->segment_count);
+		image->segments =
+			copy_table(elf, header.e_phoff, header.e_phnum * sizeof(Elf64_Phdr), &err);
 		if (err)
 			goto out;
+		image->segment_count = image->segments ? header.e_phnum : 0;
 	}
 	if (!header.e_shoff || header.e_shentsize != sizeof(Elf64_Shdr))
 		return 0;
@@ -156,10 +158,10 @@ int elf_image__read(Elf *elf, struct elf_image *image)
 	}
 	if (section_count > MAX_SECTIONS)
 		return 0;
-	err = copy_table(elf, header.e_shoff, section_count, sizeof(Elf64_Shdr),
-			 (void **)&image->sections, &image->section_count);
+	image->sections = copy_table(elf, header.e_shoff, section_count * sizeof(Elf64_Shdr), &err);
 	if (err)
 		goto out;
+	image->section_count = image->sections ? section_count : 0;
 	if (names_index < image->section_count) {
 		const Elf64_Shdr *section = &image->sections[names_index];
 

@@ -155,7 +155,7 @@ static bool have_compiler;
 #define NEED_ROOT()                                                                                \
 	do {                                                                                       \
 		if (geteuid() != 0)                                                                \
-			SKIP("needs root");                                                        \
+			SKIP("cannot: not root");                                                  \
 	} while (0)
 
 __attribute__((noinline)) int a_function_of_this_test(int x);
@@ -182,7 +182,7 @@ static void the_vdso_is_read_from_memory(void)
 	size_t named = 0;
 
 	if (!start)
-		SKIP("no vdso");
+		SKIP("cannot: this kernel maps no vdso");
 	CHECK_EQ(maps__read(getpid(), &maps), 0);
 	entry = maps__find(&maps, start);
 	CHECK(entry && strcmp(entry->path, "[vdso]") == 0);
@@ -211,8 +211,10 @@ static void the_vdso_is_read_from_memory(void)
 static void the_bias_is_right_for_all_layouts(void)
 {
 	static const char *const layouts[] = {
-		"-Wl,-z,separate-code",		 "-Wl,-z,noseparate-code",
-		"-Wl,-z,max-page-size=0x200000", "-Wl,-z,noseparate-code,-z,max-page-size=0x1000",
+		"-Wl,-z,separate-code",
+		"-Wl,-z,noseparate-code",
+		"-Wl,-z,max-page-size=0x200000",
+		"-Wl,-z,noseparate-code,-z,max-page-size=0x1000",
 	};
 	size_t i;
 
@@ -398,7 +400,7 @@ static void a_container_is_entered_through_its_root(void)
 	}
 	if (read(pipe_fds[0], &address, sizeof(address)) != sizeof(address) || !address) {
 		end_child(child);
-		SKIP("mounting is not allowed here");
+		SKIP("cannot: mounting is not allowed here");
 	}
 	CHECK(access(marker, F_OK) != 0);
 	CHECK_EQ(try_open(child, address), 0);
@@ -421,7 +423,7 @@ static void a_file_on_overlayfs_is_opened(void)
 		   "mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work "
 		   "../merged && touch ../merged/over.so")) {
 		shell("umount base");
-		SKIP("overlayfs cannot be mounted here");
+		SKIP("cannot: overlayfs cannot be mounted here");
 	}
 	child = child_with_mapping("merged/over.so", PROT_READ | PROT_EXEC, &address);
 	CHECK(child > 0);

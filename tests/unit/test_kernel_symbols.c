@@ -112,7 +112,7 @@ static void this_kernel_has_names(void)
 	err = kernel_symbols__load(NULL, &symbols);
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	if (err == -EPERM || err == -ENOENT || err == -EACCES)
-		SKIP("kernel addresses are hidden");
+		SKIP("cannot: kernel addresses are hidden");
 	CHECK_EQ(err, 0);
 	printf("# %zu symbols in %.1f ms\n", kernel_symbols__count(symbols),
 	       (double)(after.tv_sec - before.tv_sec) * 1e3 +

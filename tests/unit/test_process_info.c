@@ -113,7 +113,7 @@ static void a_kernel_thread_is_recognised(void)
 	struct process_info info;
 
 	if (process_info__read(2, &info) || strcmp(info.comm, "kthreadd") != 0)
-		SKIP("kernel threads are not visible here");
+		SKIP("cannot: kernel threads are not visible here");
 	CHECK(info.is_kernel_thread);
 	CHECK_STR(info.exe, "");
 }
@@ -151,7 +151,7 @@ static void what_is_not_ours_to_see_is_said(void)
 	int status = -1;
 
 	if (geteuid() != 0)
-		SKIP("needs root to become somebody else");
+		SKIP("cannot: not root, which could become somebody else");
 	child = fork();
 	if (child == 0) {
 		if (setgid(65534) || setuid(65534))
