@@ -65,7 +65,8 @@ void profile__free(struct profile *self);
 /* The id of the frame with this type and name (copied), dense from 0; -ENOMEM. */
 int64_t profile__frame(struct profile *self, enum profile_frame_type type, const char *name);
 
-/* Adds `count` samples of a stack (copied; equal stacks are merged). Returns 0 or -ENOMEM. */
+/* Adds `count` samples of a stack (copied; equal stacks are merged; 0 samples add nothing). Returns
+ * 0, -EINVAL for an id that profile__frame did not give, or -ENOMEM. */
 int profile__add(struct profile *self, const uint32_t *frames, uint32_t frame_count,
 		 uint64_t count);
 

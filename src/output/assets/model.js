@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The data: decoding it and questions about it. No drawing and no document here.
+ *
+ * A node is an index into the arrays of the model, which are in preorder: the nodes below node i are
+ * i + 1 to end[i] - 1. Node 0 is the root. `frame` indexes names and types; frame 0 is the root's.
+ */
+
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* Reads variable-length numbers, 5 bits a digit, lowest first. Sums, not shifts: counts may be
+ * greater than 2^31. */
+function numberReader(text) {
+	const values = new Uint8Array(128);
+	let at = 0;
+
+	for (let i = 0; i < DIGITS.length; i++)
+		values[DIGITS.charCodeAt(i)] = i;
+	return function () {
+		let value = 0, unit = 1, digit;
+
+		do {
+			digit = values[text.charCodeAt(at++)];
+			value += (digit & 31) * unit;
+			unit *= 32;
+		} while (digit & 32);
+		return value;
+	};
+}
+
+/* Each name's first character says how many characters it shares with the one before it. */
+function decodeNames(text, count) {
+	const names = ["all"];
+	let before = "";
+
+	for (const line of count ? text.split("\n") : []) {
+		before = before.slice(0, DIGITS.indexOf(line[0])) + line.slice(1);
+		names.push(before);
+	}
+	return names;
+}
+
+function decodeModel(data) {
+	const count = data.nodeCount, read = numberReader(data.nodes);
+	const model = {
+		count,
+		names: decodeNames(data.names, data.nameTypes.length),
+		types: Uint8Array.from("0" + data.nameTypes),
+		frame: new Uint32Array(count),
+		parent: new Int32Array(count),
+		end: new Uint32Array(count),
+		depth: new Uint32Array(count),
+		left: new Float64Array(count),
+		total: new Float64Array(count),
+		self: new Float64Array(count),
+		maxDepth: 0,
+		/* Nodes by depth, from left to right: those of depth d are
+		 * byDepth[depthStart[d]] to byDepth[depthStart[d + 1] - 1]. */
+		depthStart: null,
+		byDepth: new Uint32Array(count),
+	};
+	const { frame, parent, end, depth, left, total, self } = model;
+	/* The open nodes, and where the next child of each starts. */
+	const path = [0], nextLeft = [0];
+
+	parent[0] = -1;
+	total[0] = self[0] = data.total;
+	for (let i = 1; i < count; i++) {
+		for (let up = read(); up > 0; up--)
+			end[path.pop()] = i;
+		const d = path.length, above = path[d - 1];
+
+		total[i] = self[i] = read();
+		frame[i] = read() + 1;
+		parent[i] = above;
+		depth[i] = d;
+		left[i] = nextLeft[d - 1];
+		nextLeft[d - 1] += total[i];
+		nextLeft[d] = left[i];
+		self[above] -= total[i];
+		path.push(i);
+		if (d > model.maxDepth)
+			model.maxDepth = d;
+	}
+	while (path.length)
+		end[path.pop()] = count;
+
+	const start = model.depthStart = new Uint32Array(model.maxDepth + 2), at = [];
+	for (let i = 0; i < count; i++)
+		start[depth[i] + 1]++;
+	for (let d = 0; d <= model.maxDepth; d++) {
+		start[d + 1] += start[d];
+		at.push(start[d]);
+	}
+	for (let i = 0; i < count; i++)
+		model.byDepth[at[depth[i]]++] = i;
+	return model;
+}
+
+/* The index in byDepth of the first node of a depth that ends right of x. */
+function firstRightOf(model, depth, x) {
+	let low = model.depthStart[depth], high = model.depthStart[depth + 1];
+
+	while (low < high) {
+		const middle = (low + high) >> 1, node = model.byDepth[middle];
+
+		if (model.left[node] + model.total[node] > x)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/* A predicate on names: a plain part of the name, or a regular expression. Case only matters where
+ * the pattern has capitals. Returns { test } or { error }. */
+function makeMatcher(pattern, isRegex) {
+	const exact = /[A-Z]/.test(isRegex ? pattern.replace(/\\[A-Z]/g, "") : pattern);
+
+	if (!isRegex) {
+		if (exact)
+			return { test: (name) => name.includes(pattern) };
+		return { test: (name) => name.toLowerCase().includes(pattern) };
+	}
+	try {
+		const regex = new RegExp(pattern, exact ? "u" : "iu");
+
+		return { test: (name) => regex.test(name) };
+	} catch (error) {
+		return { error: String(error.message) };
+	}
+}
+
+function matchFrames(model, test) {
+	const matched = new Uint8Array(model.names.length);
+
+	for (let i = 1; i < matched.length; i++)
+		matched[i] = test(model.names[i]) ? 1 : 0;
+	return matched;
+}
+
+/* The samples within `root` that have a matched frame anywhere on their stack. A match below a
+ * match adds nothing. */
+function matchedSamples(model, matched, root) {
+	let sum = 0;
+
+	for (let above = root; above >= 0; above = model.parent[above]) {
+		if (matched[model.frame[above]])
+			return model.total[root];
+	}
+	for (let i = root; i < model.end[root];) {
+		if (matched[model.frame[i]]) {
+			sum += model.total[i];
+			i = model.end[i];
+		} else {
+			i++;
+		}
+	}
+	return sum;
+}
+
+/* Samples within `root` by the type of their leaf. */
+function leafSamples(model, root, typeCount) {
+	const sums = new Array(typeCount).fill(0);
+
+	for (let i = root; i < model.end[root]; i++) {
+		if (i > 0)
+			sums[model.types[model.frame[i]]] += model.self[i];
+	}
+	return sums;
+}
+
+/* Frames with their own and total samples within `root`; recursion is not counted twice. */
+function frameSums(model, root) {
+	const self = new Float64Array(model.names.length), total = new Float64Array(model.names.length);
+	const openUntil = new Uint32Array(model.names.length);
+	const rows = [];
+
+	for (let i = root; i < model.end[root]; i++) {
+		const frame = model.frame[i];
+
+		self[frame] += model.self[i];
+		if (i >= openUntil[frame]) {
+			total[frame] += model.total[i];
+			openUntil[frame] = model.end[i];
+		}
+	}
+	for (let frame = 1; frame < total.length; frame++) {
+		if (total[frame] > 0)
+			rows.push({ frame, self: self[frame], total: total[frame] });
+	}
+	return rows;
+}
