@@ -124,8 +124,9 @@ enum saved_base {
 #define VM_NO_FRAME 0x02      /* the activation has no Lua frame: being entered or left */
 #define VM_ENTRY_CHECK 0x04   /* no Lua frame if PC's type bits are those of a call from C */
 #define VM_LINK_IN_PC 0x08    /* the top frame's link is in PC, its slot is not (or no longer) valid */
+#define VM_LINK_SAVED 0x20    /* ... is in SAVE_PC */
+#define VM_LINK_TOGGLED 0x40  /* with VM_LINK_IN_PC: its lowest bit is inverted */
 #define VM_FUNC_GONE 0x10     /* the top frame's function slot is being overwritten: drop that frame */
-#define VM_PC_IS_BYTECODE 0x20 /* PC points to the bytecode being executed by the top frame */
 #define VM_NO_REG 0xff	      /* vm_base_reg: no register holds BASE */
 
 struct unwind_rule {

@@ -66,6 +66,9 @@
 #define LINK_CP 5
 #define CONT_FFI_CALLBACK 1
 
+/* The word of the interpreter's C frame that holds SAVE_PC; in GC32 its upper half, beside SAVE_L. */
+#define SAVE_PC_WORD 0x18
+
 /* Bits of a cframe pointer that are flags (lj_frame.h CFRAME_RAWMASK). */
 #define CFRAME_FLAGS 3ull
 

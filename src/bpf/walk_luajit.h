@@ -184,10 +184,10 @@ INLINE __u32 current_position(struct walk *w, const struct proto_memo *memo, __u
 		position = bytecode_position(memo, bytecode, w->regs[REG_RBX]);
 	if (position != BCPOS_NONE)
 		return position;
-	if (stack_word(w, w->activation + 0x18, &pc) != 0)
+	if (stack_word(w, w->activation + SAVE_PC_WORD, &pc) != 0)
 		return BCPOS_NONE;
 	if (!w->gc64)
-		pc >>= 32; /* SAVE_L and SAVE_PC share the word */
+		pc >>= 32;
 	return bytecode_position(memo, bytecode, pc);
 }
 
@@ -568,6 +568,15 @@ SUBPROGRAM int lua_activation(void)
 			return lua_lost(w);
 		}
 		w->link_override = w->gc64 ? w->regs[REG_RBX] : (__u32)w->regs[REG_RBX];
+		if (w->vm_flags & VM_LINK_TOGGLED)
+			w->link_override ^= 1;
+	} else if (w->vm_flags & VM_LINK_SAVED) {
+		if (stack_word(w, w->activation + SAVE_PC_WORD, &w->link_override) != 0) {
+			lua_fail(w, LUA_FRAME_LINK);
+			return lua_lost(w);
+		}
+		if (!w->gc64)
+			w->link_override >>= 32;
 	}
 	w->return_pc = 0;
 	w->first = 1;

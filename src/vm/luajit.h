@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finds LuaJIT in an ELF file, stripped or not, shared or static, from the file alone: its
+ * interpreter by the one FDE that describes it, then what the interpreter does at each pc.
+ */
+#ifndef LUASPY_LUAJIT_H
+#define LUASPY_LUAJIT_H
+
+#include <libelf.h>
+
+#include "../bpf/contract.h"
+#include "../unwind/unwind_table.h"
+
+/*
+ * If `elf`, whose unwind table is `table`, contains LuaJIT's interpreter: replaces the rows of the
+ * interpreter by exact ones, fills *build and returns 0. -ENOENT when it does not contain one,
+ * -EINVAL when it does but in a form that is not understood (the table is then left as it was, and
+ * C frames still unwind), -ENOMEM, -ENOSPC.
+ */
+int luajit__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
+		 struct luajit_build *build);
+
+#endif

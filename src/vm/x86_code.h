@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * x86-64 machine code as a list of small records with just what data-flow analysis asks for:
+ * which general registers an instruction writes, its memory operand, where it goes next.
+ * Decoding is capstone's.
+ */
+#ifndef LUASPY_X86_CODE_H
+#define LUASPY_X86_CODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum x86_op {
+	X86_OTHER,
+	X86_MOVE,	   /* reg <- source */
+	X86_LOAD,	   /* reg <- memory (plain mov) */
+	X86_STORE,	   /* memory <- source register (plain mov) */
+	X86_STORE_IMM,	   /* memory <- imm */
+	X86_STORE_OTHER,   /* any other instruction whose first operand is memory that it writes */
+	X86_LOAD_EXTEND,   /* reg <- memory (movzx) */
+	X86_LEA,	   /* reg <- address of the memory operand */
+	X86_ADD_IMM,	   /* reg <- reg + imm (sub: negated) */
+	X86_SUB,	   /* reg <- reg - source register */
+	X86_XOR_IMM,	   /* reg <- reg ^ imm */
+	X86_COMPARE_IMM,   /* memory compared with imm */
+	X86_PUSH,
+	X86_POP,
+	X86_CALL,	   /* target, or 0 when indirect */
+	X86_JUMP,	   /* target, or 0 when indirect */
+	X86_BRANCH,	   /* target or the next instruction */
+	X86_RETURN,
+	X86_STOP,	   /* int3, ud2, hlt */
+};
+
+#define X86_NO_REG 0xff
+
+/* Registers by DWARF number (enum dwarf_register), whatever the width used. */
+struct x86_instruction {
+	uint64_t address;
+	uint64_t target; /* of a direct call, jump or branch */
+	int64_t imm;
+	int32_t disp; /* of the memory operand */
+	uint16_t writes; /* bit per general register */
+	uint8_t op;	 /* enum x86_op */
+	uint8_t size;
+	uint8_t width;	/* bytes of the operand */
+	uint8_t reg;	/* destination */
+	uint8_t source; /* source register */
+	uint8_t base, index; /* of the memory operand */
+};
+
+struct x86_code {
+	struct x86_instruction *instructions; /* ascending by address */
+	size_t count;
+};
+
+/* Decodes all of `text`. Bytes that are no instruction are skipped one at a time. Returns 0,
+ * -ENOMEM or -EIO (the decoder does not start). Freed with x86_code__free. */
+int x86_code__decode(const uint8_t *text, size_t size, uint64_t vaddr, struct x86_code *code);
+void x86_code__free(struct x86_code *code);
+
+/* The index of the instruction that starts at `address`, or -1. */
+ptrdiff_t x86_code__find(const struct x86_code *code, uint64_t address);
+
+#endif
