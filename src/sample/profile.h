@@ -13,7 +13,7 @@
 struct profile;
 
 enum profile_frame_type {
-	PROFILE_THREAD,	      /* the root of a stack: the thread's or process's name */
+	PROFILE_THREAD, /* the root of a stack: the thread's or process's name */
 	PROFILE_KERNEL,
 	PROFILE_NATIVE,	      /* C and whatever else has an ELF file */
 	PROFILE_LUA,	      /* Lua, interpreted */

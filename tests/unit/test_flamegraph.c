@@ -312,7 +312,7 @@ static void a_full_disk_is_an_error(void)
 	FILE *full = fopen("/dev/full", "w");
 
 	if (!full)
-		SKIP("no /dev/full");
+		SKIP("cannot: no /dev/full");
 	CHECK_EQ(flamegraph__write_svg(profile, full), -ENOSPC);
 	fclose(full);
 	full = fopen("/dev/full", "w");

@@ -136,7 +136,7 @@ static void a_full_disk_is_an_error(void)
 
 	ADD(profile, 1, {PROFILE_THREAD, "t"});
 	if (!full)
-		SKIP("no /dev/full");
+		SKIP("cannot: no /dev/full");
 	CHECK_EQ(folded__write(profile, full), -ENOSPC);
 	fclose(full);
 	profile__free(profile);

@@ -241,7 +241,7 @@ static void a_full_disk_leaves_the_old_file(void)
 {
 	put("seen", "");
 	if (mount("tmpfs", directory, "tmpfs", 0, "size=64k"))
-		SKIP("may not mount a tmpfs");
+		SKIP("cannot: mounting a tmpfs needs root");
 	put("file", "old");
 	CHECK_EQ(output_file__write(in_directory("file"), NULL, write_much), -ENOSPC);
 	CHECK_STR(contents(in_directory("file")), "old");

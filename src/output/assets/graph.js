@@ -4,7 +4,8 @@
  * can be seen is visited: levels on screen, and in each the nodes of the zoomed range.
  */
 
-const ROW = 18, FONT_SIZE = 12;
+/* Pixels; fingers need more. */
+const ROW = matchMedia("(pointer: coarse)").matches ? 26 : 18, FONT_SIZE = 12;
 const FONT = FONT_SIZE + "px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif";
 const SHADES = 8;
 
@@ -78,10 +79,15 @@ class Graph {
 		this.to = model.total[0];
 		this.matched = null; /* by frame */
 		this.width = this.height = 0;
+		this.scrolled = this.sheetHeight(); /* the scroller's place before the last resize */
 		this.pending = 0;
 		this.animation = 0;
 		this.setTheme("light");
-		scroller.addEventListener("scroll", () => this.redraw());
+		scroller.addEventListener("scroll", () => {
+			if (Math.min(scroller.clientHeight, this.sheetHeight()) === this.height)
+				this.scrolled = scroller.scrollTop;
+			this.redraw();
+		});
 	}
 
 	setTheme(name) {
@@ -106,7 +112,7 @@ class Graph {
 		return (this.model.maxDepth + 1) * ROW;
 	}
 
-	/* Fits the canvas to the scroller's size. */
+	/* Fits the canvas to the scroller's size; what stands at the root's end stays there. */
 	resize() {
 		const width = this.scroller.clientWidth;
 		const height = Math.min(this.scroller.clientHeight, this.sheetHeight());
@@ -114,6 +120,9 @@ class Graph {
 
 		if (width === this.width && height === this.height && ratio === this.ratio)
 			return;
+		if (!this.inverted)
+			this.scroller.scrollTop = this.scrolled + this.height - height;
+		this.scrolled = this.scroller.scrollTop;
 		this.width = width;
 		this.height = height;
 		this.ratio = ratio;

@@ -128,8 +128,6 @@ class Page extends PageView {
 	toggleTable() {
 		this.tableAsked = this.table.hidden;
 		this.layout();
-		if (!this.graph.inverted)
-			this.scroller.scrollTop = this.graph.sheetHeight();
 	}
 
 	toggleTheme() {

@@ -1,11 +1,13 @@
+#!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Opens flame graphs in Chromium and uses them as a reader would: mouse, keys, search. Prints TAP
  * lines. What the page must show is computed here from the folded output of the same profile.
  *
- *   B=build node tests/consumers/flamegraph_browser.mjs
+ *   LUASPY_BUILD=build tests/consumers/test_flamegraph.mjs
  *
- * Needs the packages chromium and nodejs with npm; playwright-core is installed below $B.
+ * Needs chromium, nodejs, npm, python3 and $LUASPY_BUILD/libluaspy.a; installs playwright-core below
+ * $LUASPY_BUILD.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -14,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
-const B = resolve(process.env.B || "build"), work = join(B, "flamegraph-browser");
+const BUILD = resolve(process.env.LUASPY_BUILD || "build"), work = join(BUILD, "flamegraph-browser");
 const CHROMIUM = "/usr/bin/chromium";
 const TYPE = { thread: 0, kernel: 1, native: 2, lua: 3, compiled: 4, builtin: 5, note: 6 };
 let failures = 0;
@@ -51,7 +53,7 @@ async function test(name, run) {
 /* ---- the profiles ---- */
 
 function prepare() {
-	const library = join(B, "libluaspy.a"), maker = join(work, "make_flamegraph");
+	const library = join(BUILD, "libluaspy.a"), maker = join(work, "make_flamegraph");
 
 	if (!existsSync(CHROMIUM))
 		skip("no " + CHROMIUM);
@@ -64,15 +66,15 @@ function prepare() {
 		for (const format of ["svg", "html", "folded"])
 			execFileSync(maker, [profile, format, join(work, profile + "." + format)]);
 	}
-	if (!existsSync(join(B, "npm/node_modules/playwright-core"))) {
+	if (!existsSync(join(BUILD, "npm/node_modules/playwright-core"))) {
 		try {
-			execFileSync("npm", ["install", "--prefix", join(B, "npm"), "--no-audit", "--no-fund",
+			execFileSync("npm", ["install", "--prefix", join(BUILD, "npm"), "--no-audit", "--no-fund",
 				"playwright-core"], { stdio: "ignore" });
 		} catch (error) {
 			skip("npm cannot install playwright-core");
 		}
 	}
-	return createRequire(join(B, "npm/"))("playwright-core").chromium;
+	return createRequire(join(BUILD, "npm/"))("playwright-core").chromium;
 }
 
 function foldedStacks(profile) {
@@ -392,8 +394,17 @@ for (const format of ["svg", "html"]) {
 
 	for (const [width, height] of [[390, 844], [844, 390], [1280, 800], [2560, 1300]]) {
 		await test(label + `nothing is clipped at ${width} x ${height}`, () => open(context, file, async (page) => {
-			if (width < 700)
+			const atRoot = () => page.evaluate(() => Math.round(window.luaspy.scroller.scrollTop) ===
+				window.luaspy.graph.sheetHeight() - window.luaspy.scroller.clientHeight ||
+				window.luaspy.graph.sheetHeight() <= window.luaspy.scroller.clientHeight);
+
+			checkTrue(await page.evaluate(() => window.luaspy.scroller.clientHeight) >= 120, "there is room for the graph");
+			if (width < 700) {
 				await page.getByText("Details").click();
+				await page.locator("input").fill("json");
+			}
+			await page.waitForTimeout(100);
+			checkTrue(await atRoot(), "the root stays in view");
 			check(await page.evaluate(() => document.documentElement.scrollWidth), width, "no scrolling sideways");
 			check(await page.evaluate(() => [...document.querySelectorAll("header, header *:not(input)")]
 				.filter((e) => e.getClientRects().length && (e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0 ||
@@ -401,7 +412,9 @@ for (const format of ["svg", "html"]) {
 			const [canvas, area] = await page.evaluate(() => [window.luaspy.graph.width, window.luaspy.scroller.clientWidth]);
 
 			check(canvas, area, "the canvas fills its place");
-			checkTrue(await page.evaluate(() => window.luaspy.scroller.clientHeight) >= 80, "there is room for the graph");
+			await page.setViewportSize({ width: height, height: width });
+			await page.waitForTimeout(100);
+			checkTrue(await atRoot(), "the root stays in view when the device is turned");
 		}, { width, height }));
 	}
 
