@@ -66,22 +66,22 @@ enum frame_kind {
 
 /* DWARF register numbers of the x86-64 psABI (figure 3.36). 16 is the return address. */
 enum dwarf_register {
-	REG_RAX = 0,
-	REG_RDX = 1,
-	REG_RCX = 2,
-	REG_RBX = 3,
-	REG_RSI = 4,
-	REG_RDI = 5,
-	REG_RBP = 6,
-	REG_RSP = 7,
-	REG_R8 = 8,
-	REG_R10 = 10,
-	REG_R12 = 12,
-	REG_R13 = 13,
-	REG_R14 = 14,
-	REG_R15 = 15,
-	REG_RA = 16,
-	REG_COUNT = 17,
+	DW_REG_RAX = 0,
+	DW_REG_RDX = 1,
+	DW_REG_RCX = 2,
+	DW_REG_RBX = 3,
+	DW_REG_RSI = 4,
+	DW_REG_RDI = 5,
+	DW_REG_RBP = 6,
+	DW_REG_RSP = 7,
+	DW_REG_R8 = 8,
+	DW_REG_R10 = 10,
+	DW_REG_R12 = 12,
+	DW_REG_R13 = 13,
+	DW_REG_R14 = 14,
+	DW_REG_R15 = 15,
+	DW_REG_RA = 16,
+	DW_REG_COUNT = 17,
 };
 
 /* The registers a rule restores, in the order of struct unwind_rule's arrays. */
@@ -107,7 +107,7 @@ enum cfa_kind {
 	CFA_UNSUPPORTED,  /* a CFI expression that this version does not evaluate */
 };
 
-/* Where a register's caller value is. Values below REG_COUNT mean: at *(that register + offset). */
+/* Where a register's caller value is. Values below DW_REG_COUNT mean: at *(that register + offset). */
 enum saved_base {
 	BASE_SAME = 32,	  /* unchanged */
 	BASE_CFA = 33,	  /* at *(CFA + offset) */

@@ -367,23 +367,23 @@ __attribute__((noinline)) int send_stack(void)
 
 static __always_inline void set_registers(struct walk *w, const struct x86_regs *regs)
 {
-	w->regs[REG_RAX] = regs->rax;
-	w->regs[REG_RDX] = regs->rdx;
-	w->regs[REG_RCX] = regs->rcx;
-	w->regs[REG_RBX] = regs->rbx;
-	w->regs[REG_RSI] = regs->rsi;
-	w->regs[REG_RDI] = regs->rdi;
-	w->regs[REG_RBP] = regs->rbp;
-	w->regs[REG_RSP] = regs->rsp;
-	w->regs[REG_R8] = regs->r8;
-	w->regs[REG_R8 + 1] = regs->r9;
-	w->regs[REG_R10] = regs->r10;
-	w->regs[REG_R10 + 1] = regs->r11;
-	w->regs[REG_R12] = regs->r12;
-	w->regs[REG_R13] = regs->r13;
-	w->regs[REG_R14] = regs->r14;
-	w->regs[REG_R15] = regs->r15;
-	w->regs[REG_RA] = regs->rip;
+	w->regs[DW_REG_RAX] = regs->rax;
+	w->regs[DW_REG_RDX] = regs->rdx;
+	w->regs[DW_REG_RCX] = regs->rcx;
+	w->regs[DW_REG_RBX] = regs->rbx;
+	w->regs[DW_REG_RSI] = regs->rsi;
+	w->regs[DW_REG_RDI] = regs->rdi;
+	w->regs[DW_REG_RBP] = regs->rbp;
+	w->regs[DW_REG_RSP] = regs->rsp;
+	w->regs[DW_REG_R8] = regs->r8;
+	w->regs[DW_REG_R8 + 1] = regs->r9;
+	w->regs[DW_REG_R10] = regs->r10;
+	w->regs[DW_REG_R10 + 1] = regs->r11;
+	w->regs[DW_REG_R12] = regs->r12;
+	w->regs[DW_REG_R13] = regs->r13;
+	w->regs[DW_REG_R14] = regs->r14;
+	w->regs[DW_REG_R15] = regs->r15;
+	w->regs[DW_REG_RA] = regs->rip;
 	w->valid = REGISTERS_ALL;
 }
 

@@ -19,9 +19,9 @@
 #define PROTO_MEMO 64u	    /* powers of two */
 #define CHUNK_MEMO 32u
 #define REGISTERS_KEPT                                                                             \
-	(1u << REG_RBX | 1u << REG_RBP | 1u << REG_RSP | 1u << REG_R12 | 1u << REG_R13 |           \
-	 1u << REG_R14 | 1u << REG_R15 | 1u << REG_RA)
-#define REGISTERS_ALL ((1u << REG_COUNT) - 1)
+	(1u << DW_REG_RBX | 1u << DW_REG_RBP | 1u << DW_REG_RSP | 1u << DW_REG_R12 | 1u << DW_REG_R13 |           \
+	 1u << DW_REG_R14 | 1u << DW_REG_R15 | 1u << DW_REG_RA)
+#define REGISTERS_ALL ((1u << DW_REG_COUNT) - 1)
 
 /* A copy of a piece of the target's memory. One bulk read costs little more than one word. */
 struct block {
@@ -54,7 +54,7 @@ struct chunk_memo {
 
 struct walk {
 	/* the frame that is looked at */
-	__u64 regs[32]; /* by DWARF number; [REG_RA] is its pc */
+	__u64 regs[32]; /* by DWARF number; [DW_REG_RA] is its pc */
 	__u32 valid;	/* bit per register */
 	__u32 exact_pc; /* the pc was interrupted there; otherwise it is a return address */
 	__u64 lookup_pc;
@@ -280,23 +280,23 @@ SUBPROGRAM int find_rule(void)
  */
 INLINE int unwind_signal(struct walk *w)
 {
-	__u64 at = w->regs[REG_RSP] + 40;
+	__u64 at = w->regs[DW_REG_RSP] + 40;
 	__u64 value[17];
 	int i;
 
 	if (bpf_probe_read_user(value, sizeof(value), (void *)at) != 0)
 		return walk_end(w, STOP_READ_STACK);
 	for (i = 0; i < 8; i++)
-		w->regs[REG_R8 + i] = value[i];
-	w->regs[REG_RDI] = value[8];
-	w->regs[REG_RSI] = value[9];
-	w->regs[REG_RBP] = value[10];
-	w->regs[REG_RBX] = value[11];
-	w->regs[REG_RDX] = value[12];
-	w->regs[REG_RAX] = value[13];
-	w->regs[REG_RCX] = value[14];
-	w->regs[REG_RSP] = value[15];
-	w->regs[REG_RA] = value[16];
+		w->regs[DW_REG_R8 + i] = value[i];
+	w->regs[DW_REG_RDI] = value[8];
+	w->regs[DW_REG_RSI] = value[9];
+	w->regs[DW_REG_RBP] = value[10];
+	w->regs[DW_REG_RBX] = value[11];
+	w->regs[DW_REG_RDX] = value[12];
+	w->regs[DW_REG_RAX] = value[13];
+	w->regs[DW_REG_RCX] = value[14];
+	w->regs[DW_REG_RSP] = value[15];
+	w->regs[DW_REG_RA] = value[16];
 	w->valid = REGISTERS_ALL;
 	w->exact_pc = 1;
 	return 0;
@@ -306,23 +306,23 @@ INLINE int unwind_signal(struct walk *w)
 INLINE int unwind_frame_pointer(struct walk *w)
 {
 	static const __u8 sigreturn[9] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
-	__u64 rbp = w->regs[REG_RBP], pair[2], code[2] = {};
+	__u64 rbp = w->regs[DW_REG_RBP], pair[2], code[2] = {};
 	const __u8 *c = (const __u8 *)code;
 	int i, differs = 0;
 
 	/* musl's and some static programs' signal trampoline has no CFI: mov $15,%rax; syscall */
-	if (bpf_probe_read_user(code, sizeof(sigreturn), (void *)w->regs[REG_RA]) == 0) {
+	if (bpf_probe_read_user(code, sizeof(sigreturn), (void *)w->regs[DW_REG_RA]) == 0) {
 		for (i = 0; i < (int)sizeof(sigreturn); i++)
 			differs |= c[i] ^ sigreturn[i];
 		if (!differs)
 			return unwind_signal(w);
 	}
-	if (!(w->valid & 1u << REG_RBP))
+	if (!(w->valid & 1u << DW_REG_RBP))
 		return walk_end(w, STOP_NO_RULE);
 	/* The ABI marks the outermost frame by a zero frame pointer (psABI 3.4.1). */
 	if (!rbp)
 		return walk_end(w, STOP_COMPLETE);
-	if (rbp < w->regs[REG_RSP] || rbp & 7 || rbp - w->regs[REG_RSP] > 1 << 20)
+	if (rbp < w->regs[DW_REG_RSP] || rbp & 7 || rbp - w->regs[DW_REG_RSP] > 1 << 20)
 		return walk_end(w, STOP_NO_RULE);
 	if (bpf_probe_read_user(pair, sizeof(pair), (void *)rbp) != 0)
 		return walk_end(w, STOP_READ_STACK);
@@ -330,10 +330,10 @@ INLINE int unwind_frame_pointer(struct walk *w)
 	w->lookup_pc = pair[1] - 1;
 	if (pair[1] && find_mapping() < 0)
 		return walk_end(w, STOP_NO_RULE);
-	w->regs[REG_RSP] = rbp + 16;
-	w->regs[REG_RBP] = pair[0];
-	w->regs[REG_RA] = pair[1];
-	w->valid = 1u << REG_RSP | 1u << REG_RBP | 1u << REG_RA;
+	w->regs[DW_REG_RSP] = rbp + 16;
+	w->regs[DW_REG_RBP] = pair[0];
+	w->regs[DW_REG_RA] = pair[1];
+	w->valid = 1u << DW_REG_RSP | 1u << DW_REG_RBP | 1u << DW_REG_RA;
 	w->exact_pc = 0;
 	return 0;
 }
@@ -355,11 +355,11 @@ INLINE int restore_register(struct walk *w, const struct unwind_rule *rule, int 
 		return 0;
 	if (base == BASE_CFA) {
 		address = w->cfa + offset;
-	} else if (base < REG_COUNT) {
+	} else if (base < DW_REG_COUNT) {
 		if (!(w->valid & 1u << base))
 			return 0;
 		address = w->regs[base & 31] + offset;
-	} else if (base >= BASE_VALUE && base < BASE_VALUE + REG_COUNT) {
+	} else if (base >= BASE_VALUE && base < BASE_VALUE + DW_REG_COUNT) {
 		base -= BASE_VALUE;
 		if (!(w->valid & 1u << (base & 31)))
 			return 0;
@@ -395,15 +395,15 @@ INLINE int find_cfa(struct walk *w, const struct unwind_rule *rule)
 		cfa += (__s64)rule->cfa_offset2;
 		break;
 	case CFA_PLT:
-		cfa = w->regs[REG_RSP] + 8;
-		if ((w->regs[REG_RA] & 15) >= (__u64)rule->cfa_offset)
+		cfa = w->regs[DW_REG_RSP] + 8;
+		if ((w->regs[DW_REG_RA] & 15) >= (__u64)rule->cfa_offset)
 			cfa += 8;
 		break;
 	default:
 		return walk_end(w, STOP_UNSUPPORTED);
 	}
 	/* Frames grow towards higher addresses; anything else is a loop or a corrupt stack. */
-	if (cfa <= w->regs[REG_RSP] || cfa & 7)
+	if (cfa <= w->regs[DW_REG_RSP] || cfa & 7)
 		return walk_end(w, STOP_CFA_ORDER);
 	w->cfa = cfa;
 	return 0;
@@ -413,32 +413,32 @@ INLINE int find_cfa(struct walk *w, const struct unwind_rule *rule)
 INLINE int unwind_registers(struct walk *w, const struct unwind_rule *rule)
 {
 	__u64 rbx = 0, rbp = 0, r12 = 0, r13 = 0, r14 = 0, r15 = 0, ra = 0;
-	__u32 valid = 1u << REG_RSP;
+	__u32 valid = 1u << DW_REG_RSP;
 	__u64 low = w->cfa - BLOCK_SLACK;
 
 	/* Not below rsp: the page there may never have been touched. */
-	if (low < w->regs[REG_RSP])
-		low = w->regs[REG_RSP];
+	if (low < w->regs[DW_REG_RSP])
+		low = w->regs[DW_REG_RSP];
 	if (block_load(&w->stack, low, w->cfa - low) != 0)
 		return walk_end(w, STOP_READ_STACK);
-	if (restore_register(w, rule, SAVED_RA, REG_RA, &ra, &valid) != 0 ||
-	    restore_register(w, rule, SAVED_RBX, REG_RBX, &rbx, &valid) != 0 ||
-	    restore_register(w, rule, SAVED_RBP, REG_RBP, &rbp, &valid) != 0 ||
-	    restore_register(w, rule, SAVED_R12, REG_R12, &r12, &valid) != 0 ||
-	    restore_register(w, rule, SAVED_R13, REG_R13, &r13, &valid) != 0 ||
-	    restore_register(w, rule, SAVED_R14, REG_R14, &r14, &valid) != 0 ||
-	    restore_register(w, rule, SAVED_R15, REG_R15, &r15, &valid) != 0)
+	if (restore_register(w, rule, SAVED_RA, DW_REG_RA, &ra, &valid) != 0 ||
+	    restore_register(w, rule, SAVED_RBX, DW_REG_RBX, &rbx, &valid) != 0 ||
+	    restore_register(w, rule, SAVED_RBP, DW_REG_RBP, &rbp, &valid) != 0 ||
+	    restore_register(w, rule, SAVED_R12, DW_REG_R12, &r12, &valid) != 0 ||
+	    restore_register(w, rule, SAVED_R13, DW_REG_R13, &r13, &valid) != 0 ||
+	    restore_register(w, rule, SAVED_R14, DW_REG_R14, &r14, &valid) != 0 ||
+	    restore_register(w, rule, SAVED_R15, DW_REG_R15, &r15, &valid) != 0)
 		return walk_end(w, STOP_READ_STACK);
-	if (!(valid & 1u << REG_RA))
+	if (!(valid & 1u << DW_REG_RA))
 		return walk_end(w, STOP_REGISTER);
-	w->regs[REG_RBX] = rbx;
-	w->regs[REG_RBP] = rbp;
-	w->regs[REG_R12] = r12;
-	w->regs[REG_R13] = r13;
-	w->regs[REG_R14] = r14;
-	w->regs[REG_R15] = r15;
-	w->regs[REG_RA] = ra;
-	w->regs[REG_RSP] = w->cfa;
+	w->regs[DW_REG_RBX] = rbx;
+	w->regs[DW_REG_RBP] = rbp;
+	w->regs[DW_REG_R12] = r12;
+	w->regs[DW_REG_R13] = r13;
+	w->regs[DW_REG_R14] = r14;
+	w->regs[DW_REG_R15] = r15;
+	w->regs[DW_REG_RA] = ra;
+	w->regs[DW_REG_RSP] = w->cfa;
 	/* LuaJIT's internal helpers are called with live caller-saved registers. */
 	if (rule->flags & RULE_KEEPS_REGISTERS)
 		valid |= w->valid & ~REGISTERS_KEPT;
@@ -457,7 +457,7 @@ SUBPROGRAM int walk_step(void)
 
 	if (!w)
 		return 1;
-	pc = w->regs[REG_RA];
+	pc = w->regs[DW_REG_RA];
 	if (!pc)
 		return walk_end(w, STOP_COMPLETE);
 	if (w->native_frames >= MAX_NATIVE_FRAMES || w->words >= MAX_WORDS - 2)

@@ -32,12 +32,14 @@ struct walk;
 #define SUBPROGRAM
 #define INLINE static inline
 #define bpf_probe_read_user(dst, size, address) env__read_user(dst, size, address)
+#define bpf_probe_read_user_str(dst, size, address) env__read_user_str(dst, size, address)
 #define barrier_var(x) ((void)0)
 
 /* Supplied by whoever compiles the walk for user space. */
 struct walk *walk_state(void);
 long env__read_user(void *dst, __u32 size, const void *address); /* 0 or negative errno; zero-fills
 								  * dst when it fails */
+long env__read_user_str(void *dst, __u32 size, const void *address); /* bytes with the 0, or the same */
 const struct mapping *mapping_at(__u32 index);
 const struct file_table *file_at(__u32 file_id);
 typedef const struct replay_table *table_handle;

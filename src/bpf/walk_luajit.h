@@ -180,8 +180,8 @@ INLINE __u32 current_position(struct walk *w, const struct proto_memo *memo, __u
 
 	if (w->compiled)
 		return BCPOS_NONE;
-	if (w->valid & 1u << REG_RBX)
-		position = bytecode_position(memo, bytecode, w->regs[REG_RBX]);
+	if (w->valid & 1u << DW_REG_RBX)
+		position = bytecode_position(memo, bytecode, w->regs[DW_REG_RBX]);
 	if (position != BCPOS_NONE)
 		return position;
 	if (stack_word(w, w->activation + SAVE_PC_WORD, &pc) != 0)
@@ -511,8 +511,8 @@ SUBPROGRAM int lua_activation(void)
 		w->no_frame_activation = w->activation;
 		return 0;
 	}
-	if (w->vm_flags & VM_ENTRY_CHECK && w->valid & 1u << REG_RBX) {
-		type = w->regs[REG_RBX] & LINK_TYPE_P;
+	if (w->vm_flags & VM_ENTRY_CHECK && w->valid & 1u << DW_REG_RBX) {
+		type = w->regs[DW_REG_RBX] & LINK_TYPE_P;
 		if (type == LINK_C || type == LINK_CP) {
 			w->no_frame_activation = w->activation;
 			return 0;
@@ -563,11 +563,11 @@ SUBPROGRAM int lua_activation(void)
 	}
 	w->link_override = 0;
 	if (w->vm_flags & VM_LINK_IN_PC) {
-		if (!(w->valid & 1u << REG_RBX)) {
+		if (!(w->valid & 1u << DW_REG_RBX)) {
 			lua_fail(w, LUA_FRAME_LINK);
 			return lua_lost(w);
 		}
-		w->link_override = w->gc64 ? w->regs[REG_RBX] : (__u32)w->regs[REG_RBX];
+		w->link_override = w->gc64 ? w->regs[DW_REG_RBX] : (__u32)w->regs[DW_REG_RBX];
 		if (w->vm_flags & VM_LINK_TOGGLED)
 			w->link_override ^= 1;
 	} else if (w->vm_flags & VM_LINK_SAVED) {
@@ -589,7 +589,7 @@ SUBPROGRAM int lua_activation(void)
 /* Is g the VM that runs here? Then sets walk.L, its stack and walk.activation, and *base. */
 INLINE int trace_vm(struct walk *w, const struct luajit_build *build, __u64 g, __u64 *base)
 {
-	__u64 cframe, of, rsp = w->regs[REG_RSP], jit_base = 0, L = 0;
+	__u64 cframe, of, rsp = w->regs[DW_REG_RSP], jit_base = 0, L = 0;
 	__u32 size = w->gc64 ? 8 : 4;
 
 	if (!g || g & 3)
@@ -621,7 +621,7 @@ SUBPROGRAM int trace_vm_try(__u32 offset)
 	build = build_at(w->vm - 1);
 	if (!build)
 		return -1;
-	at = (w->regs[REG_RSP] & ~7ull) + offset;
+	at = (w->regs[DW_REG_RSP] & ~7ull) + offset;
 	if (stack_word(w, at + build->save_L, &L) != 0)
 		return -1;
 	if (!w->gc64)
@@ -647,7 +647,7 @@ INLINE __u64 trace_vm_search(struct walk *w)
 {
 	int i;
 
-	if (block_load(&w->stack, w->regs[REG_RSP] & ~7ull, 256) != 0)
+	if (block_load(&w->stack, w->regs[DW_REG_RSP] & ~7ull, 256) != 0)
 		return 0;
 	for (i = 0; i < 192; i++) {
 		if (trace_vm_try(8 * i) > 0)
@@ -679,7 +679,7 @@ SUBPROGRAM int trace_activation(void)
 	w->gc64 = build->gc64;
 	g = thread_vm(w->tid);
 	if (w->gc64)
-		g = w->valid & 1u << REG_R14 ? w->regs[REG_R14] - (__s64)build->dispatch_from_g : 0;
+		g = w->valid & 1u << DW_REG_R14 ? w->regs[DW_REG_R14] - (__s64)build->dispatch_from_g : 0;
 	if (trace_vm(w, build, g, &base) != 0) {
 		g = trace_vm_search(w);
 		if (trace_vm(w, build, g, &base) != 0)
@@ -716,14 +716,14 @@ SUBPROGRAM int trace_activation(void)
 		w->stop = STOP_TRUNCATED;
 		return 0;
 	}
-	w->regs[REG_R14] = saved[0];
-	w->regs[REG_R15] = saved[1];
-	w->regs[REG_RBX] = saved[2];
-	w->regs[REG_RBP] = saved[3];
-	w->regs[REG_RA] = saved[4];
-	w->regs[REG_R12] = w->gc64 ? pair[1] : pair[0];
-	w->regs[REG_R13] = w->gc64 ? pair[0] : pair[1];
-	w->regs[REG_RSP] = w->cfa;
+	w->regs[DW_REG_R14] = saved[0];
+	w->regs[DW_REG_R15] = saved[1];
+	w->regs[DW_REG_RBX] = saved[2];
+	w->regs[DW_REG_RBP] = saved[3];
+	w->regs[DW_REG_RA] = saved[4];
+	w->regs[DW_REG_R12] = w->gc64 ? pair[1] : pair[0];
+	w->regs[DW_REG_R13] = w->gc64 ? pair[0] : pair[1];
+	w->regs[DW_REG_RSP] = w->cfa;
 	w->valid = REGISTERS_KEPT;
 	w->exact_pc = 0;
 	return 0;

@@ -13,19 +13,19 @@
 static struct cfi_register *tracked(struct cfi_state *state, uint64_t number)
 {
 	switch (number) {
-	case REG_RBX:
+	case DW_REG_RBX:
 		return &state->saved[SAVED_RBX];
-	case REG_RBP:
+	case DW_REG_RBP:
 		return &state->saved[SAVED_RBP];
-	case REG_R12:
+	case DW_REG_R12:
 		return &state->saved[SAVED_R12];
-	case REG_R13:
+	case DW_REG_R13:
 		return &state->saved[SAVED_R13];
-	case REG_R14:
+	case DW_REG_R14:
 		return &state->saved[SAVED_R14];
-	case REG_R15:
+	case DW_REG_R15:
 		return &state->saved[SAVED_R15];
-	case REG_RA:
+	case DW_REG_RA:
 		return &state->saved[SAVED_RA];
 	default:
 		return NULL;

@@ -24,7 +24,7 @@ static bool read_register_offset(struct dwarf_reader *reader, uint8_t *reg, int6
 {
 	uint8_t opcode = dwarf_reader__u8(reader);
 
-	if (opcode < DW_OP_breg0 || opcode >= DW_OP_breg0 + REG_RA)
+	if (opcode < DW_OP_breg0 || opcode >= DW_OP_breg0 + DW_REG_RA)
 		return false;
 	*reg = opcode - DW_OP_breg0;
 	*offset = dwarf_reader__sleb128(reader);
@@ -82,7 +82,7 @@ static enum cfa_kind cfa_from_expression(const struct cfi_expression *expression
 	uint8_t reg, push_offset;
 
 	if (is_plt(expression, &push_offset)) {
-		rule->cfa_reg = REG_RSP;
+		rule->cfa_reg = DW_REG_RSP;
 		rule->cfa_offset = push_offset;
 		return CFA_PLT;
 	}
@@ -94,7 +94,7 @@ static enum cfa_kind cfa_from_expression(const struct cfi_expression *expression
 		return CFA_REG;
 	if (dwarf_reader__u8(&reader) != DW_OP_deref)
 		return CFA_UNSUPPORTED;
-	if (reader.next == reader.end && is_signal_frame && reg == REG_RSP &&
+	if (reader.next == reader.end && is_signal_frame && reg == DW_REG_RSP &&
 	    offset == SIGNAL_FRAME_RSP)
 		return CFA_SIGNAL;
 	if (reader.next < reader.end && !read_addition(&reader, &addition))
@@ -110,7 +110,7 @@ static enum cfa_kind cfa_from_state(const struct cfi_state *state, bool is_signa
 {
 	switch (state->cfa_form) {
 	case CFI_CFA_REGISTER:
-		if (state->cfa_register >= REG_RA || !fits_s32(state->cfa_offset))
+		if (state->cfa_register >= DW_REG_RA || !fits_s32(state->cfa_offset))
 			return CFA_UNSUPPORTED;
 		rule->cfa_reg = (uint8_t)state->cfa_register;
 		rule->cfa_offset = (int32_t)state->cfa_offset;
@@ -143,7 +143,7 @@ static uint8_t saved_from_register(const struct cfi_register *reg, const struct 
 		*offset = reg->offset + rule->cfa_offset;
 		return BASE_VALUE + rule->cfa_reg;
 	case CFI_IN_REGISTER:
-		if (reg->offset < 0 || reg->offset >= REG_RA)
+		if (reg->offset < 0 || reg->offset >= DW_REG_RA)
 			return BASE_UNDEFINED;
 		return (uint8_t)(BASE_VALUE + reg->offset);
 	case CFI_AT_EXPRESSION:

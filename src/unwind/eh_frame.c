@@ -110,7 +110,7 @@ static int add_cie(struct eh_frame *self, uint64_t offset, const Dwarf_CIE *cie)
 	void *array = self->cies;
 
 	if (!is_inside(self, cie->initial_instructions, cie->initial_instructions_end) ||
-	    cie->return_address_register != REG_RA || read_augmentation(self, cie, &out))
+	    cie->return_address_register != DW_REG_RA || read_augmentation(self, cie, &out))
 		return -EINVAL;
 	out.fde_augmentation_bytes = cie->fde_augmentation_data_size;
 	out.cfi.code_alignment = cie->code_alignment_factor;

@@ -32,7 +32,7 @@ static bool is_interpreter(const struct unwind_table *table, const struct unwind
 	    id != unwind_table__rule_at(table, function->start + size / 2))
 		return false;
 	rule = unwind_rules__get(rules, id);
-	return rule && rule->cfa_kind == CFA_REG && rule->cfa_reg == REG_RSP &&
+	return rule && rule->cfa_kind == CFA_REG && rule->cfa_reg == DW_REG_RSP &&
 	       rule->cfa_offset == 80 && saved_at(rule, SAVED_RBP, -16) &&
 	       saved_at(rule, SAVED_RBX, -24) && saved_at(rule, SAVED_R15, -32) &&
 	       saved_at(rule, SAVED_R14, -40) && rule->saved_base[SAVED_R12] == BASE_SAME &&

@@ -11,14 +11,14 @@
 
 bool luajit_code__is_link(const struct luajit_code *self, const struct x86_instruction *i)
 {
-	return i->base == REG_RDX && i->index == X86_NO_REG && i->disp == -self->link_size &&
+	return i->base == DW_REG_RDX && i->index == X86_NO_REG && i->disp == -self->link_size &&
 	       i->width == self->link_size;
 }
 
 bool luajit_code__is_l_base(const struct luajit_code *self, const struct x86_instruction *i)
 {
-	return i->base != X86_NO_REG && i->base != REG_RSP && i->base != REG_R14 &&
-	       i->base != REG_RDX && i->index == X86_NO_REG && i->disp == self->l_base &&
+	return i->base != X86_NO_REG && i->base != DW_REG_RSP && i->base != DW_REG_R14 &&
+	       i->base != DW_REG_RDX && i->index == X86_NO_REG && i->disp == self->l_base &&
 	       i->width == self->link_size;
 }
 
@@ -30,15 +30,15 @@ bool luajit_code__in_trace_exit(const struct luajit_code *self, uint64_t address
 /* push rbp; push rbx; push r15; push r14; sub rsp, 40: the C frame is made. */
 bool luajit_code__is_entry(const struct luajit_code *self, size_t at)
 {
-	static const uint8_t order[] = {REG_RBP, REG_RBX, REG_R15, REG_R14};
+	static const uint8_t order[] = {DW_REG_RBP, DW_REG_RBX, DW_REG_R15, DW_REG_R14};
 	const struct x86_instruction *i = self->code.instructions;
 	size_t first = 0, k;
 
 	if (i[at].op != X86_PUSH)
 		return false;
-	if (i[at].source == REG_RBX) {
+	if (i[at].source == DW_REG_RBX) {
 		/* Without push rbp: FFI callbacks. Not the tail of a whole entry. */
-		if (at && i[at - 1].op == X86_PUSH && i[at - 1].source == REG_RBP)
+		if (at && i[at - 1].op == X86_PUSH && i[at - 1].source == DW_REG_RBP)
 			return false;
 		first = 1;
 	}
@@ -46,7 +46,7 @@ bool luajit_code__is_entry(const struct luajit_code *self, size_t at)
 		if (at >= self->code.count || i[at].op != X86_PUSH || i[at].source != order[k])
 			return false;
 	}
-	return at < self->code.count && i[at].op == X86_ADD_IMM && i[at].reg == REG_RSP &&
+	return at < self->code.count && i[at].op == X86_ADD_IMM && i[at].reg == DW_REG_RSP &&
 	       i[at].imm == -40;
 }
 
@@ -67,7 +67,7 @@ enum luajit_helper luajit_code__helper(const struct luajit_code *self,
 			return helper;
 		if (i->op == X86_CALL)
 			helper = HELPER_NONE;
-		if (i->writes & 1u << REG_RDX)
+		if (i->writes & 1u << DW_REG_RDX)
 			helper = i->op == X86_LOAD && luajit_code__is_l_base(self, i)
 					 ? HELPER_RELOADS_BASE
 					 : HELPER_NONE;
@@ -84,15 +84,15 @@ static int find_trace_exit(struct luajit_code *self)
 	size_t at, end;
 
 	for (at = 0; at + 2 < self->code.count; at++) {
-		if (i[at].op == X86_PUSH && i[at].source == REG_R13 && i[at + 1].op == X86_PUSH &&
-		    i[at + 1].source == REG_R12 && i[at + 2].op == X86_PUSH &&
-		    i[at + 2].source == REG_R10 + 1)
+		if (i[at].op == X86_PUSH && i[at].source == DW_REG_R13 && i[at + 1].op == X86_PUSH &&
+		    i[at + 1].source == DW_REG_R12 && i[at + 2].op == X86_PUSH &&
+		    i[at + 2].source == DW_REG_R10 + 1)
 			break;
 	}
 	if (at + 2 >= self->code.count)
 		return -ENOENT;
 	for (end = at; end < self->code.count; end++) {
-		if (i[end].op == X86_MOVE && i[end].reg == REG_RSP) {
+		if (i[end].op == X86_MOVE && i[end].reg == DW_REG_RSP) {
 			self->trace_exit_start = i[at].address;
 			self->trace_exit_end = i[end].address + i[end].size;
 			return 0;
@@ -109,7 +109,7 @@ static int find_dispatch(struct luajit_code *self)
 	for (at = 0; at < self->code.count; at++) {
 		const struct x86_instruction *i = &self->code.instructions[at];
 
-		if (i->op != X86_ADD_IMM || i->reg != REG_R14 || i->imm < 0x400)
+		if (i->op != X86_ADD_IMM || i->reg != DW_REG_R14 || i->imm < 0x400)
 			continue;
 		self->build.dispatch_from_g = (int32_t)i->imm;
 		self->build.gc64 = i->width == 8;
@@ -126,13 +126,13 @@ static int find_vmstate(struct luajit_code *self)
 	for (at = 0; at < self->code.count; at++) {
 		const struct x86_instruction *i = &self->code.instructions[at], *j;
 
-		if (i->op != X86_STORE_IMM || i->base != REG_R14 || (uint32_t)i->imm != 0xffffffff ||
+		if (i->op != X86_STORE_IMM || i->base != DW_REG_R14 || (uint32_t)i->imm != 0xffffffff ||
 		    i->width != 4)
 			continue;
 		count = 0;
 		for (other = at; other < self->code.count; other++) {
 			j = &self->code.instructions[other];
-			count += j->op == X86_STORE_IMM && j->base == REG_R14 &&
+			count += j->op == X86_STORE_IMM && j->base == DW_REG_R14 &&
 				 j->disp == i->disp && (uint32_t)j->imm == 0xffffffff;
 		}
 		if (count > best) {
@@ -154,21 +154,21 @@ static int find_entry_offsets(struct luajit_code *self)
 
 	for (at = 0; at < self->code.count; at++) {
 		if (!luajit_code__is_entry(self, at) ||
-		    self->code.instructions[at].source != REG_RBP)
+		    self->code.instructions[at].source != DW_REG_RBP)
 			continue;
 		for (k = at; k < self->code.count && k < at + 200; k++) {
 			const struct x86_instruction *i = &self->code.instructions[k];
 
 			if (i->op != X86_STORE)
 				continue;
-			if (luajit_code__is_link(self, i) && i->source == REG_RBX)
+			if (luajit_code__is_link(self, i) && i->source == DW_REG_RBX)
 				break;
-			if (i->base == REG_RSP && i->source == REG_RDI && !build->save_L)
+			if (i->base == DW_REG_RSP && i->source == DW_REG_RDI && !build->save_L)
 				build->save_L = (uint8_t)i->disp;
-			if (i->base == REG_RSP && i->source == REG_R15 && i->width == 8 &&
+			if (i->base == DW_REG_RSP && i->source == DW_REG_R15 && i->width == 8 &&
 			    !build->save_cframe)
 				build->save_cframe = (uint8_t)i->disp;
-			if (i->base == REG_R14 && i->source == REG_RBP && !build->cur_L)
+			if (i->base == DW_REG_R14 && i->source == DW_REG_RBP && !build->cur_L)
 				build->cur_L = (uint32_t)(build->dispatch_from_g + i->disp);
 		}
 		if (build->save_L && build->save_cframe && build->cur_L)
@@ -189,7 +189,7 @@ static int find_jit_base(struct luajit_code *self)
 		const struct x86_instruction *i = &self->code.instructions[at];
 
 		if (luajit_code__in_trace_exit(self, i->address) && i->op == X86_LOAD &&
-		    i->reg == REG_RDX && i->base == REG_R14 &&
+		    i->reg == DW_REG_RDX && i->base == DW_REG_R14 &&
 		    self->build.dispatch_from_g + i->disp == (int32_t)self->build.jit_base)
 			return 0;
 	}
@@ -203,11 +203,11 @@ static int find_string_data(struct luajit_code *self)
 	size_t at, k;
 
 	for (at = 0; at + 4 < self->code.count; at++) {
-		if (i[at].op != X86_COMPARE_IMM || i[at].base != REG_RBP || i[at].imm != 1 ||
+		if (i[at].op != X86_COMPARE_IMM || i[at].base != DW_REG_RBP || i[at].imm != 1 ||
 		    i[at].width != 4)
 			continue;
 		for (k = at + 1; k <= at + 4; k++) {
-			if (i[k].op == X86_LOAD_EXTEND && i[k].base == REG_RBP &&
+			if (i[k].op == X86_LOAD_EXTEND && i[k].base == DW_REG_RBP &&
 			    i[k].width == 1 && i[k].disp == i[at].disp + 4) {
 				self->build.string_data = (uint8_t)i[k].disp;
 				return 0;

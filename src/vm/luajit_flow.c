@@ -13,7 +13,7 @@
 
 #define BIT(reg) (1u << (reg))
 #define CALLEE_SAVED                                                                               \
-	(BIT(REG_RBX) | BIT(REG_RBP) | BIT(REG_R12) | BIT(REG_R13) | BIT(REG_R14) | BIT(REG_R15))
+	(BIT(DW_REG_RBX) | BIT(DW_REG_RBP) | BIT(DW_REG_R12) | BIT(DW_REG_R13) | BIT(DW_REG_R14) | BIT(DW_REG_R15))
 
 #define FRAME_SIZE 80	   /* rsp to CFA in the steady state */
 #define ENTRY_SHIFT (-72)  /* at an entry only the return address is on the stack */
@@ -52,7 +52,7 @@ struct state {
 };
 
 static const struct state handler_state = {
-	.reached = true, .kind = KIND_ACTIVATION, .frame = FRAME_YES, .holders = BIT(REG_RDX),
+	.reached = true, .kind = KIND_ACTIVATION, .frame = FRAME_YES, .holders = BIT(DW_REG_RDX),
 	.slot_valid = true};
 
 static bool state_equal(const struct state *a, const struct state *b)
@@ -79,7 +79,7 @@ static struct state state_join(const struct state *a, const struct state *b)
 	out.conflict |= b->conflict;
 	out.holders &= b->holders;
 	if (!out.holders && a->suspect != b->suspect &&
-	    (a->suspect ? b->holders : a->holders) & BIT(REG_RDX)) {
+	    (a->suspect ? b->holders : a->holders) & BIT(DW_REG_RDX)) {
 		/* One side has already found out that rdx is the new BASE. */
 		out = a->suspect ? *b : *a;
 		out.conflict |= a->conflict | b->conflict;
@@ -106,7 +106,7 @@ static struct state state_join(const struct state *a, const struct state *b)
 static void new_frame_stored(struct state *s)
 {
 	s->frame = FRAME_YES;
-	s->holders = BIT(REG_RDX);
+	s->holders = BIT(DW_REG_RDX);
 	s->synced = false;
 	s->slot_valid = true;
 	s->link_in_pc = s->link_saved = s->func_gone = s->dying = s->suspect = false;
@@ -115,7 +115,7 @@ static void new_frame_stored(struct state *s)
 /* BASE was moved to the caller's: `lea rdx, [rdx+x*8-16]` with a negative x, `sub rdx, x`. */
 static void frame_returned(struct state *s)
 {
-	s->holders = BIT(REG_RDX);
+	s->holders = BIT(DW_REG_RDX);
 	s->synced = false;
 	s->slot_valid = true;
 	s->link_in_pc = s->link_saved = s->func_gone = s->dying = s->suspect = false;
@@ -124,7 +124,7 @@ static void frame_returned(struct state *s)
 /* A call: rdx is the new frame's BASE, and its link is still in PC. */
 static void new_base(struct state *s)
 {
-	s->holders = BIT(REG_RDX);
+	s->holders = BIT(DW_REG_RDX);
 	s->synced = s->slot_valid = false;
 	s->link_in_pc = true;
 	s->link_toggled = s->link_saved = s->func_gone = s->dying = s->suspect = false;
@@ -133,7 +133,7 @@ static void new_base(struct state *s)
 /* rdx gets a value that is not known to be BASE. */
 static void write_base_register(const struct x86_instruction *i, struct state *s)
 {
-	bool returns = (i->op == X86_LEA && i->base == REG_RDX && i->index != X86_NO_REG &&
+	bool returns = (i->op == X86_LEA && i->base == DW_REG_RDX && i->index != X86_NO_REG &&
 			i->disp <= 0) ||
 		       i->op == X86_SUB;
 
@@ -141,9 +141,9 @@ static void write_base_register(const struct x86_instruction *i, struct state *s
 		frame_returned(s);
 		return;
 	}
-	if (s->synced || s->holders & ~BIT(REG_RDX)) {
+	if (s->synced || s->holders & ~BIT(DW_REG_RDX)) {
 		/* rdx is also the third argument of a C function, set up when BASE is safe. */
-		s->holders &= ~BIT(REG_RDX);
+		s->holders &= ~BIT(DW_REG_RDX);
 		s->suspect = true;
 		return;
 	}
@@ -158,14 +158,14 @@ static bool stores_link_next(const struct luajit_code *lj, const struct x86_inst
 	const struct x86_instruction *next = i + 1;
 
 	return next < lj->code.instructions + lj->code.count && next->op == X86_STORE &&
-	       next->source == REG_RBX && luajit_code__is_link(lj, next);
+	       next->source == DW_REG_RBX && luajit_code__is_link(lj, next);
 }
 
 static void store(const struct luajit_code *lj, const struct x86_instruction *i, struct state *s)
 {
 	int end;
 
-	if (i->op == X86_STORE && luajit_code__is_link(lj, i) && i->source == REG_RBX) {
+	if (i->op == X86_STORE && luajit_code__is_link(lj, i) && i->source == DW_REG_RBX) {
 		new_frame_stored(s);
 		return;
 	}
@@ -174,19 +174,19 @@ static void store(const struct luajit_code *lj, const struct x86_instruction *i,
 		s->synced = true;
 		return;
 	}
-	if (i->op == X86_STORE_IMM && i->base == REG_R14 && i->disp == lj->vmstate_disp &&
+	if (i->op == X86_STORE_IMM && i->base == DW_REG_R14 && i->disp == lj->vmstate_disp &&
 	    (uint32_t)i->imm == 0xfffffffe && s->dying) {
 		s->frame = FRAME_ENDED; /* vmstate = ~C: returning to C */
 		return;
 	}
-	if (i->base == REG_RSP && i->disp == lj->save_pc)
-		s->link_saved = i->op == X86_STORE && i->source == REG_RBX && s->link_in_pc &&
+	if (i->base == DW_REG_RSP && i->disp == lj->save_pc)
+		s->link_saved = i->op == X86_STORE && i->source == DW_REG_RBX && s->link_in_pc &&
 				!s->link_toggled;
-	if (!s->dying || i->base == REG_RSP || i->base == REG_R14 || i->base == X86_NO_REG)
+	if (!s->dying || i->base == DW_REG_RSP || i->base == DW_REG_R14 || i->base == X86_NO_REG)
 		return;
 	if (luajit_code__is_l_base(lj, i) || i->disp == lj->l_top)
 		return; /* fields of L */
-	if (i->base != REG_RDX || i->index != X86_NO_REG) {
+	if (i->base != DW_REG_RDX || i->index != X86_NO_REG) {
 		/* Results being copied down, unless the frame is in a state that C code may see. */
 		if (!s->synced && (i->disp < 0 || i->index != X86_NO_REG)) {
 			s->func_gone = true;
@@ -211,7 +211,7 @@ static void call(const struct luajit_code *lj, const struct x86_instruction *i, 
 	case HELPER_KEEPS_BASE:
 		return;
 	case HELPER_RELOADS_BASE:
-		s->holders = BIT(REG_RDX);
+		s->holders = BIT(DW_REG_RDX);
 		s->synced = true;
 		return;
 	case HELPER_NONE:
@@ -222,21 +222,21 @@ static void call(const struct luajit_code *lj, const struct x86_instruction *i, 
 
 static void load(const struct luajit_code *lj, const struct x86_instruction *i, struct state *s)
 {
-	if (i->reg == REG_RBX && luajit_code__is_link(lj, i)) {
+	if (i->reg == DW_REG_RBX && luajit_code__is_link(lj, i)) {
 		/* A return, or resuming a coroutine after a yield. */
 		s->dying = s->link_in_pc = true;
 		s->link_toggled = false;
-		s->holders |= BIT(REG_RDX);
+		s->holders |= BIT(DW_REG_RDX);
 		if (s->frame != FRAME_ENDED)
 			s->frame = FRAME_YES;
 		return;
 	}
-	if (i->reg == REG_RDX && luajit_code__is_l_base(lj, i)) {
-		s->holders |= BIT(REG_RDX);
+	if (i->reg == DW_REG_RDX && luajit_code__is_l_base(lj, i)) {
+		s->holders |= BIT(DW_REG_RDX);
 		s->synced = true;
 		s->suspect = false;
 		/* lj_ccallback_enter returned L: it has made the frame. */
-		if (s->frame == FRAME_NO && i->base == REG_RAX)
+		if (s->frame == FRAME_NO && i->base == DW_REG_RAX)
 			s->frame = FRAME_YES;
 	}
 }
@@ -254,13 +254,13 @@ static struct state state_after(const struct luajit_code *lj, const struct x86_i
 		s.shift -= 8;
 		break;
 	case X86_ADD_IMM:
-		if (i->reg == REG_RSP) {
+		if (i->reg == DW_REG_RSP) {
 			s.shift -= (int16_t)i->imm;
 			return s;
 		}
 		break;
 	case X86_MOVE:
-		if (i->reg == REG_RSP) {
+		if (i->reg == DW_REG_RSP) {
 			/* Unwinding: the C frame is the argument, nothing else is known. */
 			s = handler_state;
 			s.holders = 0;
@@ -278,24 +278,24 @@ static struct state state_after(const struct luajit_code *lj, const struct x86_i
 		store(lj, i, &s);
 		break;
 	case X86_XOR_IMM:
-		if (i->reg == REG_RBX && i->imm == 1 && s.link_in_pc) {
+		if (i->reg == DW_REG_RBX && i->imm == 1 && s.link_in_pc) {
 			s.link_toggled = !s.link_toggled;
 			return s;
 		}
 		break;
 	case X86_LOAD:
-		if (i->reg == REG_RBX && i->base == REG_RSP && i->disp == lj->save_pc &&
+		if (i->reg == DW_REG_RBX && i->base == DW_REG_RSP && i->disp == lj->save_pc &&
 		    s.link_saved) {
 			s.link_in_pc = true;
 			s.link_toggled = false;
-			s.holders &= ~BIT(REG_RBX);
+			s.holders &= ~BIT(DW_REG_RBX);
 			return s;
 		}
-		if ((i->reg == REG_RBX && luajit_code__is_link(lj, i)) ||
-		    (i->reg == REG_RDX && luajit_code__is_l_base(lj, i))) {
+		if ((i->reg == DW_REG_RBX && luajit_code__is_link(lj, i)) ||
+		    (i->reg == DW_REG_RDX && luajit_code__is_l_base(lj, i))) {
 			load(lj, i, &s);
-			if (i->reg == REG_RBX)
-				s.holders &= ~BIT(REG_RBX);
+			if (i->reg == DW_REG_RBX)
+				s.holders &= ~BIT(DW_REG_RBX);
 			return s;
 		}
 		break;
@@ -305,19 +305,19 @@ static struct state state_after(const struct luajit_code *lj, const struct x86_i
 	default:
 		break;
 	}
-	if (writes & BIT(REG_RBX))
+	if (writes & BIT(DW_REG_RBX))
 		s.link_in_pc = false;
-	if (writes & BIT(REG_RDX)) {
+	if (writes & BIT(DW_REG_RDX)) {
 		if (stores_link_next(lj, i))
 			new_base(&s);
 		else
 			write_base_register(i, &s);
 	}
-	s.holders &= ~(writes & ~BIT(REG_RDX));
+	s.holders &= ~(writes & ~BIT(DW_REG_RDX));
 	if (!s.holders && !s.synced && s.suspect) {
 		/* The last other copy of BASE is gone, so what went to rdx was the new BASE
 		 * (a vararg function's frame, whose link is stored already). */
-		s.holders = BIT(REG_RDX);
+		s.holders = BIT(DW_REG_RDX);
 		s.slot_valid = true;
 		s.link_in_pc = s.link_saved = s.dying = s.func_gone = s.suspect = false;
 	}
@@ -343,9 +343,9 @@ static bool is_function(const struct luajit_code *lj, size_t from, uint8_t *seen
 			continue;
 		seen[at] = 1;
 		i = &lj->code.instructions[at];
-		if (i->op == X86_RETURN || (i->op == X86_MOVE && i->reg == REG_RSP))
+		if (i->op == X86_RETURN || (i->op == X86_MOVE && i->reg == DW_REG_RSP))
 			return true;
-		if (i->op == X86_ADD_IMM && i->reg == REG_RSP && i->imm == 40)
+		if (i->op == X86_ADD_IMM && i->reg == DW_REG_RSP && i->imm == 40)
 			continue; /* the epilogue: its ret is an activation's */
 		if (i->op == X86_STOP || i->op == X86_CALL)
 			continue;
@@ -400,16 +400,16 @@ static int find_roots(const struct luajit_code *lj, struct state *roots, uint8_t
 			s.synced = true;
 			s.frame = FRAME_NO;
 			/* An FFI callback comes from a stub that has pushed rbp. */
-			s.shift = i->source == REG_RBP ? ENTRY_SHIFT : ENTRY_SHIFT + 8;
+			s.shift = i->source == DW_REG_RBP ? ENTRY_SHIFT : ENTRY_SHIFT + 8;
 		} else if (targeted[at] & 2) {
 			s.kind = KIND_FUNCTION;
 			s.shift = 8;
 		} else if (i->address == lj->trace_exit_end) {
 			/* GC64 has loaded BASE before it leaves the exit handler's stack, GC32 has not. */
-			s.holders = lj->build.gc64 ? BIT(REG_RDX) : 0;
+			s.holders = lj->build.gc64 ? BIT(DW_REG_RDX) : 0;
 			s.synced = !lj->build.gc64;
 		} else if (!before || (ends_block(before) && !targeted[at])) {
-			if (i->op == X86_ADD_IMM && i->reg == REG_RSP && i->imm == 16)
+			if (i->op == X86_ADD_IMM && i->reg == DW_REG_RSP && i->imm == 16)
 				s.shift = 16; /* GC32's lj_vm_exit_interp: from a trace's stack */
 			else if (is_function(lj, at, seen, stack)) {
 				s.kind = KIND_FUNCTION;
@@ -567,7 +567,7 @@ static void mark_leaving(const struct luajit_code *lj, struct state *states)
 		if (!states[at].reached || states[at].kind != KIND_ACTIVATION)
 			continue;
 		ends = false;
-		if (i->op == X86_ADD_IMM && i->reg == REG_RSP && i->imm == 40) {
+		if (i->op == X86_ADD_IMM && i->reg == DW_REG_RSP && i->imm == 40) {
 			ends = true;
 		} else if (i->op == X86_JUMP) {
 			target = i->target ? x86_code__find(&lj->code, i->target) : -1;
@@ -613,7 +613,7 @@ static bool base_is_unknown(const struct state *s)
 
 static struct unwind_rule rule_of(const struct state *s)
 {
-	struct unwind_rule rule = {.cfa_kind = CFA_REG, .cfa_reg = REG_RSP};
+	struct unwind_rule rule = {.cfa_kind = CFA_REG, .cfa_reg = DW_REG_RSP};
 	int which;
 
 	for (which = 0; which < SAVED_COUNT; which++)

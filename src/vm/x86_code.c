@@ -13,31 +13,31 @@ static uint8_t dwarf_number(unsigned int reg)
 {
 	switch (reg) {
 	case X86_REG_RAX: case X86_REG_EAX: case X86_REG_AX: case X86_REG_AL: case X86_REG_AH:
-		return REG_RAX;
+		return DW_REG_RAX;
 	case X86_REG_RDX: case X86_REG_EDX: case X86_REG_DX: case X86_REG_DL: case X86_REG_DH:
-		return REG_RDX;
+		return DW_REG_RDX;
 	case X86_REG_RCX: case X86_REG_ECX: case X86_REG_CX: case X86_REG_CL: case X86_REG_CH:
-		return REG_RCX;
+		return DW_REG_RCX;
 	case X86_REG_RBX: case X86_REG_EBX: case X86_REG_BX: case X86_REG_BL: case X86_REG_BH:
-		return REG_RBX;
+		return DW_REG_RBX;
 	case X86_REG_RSI: case X86_REG_ESI: case X86_REG_SI: case X86_REG_SIL:
-		return REG_RSI;
+		return DW_REG_RSI;
 	case X86_REG_RDI: case X86_REG_EDI: case X86_REG_DI: case X86_REG_DIL:
-		return REG_RDI;
+		return DW_REG_RDI;
 	case X86_REG_RBP: case X86_REG_EBP: case X86_REG_BP: case X86_REG_BPL:
-		return REG_RBP;
+		return DW_REG_RBP;
 	case X86_REG_RSP: case X86_REG_ESP: case X86_REG_SP: case X86_REG_SPL:
-		return REG_RSP;
+		return DW_REG_RSP;
 	}
 	/* The numbered registers are in order within each width. */
 	if (reg >= X86_REG_R8 && reg <= X86_REG_R15)
-		return REG_R8 + (reg - X86_REG_R8);
+		return DW_REG_R8 + (reg - X86_REG_R8);
 	if (reg >= X86_REG_R8B && reg <= X86_REG_R15B)
-		return REG_R8 + (reg - X86_REG_R8B);
+		return DW_REG_R8 + (reg - X86_REG_R8B);
 	if (reg >= X86_REG_R8D && reg <= X86_REG_R15D)
-		return REG_R8 + (reg - X86_REG_R8D);
+		return DW_REG_R8 + (reg - X86_REG_R8D);
 	if (reg >= X86_REG_R8W && reg <= X86_REG_R15W)
-		return REG_R8 + (reg - X86_REG_R8W);
+		return DW_REG_R8 + (reg - X86_REG_R8W);
 	return X86_NO_REG;
 }
 

@@ -41,7 +41,7 @@ static void check_table(const struct unwind_table *table, const struct unwind_ru
 		const struct unwind_rule *rule = unwind_rules__get(rules, rows[i].rule);
 
 		expect(rule != NULL && rule->cfa_kind <= CFA_UNSUPPORTED);
-		expect(rule->cfa_reg < REG_RA && rule->vm_base_reg == VM_NO_REG);
+		expect(rule->cfa_reg < DW_REG_RA && rule->vm_base_reg == VM_NO_REG);
 		expect(i == 0 || (rows[i].pc > rows[i - 1].pc && rows[i].rule != rows[i - 1].rule));
 		expect(unwind_table__rule_at(table, rows[i].pc) == rows[i].rule);
 	}

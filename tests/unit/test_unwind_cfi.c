@@ -21,13 +21,13 @@ static void test_push_and_pop(void)
 	CHECK_EQ(b.table->row_count, 5);
 	CHECK_EQ(b.table->function_count, 1);
 	CHECK_EQ(b.table->skipped, 0);
-	CHECK_CFA(&b, TEXT_START, CFA_REG, REG_RSP, 8);
+	CHECK_CFA(&b, TEXT_START, CFA_REG, DW_REG_RSP, 8);
 	CHECK_SAVED(&b, TEXT_START, SAVED_RA, BASE_CFA, -8);
 	CHECK_SAVED(&b, TEXT_START, SAVED_RBP, BASE_SAME, 0);
-	CHECK_CFA(&b, TEXT_START + 1, CFA_REG, REG_RSP, 16);
+	CHECK_CFA(&b, TEXT_START + 1, CFA_REG, DW_REG_RSP, 16);
 	CHECK_SAVED(&b, TEXT_START + 1, SAVED_RBP, BASE_CFA, -16);
-	CHECK_CFA(&b, TEXT_START + 4, CFA_REG, REG_RBP, 16);
-	CHECK_CFA(&b, TEXT_START + 24, CFA_REG, REG_RSP, 8);
+	CHECK_CFA(&b, TEXT_START + 4, CFA_REG, DW_REG_RBP, 16);
+	CHECK_CFA(&b, TEXT_START + 24, CFA_REG, DW_REG_RSP, 8);
 	CHECK_SAVED(&b, TEXT_START + 24, SAVED_RBP, BASE_SAME, 0);
 	CHECK_EQ(unwind_table__rule_at(b.table, TEXT_START - 1), RULE_ID_NONE);
 	CHECK_EQ(unwind_table__rule_at(b.table, TEXT_START + 32), RULE_ID_NONE);
@@ -53,13 +53,13 @@ static void test_remember_restore(void)
 	end_entry(&p, fde);
 	b = build(&p);
 	CHECK_EQ(b.table->skipped, 0);
-	CHECK_CFA(&b, TEXT_START + 4, CFA_REG, REG_RSP, 48);
-	CHECK_CFA(&b, TEXT_START + 8, CFA_REG, REG_RSP, 8);
+	CHECK_CFA(&b, TEXT_START + 4, CFA_REG, DW_REG_RSP, 48);
+	CHECK_CFA(&b, TEXT_START + 8, CFA_REG, DW_REG_RSP, 8);
 	CHECK_SAVED(&b, TEXT_START + 8, SAVED_RBX, BASE_SAME, 0);
-	CHECK_CFA(&b, TEXT_START + 12, CFA_REG, REG_RSP, 48);
+	CHECK_CFA(&b, TEXT_START + 12, CFA_REG, DW_REG_RSP, 48);
 	CHECK_SAVED(&b, TEXT_START + 12, SAVED_RBX, BASE_CFA, -24);
-	CHECK_CFA(&b, TEXT_START + 16, CFA_REG, REG_RBP, 16);
-	CHECK_CFA(&b, TEXT_START + 20, CFA_REG, REG_RSP, 48);
+	CHECK_CFA(&b, TEXT_START + 16, CFA_REG, DW_REG_RBP, 16);
+	CHECK_CFA(&b, TEXT_START + 20, CFA_REG, DW_REG_RSP, 48);
 	CHECK_SAVED(&b, TEXT_START + 63, SAVED_RBX, BASE_CFA, -24);
 	release(&b);
 }
@@ -84,11 +84,11 @@ static void test_plt(void)
 	put_plt_fde(&p, cie, TEXT_START, 11);
 	put_plt_fde(&p, cie, TEXT_START + 64, 10);
 	b = build(&p);
-	CHECK_CFA(&b, TEXT_START, CFA_REG, REG_RSP, 16);
-	CHECK_CFA(&b, TEXT_START + 6, CFA_REG, REG_RSP, 24);
-	CHECK_CFA(&b, TEXT_START + 16, CFA_PLT, REG_RSP, 11);
+	CHECK_CFA(&b, TEXT_START, CFA_REG, DW_REG_RSP, 16);
+	CHECK_CFA(&b, TEXT_START + 6, CFA_REG, DW_REG_RSP, 24);
+	CHECK_CFA(&b, TEXT_START + 16, CFA_PLT, DW_REG_RSP, 11);
 	CHECK_SAVED(&b, TEXT_START + 16, SAVED_RA, BASE_CFA, -8);
-	CHECK_CFA(&b, TEXT_START + 64 + 63, CFA_PLT, REG_RSP, 10);
+	CHECK_CFA(&b, TEXT_START + 64 + 63, CFA_PLT, DW_REG_RSP, 10);
 	release(&b);
 }
 
@@ -113,16 +113,16 @@ static void test_realigned_stack(void)
 	end_entry(&p, fde);
 	b = build(&p);
 	CHECK_EQ(b.table->skipped, 0);
-	CHECK_CFA(&b, TEXT_START + 5, CFA_REG, REG_R10, 0);
-	CHECK_SAVED(&b, TEXT_START + 13, SAVED_RBP, REG_RBP, 0);
-	CHECK_CFA(&b, TEXT_START + 17, CFA_DEREF, REG_RBP, -8);
+	CHECK_CFA(&b, TEXT_START + 5, CFA_REG, DW_REG_R10, 0);
+	CHECK_SAVED(&b, TEXT_START + 13, SAVED_RBP, DW_REG_RBP, 0);
+	CHECK_CFA(&b, TEXT_START + 17, CFA_DEREF, DW_REG_RBP, -8);
 	CHECK_EQ(rule_at(&b, TEXT_START + 17)->cfa_offset2, 0);
-	CHECK_SAVED(&b, TEXT_START + 17, SAVED_R12, REG_RBP, -16);
-	CHECK_CFA(&b, TEXT_START + 21, CFA_DEREF, REG_RSP, 160);
+	CHECK_SAVED(&b, TEXT_START + 17, SAVED_R12, DW_REG_RBP, -16);
+	CHECK_CFA(&b, TEXT_START + 21, CFA_DEREF, DW_REG_RSP, 160);
 	CHECK_EQ(rule_at(&b, TEXT_START + 21)->cfa_offset2, 8);
-	CHECK_CFA(&b, TEXT_START + 25, CFA_DEREF, REG_RSP, 16);
+	CHECK_CFA(&b, TEXT_START + 25, CFA_DEREF, DW_REG_RSP, 16);
 	CHECK_EQ(rule_at(&b, TEXT_START + 25)->cfa_offset2, 8);
-	CHECK_CFA(&b, TEXT_START + 29, CFA_REG, REG_R13, 24);
+	CHECK_CFA(&b, TEXT_START + 29, CFA_REG, DW_REG_R13, 24);
 	release(&b);
 }
 
@@ -147,10 +147,10 @@ static void test_signal_frame(void)
 	put_signal_fde(&p, "zRS", TEXT_START);
 	put_signal_fde(&p, "zR", TEXT_START + 16);
 	b = build(&p);
-	CHECK_CFA(&b, TEXT_START, CFA_SIGNAL, REG_RSP, 160);
-	CHECK_SAVED(&b, TEXT_START, SAVED_RBP, REG_RSP, 120);
-	CHECK_SAVED(&b, TEXT_START, SAVED_RA, REG_RSP, 168);
-	CHECK_CFA(&b, TEXT_START + 16, CFA_DEREF, REG_RSP, 160);
+	CHECK_CFA(&b, TEXT_START, CFA_SIGNAL, DW_REG_RSP, 160);
+	CHECK_SAVED(&b, TEXT_START, SAVED_RBP, DW_REG_RSP, 120);
+	CHECK_SAVED(&b, TEXT_START, SAVED_RA, DW_REG_RSP, 168);
+	CHECK_CFA(&b, TEXT_START + 16, CFA_DEREF, DW_REG_RSP, 160);
 	release(&b);
 }
 
@@ -170,7 +170,7 @@ static void test_outermost_frame(void)
 	fde = begin_fde(&p, cie, TEXT_START + 16, 16);
 	end_entry(&p, fde);
 	b = build(&p);
-	CHECK_CFA(&b, TEXT_START, CFA_END, REG_RSP, 8);
+	CHECK_CFA(&b, TEXT_START, CFA_END, DW_REG_RSP, 8);
 	CHECK_SAVED(&b, TEXT_START, SAVED_RA, BASE_UNDEFINED, 0);
 	CHECK_EQ(rule_at(&b, TEXT_START + 16)->cfa_kind, CFA_UNSUPPORTED);
 	release(&b);
@@ -199,19 +199,19 @@ static void test_register_rules(void)
 	end_entry(&p, fde);
 	b = build(&p);
 	CHECK_EQ(b.table->skipped, 0);
-	CHECK_SAVED(&b, TEXT_START, SAVED_RBX, BASE_VALUE + REG_R12, 0);
-	CHECK_SAVED(&b, TEXT_START, SAVED_RBP, BASE_VALUE + REG_RSP, -8);
-	CHECK_SAVED(&b, TEXT_START, SAVED_R12, BASE_VALUE + REG_RSP, 4);
+	CHECK_SAVED(&b, TEXT_START, SAVED_RBX, BASE_VALUE + DW_REG_R12, 0);
+	CHECK_SAVED(&b, TEXT_START, SAVED_RBP, BASE_VALUE + DW_REG_RSP, -8);
+	CHECK_SAVED(&b, TEXT_START, SAVED_R12, BASE_VALUE + DW_REG_RSP, 4);
 	CHECK_SAVED(&b, TEXT_START, SAVED_R13, BASE_CFA, 24);
 	CHECK_SAVED(&b, TEXT_START, SAVED_R14, BASE_UNDEFINED, 0);
 	CHECK_SAVED(&b, TEXT_START, SAVED_R15, BASE_CFA, 32);
-	CHECK_CFA(&b, TEXT_START + 4, CFA_REG, REG_RBP, 16);
+	CHECK_CFA(&b, TEXT_START + 4, CFA_REG, DW_REG_RBP, 16);
 	CHECK_SAVED(&b, TEXT_START + 4, SAVED_R13, BASE_SAME, 0);
 	CHECK_SAVED(&b, TEXT_START + 4, SAVED_R14, BASE_SAME, 0);
 	CHECK_SAVED(&b, TEXT_START + 4, SAVED_RBX, BASE_UNDEFINED, 0);
-	CHECK_CFA(&b, TEXT_START + 8, CFA_REG, REG_RBP, 24);
+	CHECK_CFA(&b, TEXT_START + 8, CFA_REG, DW_REG_RBP, 24);
 	CHECK_SAVED(&b, TEXT_START + 8, SAVED_R12, BASE_UNDEFINED, 0);
-	CHECK_SAVED(&b, TEXT_START + 12, SAVED_RA, BASE_VALUE + REG_RDX, 0);
+	CHECK_SAVED(&b, TEXT_START + 12, SAVED_RA, BASE_VALUE + DW_REG_RDX, 0);
 	release(&b);
 }
 
@@ -236,7 +236,7 @@ static void test_unsupported(void)
 	CHECK_EQ(b.table->row_count, 3); /* all unsupported rows are one */
 	CHECK_CFA(&b, TEXT_START, CFA_UNSUPPORTED, 0, 0);
 	CHECK_CFA(&b, TEXT_START + 16, CFA_UNSUPPORTED, 0, 0);
-	CHECK_CFA(&b, TEXT_START + 20, CFA_REG, REG_RSP, 8);
+	CHECK_CFA(&b, TEXT_START + 20, CFA_REG, DW_REG_RSP, 8);
 	release(&b);
 }
 
@@ -260,8 +260,8 @@ static void test_clipping(void)
 	b = build(&p);
 	CHECK_EQ(b.table->row_count, 3);
 	CHECK_EQ(b.table->skipped, 1);
-	CHECK_CFA(&b, TEXT_START + 7, CFA_REG, REG_RSP, 8);
-	CHECK_CFA(&b, TEXT_START + 15, CFA_REG, REG_RSP, 16);
+	CHECK_CFA(&b, TEXT_START + 7, CFA_REG, DW_REG_RSP, 8);
+	CHECK_CFA(&b, TEXT_START + 15, CFA_REG, DW_REG_RSP, 16);
 	CHECK_EQ(unwind_table__rule_at(b.table, TEXT_START + 16), RULE_ID_NONE);
 	release(&b);
 }

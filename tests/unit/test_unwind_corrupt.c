@@ -31,7 +31,7 @@ static void test_state_stack_bounds(void)
 	CHECK_EQ(b.table->function_count, 1);
 	CHECK_EQ(unwind_table__rule_at(b.table, TEXT_START), RULE_ID_NONE);
 	CHECK_EQ(unwind_table__rule_at(b.table, TEXT_START + 16), RULE_ID_NONE);
-	CHECK_CFA(&b, TEXT_START + 32, CFA_REG, REG_RSP, 8);
+	CHECK_CFA(&b, TEXT_START + 32, CFA_REG, DW_REG_RSP, 8);
 	release(&b);
 }
 
@@ -56,12 +56,12 @@ static void test_overlapping(void)
 	put_simple_fde(&p, cie, TEXT_START + 64, 32, 40); /* the first at this address wins */
 	put_simple_fde(&p, cie, TEXT_START + 80, 16, 24); /* adjacent, the same rule */
 	b = build(&p);
-	CHECK_CFA(&b, TEXT_START + 15, CFA_REG, REG_RSP, 16);
-	CHECK_CFA(&b, TEXT_START + 16, CFA_REG, REG_RSP, 32);
+	CHECK_CFA(&b, TEXT_START + 15, CFA_REG, DW_REG_RSP, 16);
+	CHECK_CFA(&b, TEXT_START + 16, CFA_REG, DW_REG_RSP, 32);
 	CHECK_EQ(unwind_table__rule_at(b.table, TEXT_START + 24), RULE_ID_NONE);
 	CHECK_EQ(unwind_table__rule_at(b.table, TEXT_START + 40), RULE_ID_NONE);
-	CHECK_CFA(&b, TEXT_START + 64, CFA_REG, REG_RSP, 24);
-	CHECK_CFA(&b, TEXT_START + 95, CFA_REG, REG_RSP, 24);
+	CHECK_CFA(&b, TEXT_START + 64, CFA_REG, DW_REG_RSP, 24);
+	CHECK_CFA(&b, TEXT_START + 95, CFA_REG, DW_REG_RSP, 24);
 	CHECK_EQ(unwind_table__rule_at(b.table, TEXT_START + 96), RULE_ID_NONE);
 	CHECK_EQ(b.table->row_count, 5);
 	CHECK_EQ(b.table->function_count, 4);
@@ -101,10 +101,10 @@ static void test_corrupt_instructions(void)
 	CHECK_EQ(b.table->skipped, 5);
 	CHECK_EQ(b.table->function_count, 2);
 	CHECK_EQ(b.table->row_count, 4);
-	CHECK_CFA(&b, TEXT_START + 15, CFA_REG, REG_RSP, 16);
+	CHECK_CFA(&b, TEXT_START + 15, CFA_REG, DW_REG_RSP, 16);
 	CHECK_EQ(unwind_table__rule_at(b.table, TEXT_START + 16), RULE_ID_NONE);
 	CHECK_EQ(unwind_table__rule_at(b.table, TEXT_START + 79), RULE_ID_NONE);
-	CHECK_CFA(&b, TEXT_START + 80, CFA_REG, REG_RSP, 24);
+	CHECK_CFA(&b, TEXT_START + 80, CFA_REG, DW_REG_RSP, 24);
 	release(&b);
 }
 
@@ -148,7 +148,7 @@ static void test_untrusted_entries(void)
 	b = build(&p);
 	CHECK_EQ(b.table->function_count, 1);
 	CHECK_EQ(b.table->skipped, 2);
-	CHECK_CFA(&b, TEXT_START + 16, CFA_REG, REG_RSP, 16);
+	CHECK_CFA(&b, TEXT_START + 16, CFA_REG, DW_REG_RSP, 16);
 	release(&b);
 }
 
@@ -185,7 +185,7 @@ static void test_augmentations(void)
 	end_entry(&p, start);
 	put_simple_fde(&p, start, TEXT_START + 32, 16, 16);
 	b = build(&p);
-	CHECK_CFA(&b, TEXT_START, CFA_REG, REG_RSP, 16);
+	CHECK_CFA(&b, TEXT_START, CFA_REG, DW_REG_RSP, 16);
 	CHECK_EQ(b.table->function_count, 1);
 	CHECK_EQ(b.table->skipped, 4);
 	release(&b);

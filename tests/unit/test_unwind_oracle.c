@@ -26,8 +26,8 @@ struct oracle_totals {
 };
 
 static const int dwarf_numbers[SAVED_COUNT] = {
-	[SAVED_RBX] = REG_RBX, [SAVED_RBP] = REG_RBP, [SAVED_R12] = REG_R12, [SAVED_R13] = REG_R13,
-	[SAVED_R14] = REG_R14, [SAVED_R15] = REG_R15, [SAVED_RA] = REG_RA,
+	[SAVED_RBX] = DW_REG_RBX, [SAVED_RBP] = DW_REG_RBP, [SAVED_R12] = DW_REG_R12, [SAVED_R13] = DW_REG_R13,
+	[SAVED_R14] = DW_REG_R14, [SAVED_R15] = DW_REG_R15, [SAVED_RA] = DW_REG_RA,
 };
 
 static bool is_breg(const Dwarf_Op *op)
@@ -57,12 +57,12 @@ static void expect_cfa(const Dwarf_Op *ops, size_t count, bool is_signal, struct
 	rule->cfa_kind = CFA_UNSUPPORTED;
 	if (is_plt(ops, count)) {
 		rule->cfa_kind = CFA_PLT;
-		rule->cfa_reg = REG_RSP;
+		rule->cfa_reg = DW_REG_RSP;
 		rule->cfa_offset = ops[4].atom - DW_OP_lit0;
 		return;
 	}
 	/* A plain reg + offset comes in the general form. */
-	if (count == 1 && ops[0].atom == DW_OP_bregx && ops[0].number < REG_RA) {
+	if (count == 1 && ops[0].atom == DW_OP_bregx && ops[0].number < DW_REG_RA) {
 		if (!fits((int64_t)ops[0].number2, 1ll << 31))
 			return;
 		rule->cfa_kind = CFA_REG;
@@ -105,7 +105,7 @@ static void expect_register(const Dwarf_Op *ops, size_t count, const Dwarf_Op *m
 	is_value = ops[count - 1].atom == DW_OP_stack_value;
 	if (is_value)
 		count--;
-	if (count == 1 && ops[0].atom == DW_OP_regx && ops[0].number < REG_RA) {
+	if (count == 1 && ops[0].atom == DW_OP_regx && ops[0].number < DW_REG_RA) {
 		*base = BASE_VALUE + (uint8_t)ops[0].number;
 		return;
 	}

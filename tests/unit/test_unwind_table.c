@@ -102,7 +102,7 @@ static void check_encoding(const struct unwind_table *table, size_t samples)
 static void test_rules(void)
 {
 	struct unwind_rules *rules = unwind_rules__new();
-	struct unwind_rule rule = {.cfa_kind = CFA_REG, .cfa_reg = REG_RSP};
+	struct unwind_rule rule = {.cfa_kind = CFA_REG, .cfa_reg = DW_REG_RSP};
 	int id;
 
 	CHECK_EQ(unwind_rules__count(rules), 1);

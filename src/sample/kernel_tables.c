@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel_tables.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "sampler.skel.h"
+
+/*
+ * The mappings of all processes share one array. A process's new list is written to a free extent
+ * and becomes current when its process entry is replaced; the old extent may still be read by a walk
+ * that is under way, so it is only reused a while later. A walk takes microseconds.
+ */
+#define REUSE_AFTER_NS 1000000000ull
+
+struct extent {
+	uint32_t first;
+	uint32_t count;
+	uint64_t free_since_ns; /* of extents that are not in use */
+};
+
+struct process_entry {
+	uint32_t tgid;
+	struct extent extent;
+	uint32_t generation;
+	UT_hash_handle hh;
+};
+
+struct kernel_tables {
+	struct sampler_bpf *bpf;
+	uint32_t rules_sent;
+	uint32_t next_mapping; /* above it nothing was ever used */
+	struct extent *freed;
+	size_t freed_count, freed_capacity;
+	struct process_entry *processes;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+struct kernel_tables *kernel_tables__new(struct sampler_bpf *bpf)
+{
+	struct kernel_tables *self = calloc(1, sizeof(*self));
+
+	if (self)
+		self->bpf = bpf;
+	return self;
+}
+
+void kernel_tables__free(struct kernel_tables *self)
+{
+	struct process_entry *entry, *next;
+
+	if (!self)
+		return;
+	HASH_ITER(hh, self->processes, entry, next) {
+		HASH_DEL(self->processes, entry);
+		free(entry);
+	}
+	free(self->freed);
+	free(self);
+}
+
+int kernel_tables__put_rules(struct kernel_tables *self, const struct unwind_rules *rules)
+{
+	int fd = bpf_map__fd(self->bpf->maps.rules);
+	uint32_t count = unwind_rules__count(rules);
+
+	for (; self->rules_sent < count; self->rules_sent++) {
+		uint32_t id = self->rules_sent;
+
+		if (bpf_map_update_elem(fd, &id, unwind_rules__get(rules, id), BPF_ANY) != 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int fill_array(int fd, const uint64_t *entries, size_t count)
+{
+	uint32_t batch = (uint32_t)count, *keys;
+	size_t i;
+	int err = 0;
+
+	keys = malloc(count * sizeof(*keys));
+	if (!keys)
+		return -ENOMEM;
+	for (i = 0; i < count; i++)
+		keys[i] = (uint32_t)i;
+	if (bpf_map_update_batch(fd, keys, entries, &batch, NULL) != 0)
+		err = -errno;
+	free(keys);
+	return err;
+}
+
+int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
+			    const struct file_table *file, const uint64_t *entries, size_t count)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
+	int table, err = 0;
+
+	if (count) {
+		table = bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_rows", sizeof(uint32_t),
+				       sizeof(uint64_t), (uint32_t)count, &options);
+		if (table < 0)
+			return -errno;
+		err = fill_array(table, entries, count);
+		if (!err && bpf_map_update_elem(bpf_map__fd(self->bpf->maps.tables), &file_id,
+						&table, BPF_ANY) != 0)
+			err = -errno;
+		close(table); /* the outer map holds it now */
+	}
+	if (!err && bpf_map_update_elem(bpf_map__fd(self->bpf->maps.files), &file_id, file,
+					BPF_ANY) != 0)
+		err = -errno;
+	return err;
+}
+
+void kernel_tables__remove_file(struct kernel_tables *self, uint32_t file_id)
+{
+	bpf_map_delete_elem(bpf_map__fd(self->bpf->maps.tables), &file_id);
+}
+
+int kernel_tables__put_build(struct kernel_tables *self, uint32_t vm,
+			     const struct luajit_build *build)
+{
+	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.builds), &vm, build, BPF_ANY) != 0)
+		return -errno;
+	return 0;
+}
+
+/* ---- extents of the mappings array ------------------------------------------------------- */
+
+static int extent_allocate(struct kernel_tables *self, uint32_t count, struct extent *extent)
+{
+	uint64_t now = now_ns();
+	struct extent *e;
+	size_t i;
+
+	extent->count = count;
+	extent->first = 0;
+	if (!count)
+		return 0;
+	for (i = 0; i < self->freed_count; i++) {
+		e = &self->freed[i];
+		if (e->count < count || now - e->free_since_ns < REUSE_AFTER_NS)
+			continue;
+		extent->first = e->first;
+		e->first += count;
+		e->count -= count;
+		if (!e->count)
+			*e = self->freed[--self->freed_count];
+		return 0;
+	}
+	if (count > MAX_MAPPINGS - self->next_mapping)
+		return -ENOSPC;
+	extent->first = self->next_mapping;
+	self->next_mapping += count;
+	return 0;
+}
+
+static void extent_free(struct kernel_tables *self, const struct extent *extent)
+{
+	struct extent *grown;
+
+	if (!extent->count)
+		return;
+	if (self->freed_count == self->freed_capacity) {
+		grown = realloc(self->freed, (self->freed_capacity + 64) * sizeof(*grown));
+		if (!grown)
+			return; /* the extent is lost, which only costs space */
+		self->freed = grown;
+		self->freed_capacity += 64;
+	}
+	self->freed[self->freed_count] = *extent;
+	self->freed[self->freed_count++].free_since_ns = now_ns();
+}
+
+/* ---- processes ----------------------------------------------------------------------------- */
+
+int kernel_tables__put_process(struct kernel_tables *self, uint32_t tgid,
+			       const struct mapping *mappings, uint32_t count, uint32_t vm)
+{
+	int fd = bpf_map__fd(self->bpf->maps.mappings), err;
+	struct process_entry *entry;
+	struct process process;
+	struct extent extent;
+	uint32_t i, index;
+
+	HASH_FIND(hh, self->processes, &tgid, sizeof(tgid), entry);
+	if (!entry) {
+		entry = calloc(1, sizeof(*entry));
+		if (!entry)
+			return -ENOMEM;
+		entry->tgid = tgid;
+		HASH_ADD(hh, self->processes, tgid, sizeof(tgid), entry);
+	}
+	err = extent_allocate(self, count, &extent);
+	if (err)
+		return err;
+	for (i = 0; i < count; i++) {
+		index = extent.first + i;
+		if (bpf_map_update_elem(fd, &index, &mappings[i], BPF_ANY) != 0) {
+			err = -errno;
+			extent_free(self, &extent);
+			return err;
+		}
+	}
+	process = (struct process){.first_mapping = extent.first,
+				   .mapping_count = count,
+				   .vm = vm,
+				   .generation = ++entry->generation};
+	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.processes), &tgid, &process, BPF_ANY)) {
+		err = errno == E2BIG ? -ENOSPC : -errno;
+		extent_free(self, &extent);
+		return err;
+	}
+	extent_free(self, &entry->extent);
+	entry->extent = extent;
+	return 0;
+}
+
+void kernel_tables__remove_process(struct kernel_tables *self, uint32_t tgid)
+{
+	struct process_entry *entry;
+
+	bpf_map_delete_elem(bpf_map__fd(self->bpf->maps.processes), &tgid);
+	HASH_FIND(hh, self->processes, &tgid, sizeof(tgid), entry);
+	if (!entry)
+		return;
+	extent_free(self, &entry->extent);
+	HASH_DEL(self->processes, entry);
+	free(entry);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ELF files that targets have mapped: opened once each, however many processes map them, with
+ * their unwind tables sent to the kernel and their symbols loaded when a name is first asked for.
+ * A file is kept open, so that names can be found when the target has gone.
+ */
+#ifndef LUASPY_MODULES_H
+#define LUASPY_MODULES_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../target/maps.h"
+#include "kernel_tables.h"
+
+struct modules;
+
+struct module {
+	uint32_t id; /* the file id of frames */
+	uint32_t vm; /* 1 + index of its LuaJIT build, 0 when it has none */
+	const char *name; /* base name of its path; "[vdso]" */
+	const char *path; /* as in the target's mount namespace */
+	int error;	  /* why it has no tables: a file that could not be opened or is corrupt */
+};
+
+struct modules *modules__new(struct kernel_tables *tables);
+void modules__free(struct modules *self);
+
+/*
+ * The module behind a mapping of `pid`, opened and sent to the kernel if it is new. A file that
+ * cannot be read still gives a module (with .error set), so that its frames have a file name.
+ * Returns 0 and *module (borrowed) and *bias, -EINVAL for a mapping without a file, -ENOSPC when
+ * there are too many files, -ENOMEM, or an error of the BPF maps.
+ */
+int modules__get(struct modules *self, pid_t pid, const struct map_entry *entry,
+		 const struct module **module, uint64_t *bias);
+
+const struct module *modules__find(const struct modules *self, uint32_t id);
+
+/*
+ * The function at `vaddr` of module `id`: its symbol, or "file+0xoffset" of the function's start by
+ * its unwind entry (of the address itself without one). Written to `name` of `size` bytes, always
+ * terminated. Returns 0, or -ENOENT for an unknown id.
+ */
+int modules__name(struct modules *self, uint32_t id, uint64_t vaddr, char *name, size_t size);
+
+#endif

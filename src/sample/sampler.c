@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sampler.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "cpu_events.h"
+#include "kernel_tables.h"
+#include "sampler.skel.h"
+#include "targets.h"
+
+struct sampler {
+	struct sampler_options options;
+	struct sampler_bpf *bpf;
+	struct kernel_tables *tables;
+	struct modules *modules;
+	struct targets *targets;
+	struct cpu_events *events;
+	struct stack_store *stacks;
+	struct ring_buffer *ring;
+	int record_error; /* set by the ring buffer's callback */
+	bool stopped;
+};
+
+static int print_warnings(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return level == LIBBPF_DEBUG ? 0 : vfprintf(stderr, format, args);
+}
+
+static int print_nothing(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return 0;
+}
+
+static void handle_process(struct sampler *self, const struct record_process *record)
+{
+	switch (record->event) {
+	case PROCESS_UNKNOWN_PC:
+	case PROCESS_EXEC:
+		targets__refresh(self->targets, (pid_t)record->tgid);
+		break;
+	case PROCESS_FORK:
+		if (self->options.children)
+			targets__add(self->targets, (pid_t)record->child);
+		break;
+	case PROCESS_NEW:
+		targets__add(self->targets, (pid_t)record->tgid);
+		break;
+	}
+}
+
+static int handle_record(void *context, void *data, size_t size)
+{
+	struct sampler *self = context;
+	const uint32_t *type = data;
+	int err = 0;
+
+	if (size < sizeof(*type))
+		return 0;
+	switch (*type) {
+	case RECORD_STACK:
+		err = stack_store__add_stack(self->stacks, data, size);
+		break;
+	case RECORD_PROTO:
+		err = stack_store__add_proto(self->stacks, data, size);
+		break;
+	case RECORD_PROCESS:
+		if (size >= sizeof(struct record_process))
+			handle_process(self, data);
+		break;
+	}
+	if (err)
+		self->record_error = err;
+	return 0;
+}
+
+/* Before Linux 5.11 maps count against RLIMIT_MEMLOCK; and every file of a target is kept open. */
+static void raise_limits(void)
+{
+	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+
+	setrlimit(RLIMIT_MEMLOCK, &limit);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int load_programs(struct sampler *self)
+{
+	struct sampler_bpf *bpf;
+	int err;
+
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	libbpf_set_print(self->options.verbose ? print_warnings : print_nothing);
+	bpf = self->bpf = sampler_bpf__open();
+	if (!bpf)
+		return -errno;
+	bpf->rodata->with_kernel = self->options.kernel;
+	bpf->rodata->per_thread = self->options.per_thread;
+	bpf->rodata->follow_children = self->options.children;
+	bpf->rodata->has_task_pt_regs =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_task_pt_regs, NULL) == 1;
+	err = sampler_bpf__load(bpf);
+	if (err)
+		return err;
+	/* The sampling program has no attach point of its own: cpu_events attaches it. */
+	bpf_program__set_autoattach(bpf->progs.on_sample, false);
+	return sampler_bpf__attach(bpf);
+}
+
+int sampler__new(const struct sampler_options *options, struct sampler **sampler)
+{
+	struct sampler *self = calloc(1, sizeof(*self));
+	int err;
+
+	if (!self)
+		return -ENOMEM;
+	self->options = *options;
+	raise_limits();
+	err = load_programs(self);
+	if (err)
+		goto out;
+	err = -ENOMEM;
+	self->tables = kernel_tables__new(self->bpf);
+	self->stacks = stack_store__new();
+	if (!self->tables || !self->stacks)
+		goto out;
+	self->modules = modules__new(self->tables);
+	if (!self->modules)
+		goto out;
+	self->targets = targets__new(self->tables, self->modules);
+	self->events = cpu_events__new(options->rate_hz,
+				       bpf_program__fd(self->bpf->progs.on_sample),
+				       options->children);
+	self->ring = ring_buffer__new(bpf_map__fd(self->bpf->maps.records), handle_record, self,
+				      NULL);
+	if (!self->targets || !self->events || !self->ring)
+		goto out;
+	*sampler = self;
+	return 0;
+out:
+	sampler__free(self);
+	return err;
+}
+
+void sampler__free(struct sampler *self)
+{
+	if (!self)
+		return;
+	cpu_events__free(self->events);
+	ring_buffer__free(self->ring);
+	targets__free(self->targets);
+	modules__free(self->modules);
+	stack_store__free(self->stacks);
+	kernel_tables__free(self->tables);
+	sampler_bpf__destroy(self->bpf);
+	free(self);
+}
+
+int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
+{
+	int err = targets__add(self->targets, pid);
+
+	return err ? err : cpu_events__add(self->events, pid, on_exec);
+}
+
+void sampler__start(struct sampler *self)
+{
+	cpu_events__enable(self->events, true);
+}
+
+int sampler__poll(struct sampler *self, int timeout_ms)
+{
+	int err = ring_buffer__poll(self->ring, timeout_ms);
+
+	if (err == -EINTR)
+		return err;
+	/* Most records come without a wake-up. */
+	ring_buffer__consume(self->ring);
+	targets__tend(self->targets);
+	return self->record_error;
+}
+
+static void read_counts(struct sampler *self)
+{
+	int fd = bpf_map__fd(self->bpf->maps.stacks);
+	uint64_t key, *previous = NULL, count;
+
+	while (bpf_map_get_next_key(fd, previous, &key) == 0) {
+		if (bpf_map_lookup_elem(fd, &key, &count) == 0 && count)
+			stack_store__add_count(self->stacks, key, count);
+		previous = &key;
+	}
+}
+
+int sampler__stop(struct sampler *self)
+{
+	if (self->stopped)
+		return self->record_error;
+	self->stopped = true;
+	cpu_events__enable(self->events, false);
+	/* Closing them also ends the inherited ones of threads that the list does not name. */
+	cpu_events__free(self->events);
+	self->events = NULL;
+	ring_buffer__consume(self->ring);
+	read_counts(self);
+	return self->record_error;
+}
+
+size_t sampler__alive(const struct sampler *self)
+{
+	return targets__alive(self->targets);
+}
+
+size_t sampler__with_vm(const struct sampler *self)
+{
+	return targets__with_vm(self->targets);
+}
+
+void sampler__counters(const struct sampler *self, uint64_t *counters)
+{
+	int cpus = libbpf_num_possible_cpus(), cpu;
+	uint64_t *values;
+	uint32_t i;
+
+	for (i = 0; i < COUNTER_COUNT; i++)
+		counters[i] = 0;
+	values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
+	if (!values)
+		return;
+	for (i = 0; i < COUNTER_COUNT; i++) {
+		if (bpf_map_lookup_elem(bpf_map__fd(self->bpf->maps.counters), &i, values) != 0)
+			continue;
+		for (cpu = 0; cpu < cpus; cpu++)
+			counters[i] += values[cpu];
+	}
+	free(values);
+}
+
+const struct stack_store *sampler__stacks(const struct sampler *self)
+{
+	return self->stacks;
+}
+
+struct modules *sampler__modules(const struct sampler *self)
+{
+	return self->modules;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A recording in progress: loads the BPF programs, samples the targets, keeps the kernel's tables
+ * up to date and gathers what comes out.
+ */
+#ifndef LUASPY_SAMPLER_H
+#define LUASPY_SAMPLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "modules.h"
+#include "stack_store.h"
+
+struct sampler;
+
+struct sampler_options {
+	uint32_t rate_hz;
+	bool kernel;	 /* kernel frames */
+	bool per_thread; /* keep the stacks of threads apart */
+	bool children;	 /* processes that a target forks are targets, too */
+	bool verbose;	 /* libbpf's warnings go to stderr */
+};
+
+/*
+ * Loads the programs. Returns 0; -EPERM (privileges), -ENOTSUP (a kernel without what is needed),
+ * -ENOMEM, or another errno of bpf(2). The caller frees *sampler.
+ */
+int sampler__new(const struct sampler_options *options, struct sampler **sampler);
+void sampler__free(struct sampler *self);
+
+/*
+ * Makes a process a target, all its threads; with `on_exec` its sampling starts when it executes
+ * another program. Errors: those of targets__add and cpu_events__add.
+ */
+int sampler__add(struct sampler *self, pid_t pid, bool on_exec);
+
+void sampler__start(struct sampler *self);
+
+/* Takes in what has come and looks after the targets; waits up to `timeout_ms` for something to
+ * come. Call it at least ten times a second. 0, -EINTR after a signal, -ENOMEM. */
+int sampler__poll(struct sampler *self, int timeout_ms);
+
+/* Stops sampling and takes in everything that is left. 0 or -ENOMEM. */
+int sampler__stop(struct sampler *self);
+
+/* Targets that have not ended, and how many had a Lua VM. */
+size_t sampler__alive(const struct sampler *self);
+size_t sampler__with_vm(const struct sampler *self);
+
+/* The sum over all CPUs of each counter of the contract; `counters` has COUNTER_COUNT elements. */
+void sampler__counters(const struct sampler *self, uint64_t *counters);
+
+/* Owned by the sampler. */
+const struct stack_store *sampler__stacks(const struct sampler *self);
+struct modules *sampler__modules(const struct sampler *self);
+
+#endif

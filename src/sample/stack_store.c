@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stack_store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+struct stack_entry {
+	UT_hash_handle hh; /* keyed by stack.hash; its list keeps the order of arrival */
+	struct stored_stack stack;
+};
+
+struct proto_entry {
+	UT_hash_handle hh;
+	struct stored_proto proto;
+};
+
+struct stack_store {
+	struct stack_entry *stacks;
+	struct proto_entry *protos;
+};
+
+struct stack_store *stack_store__new(void)
+{
+	return calloc(1, sizeof(struct stack_store));
+}
+
+void stack_store__free(struct stack_store *self)
+{
+	struct stack_entry *stack, *next_stack;
+	struct proto_entry *proto, *next_proto;
+
+	if (!self)
+		return;
+	HASH_ITER(hh, self->stacks, stack, next_stack) {
+		HASH_DEL(self->stacks, stack);
+		free(stack);
+	}
+	HASH_ITER(hh, self->protos, proto, next_proto) {
+		HASH_DEL(self->protos, proto);
+		free(proto);
+	}
+	free(self);
+}
+
+static struct stack_entry *find(const struct stack_store *self, uint64_t hash)
+{
+	struct stack_entry *entry;
+
+	HASH_FIND(hh, self->stacks, &hash, sizeof(hash), entry);
+	return entry;
+}
+
+int stack_store__add_stack(struct stack_store *self, const struct record_stack *record, size_t size)
+{
+	struct stack_entry *entry;
+	size_t words;
+
+	if (size < RECORD_STACK_HEADER || record->word_count > MAX_WORDS ||
+	    size < RECORD_STACK_HEADER + 8 * (size_t)record->word_count)
+		return 0;
+	entry = find(self, record->hash);
+	if (entry) {
+		/* Two CPUs met the same new stack, or the kernel's map of known ones is full. */
+		entry->stack.count++;
+		return 0;
+	}
+	words = record->word_count;
+	entry = calloc(1, sizeof(*entry) + words * sizeof(uint64_t));
+	if (!entry)
+		return -ENOMEM;
+	entry->stack.hash = record->hash;
+	entry->stack.count = 1;
+	entry->stack.tgid = record->tgid;
+	entry->stack.tid = record->tid;
+	entry->stack.stop = record->stop;
+	entry->stack.flags = record->flags;
+	entry->stack.word_count = record->word_count;
+	memcpy(entry->stack.comm, record->comm, sizeof(record->comm));
+	memcpy(entry->stack.words, record->words, words * sizeof(uint64_t));
+	HASH_ADD(hh, self->stacks, stack.hash, sizeof(entry->stack.hash), entry);
+	return 0;
+}
+
+int stack_store__add_proto(struct stack_store *self, const struct record_proto *record, size_t size)
+{
+	struct proto_entry *entry;
+	uint64_t id;
+
+	if (size < sizeof(*record))
+		return 0;
+	id = record->proto_id;
+	HASH_FIND(hh, self->protos, &id, sizeof(id), entry);
+	if (entry)
+		return 0;
+	entry = calloc(1, sizeof(*entry));
+	if (!entry)
+		return -ENOMEM;
+	entry->proto.id = id;
+	entry->proto.first_line = record->first_line;
+	entry->proto.line_count = record->line_count;
+	entry->proto.chunk_length = record->chunk_length;
+	memcpy(entry->proto.chunk, record->chunk, sizeof(record->chunk));
+	entry->proto.chunk[sizeof(entry->proto.chunk) - 1] = '\0';
+	HASH_ADD(hh, self->protos, proto.id, sizeof(entry->proto.id), entry);
+	return 0;
+}
+
+void stack_store__add_count(struct stack_store *self, uint64_t hash, uint64_t count)
+{
+	struct stack_entry *entry = find(self, hash);
+
+	if (entry)
+		entry->stack.count += count;
+}
+
+size_t stack_store__count(const struct stack_store *self)
+{
+	return HASH_COUNT(self->stacks);
+}
+
+const struct stored_stack *stack_store__next(const struct stack_store *self,
+					     const struct stored_stack *previous)
+{
+	const struct stack_entry *entry = self->stacks;
+
+	if (previous) {
+		entry = (const struct stack_entry *)((const char *)previous -
+						     offsetof(struct stack_entry, stack));
+		entry = entry->hh.next;
+	}
+	return entry ? &entry->stack : NULL;
+}
+
+const struct stored_proto *stack_store__proto(const struct stack_store *self, uint64_t id)
+{
+	struct proto_entry *entry;
+
+	HASH_FIND(hh, self->protos, &id, sizeof(id), entry);
+	return entry ? &entry->proto : NULL;
+}

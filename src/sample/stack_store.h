@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the ring buffer brought: distinct stacks with their counts, still as encoded words, and the
+ * descriptions of Lua functions. Names come later (symbol/).
+ */
+#ifndef LUASPY_STACK_STORE_H
+#define LUASPY_STACK_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../bpf/contract.h"
+
+struct stack_store;
+
+struct stored_stack {
+	uint64_t hash;
+	uint64_t count;
+	uint32_t tgid;
+	uint32_t tid; /* 0 unless recorded per thread */
+	uint8_t stop;
+	uint8_t flags;
+	uint16_t word_count;
+	char comm[17];
+	uint64_t words[]; /* leaf first */
+};
+
+struct stored_proto {
+	uint64_t id;
+	uint32_t first_line;
+	uint32_t line_count;
+	uint32_t chunk_length;
+	char chunk[MAX_CHUNK_NAME]; /* terminated */
+};
+
+struct stack_store *stack_store__new(void);
+void stack_store__free(struct stack_store *self);
+
+/* Takes a record of `size` bytes; one that is too short for what it claims is ignored. 0 or -ENOMEM. */
+int stack_store__add_stack(struct stack_store *self, const struct record_stack *record, size_t size);
+int stack_store__add_proto(struct stack_store *self, const struct record_proto *record, size_t size);
+
+/* Adds repeats of a known stack (from the kernel's counts); unknown hashes are ignored. */
+void stack_store__add_count(struct stack_store *self, uint64_t hash, uint64_t count);
+
+size_t stack_store__count(const struct stack_store *self);
+
+/* The stacks in order of arrival: pass NULL for the first; NULL after the last. Borrowed. */
+const struct stored_stack *stack_store__next(const struct stack_store *self,
+					     const struct stored_stack *previous);
+
+/* NULL when its description was lost. Borrowed. */
+const struct stored_proto *stack_store__proto(const struct stack_store *self, uint64_t id);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "targets.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "../target/maps.h"
+#include "map_events.h"
+
+#define LOOK_EVERY_MS 1000
+
+struct target {
+	pid_t pid;
+	int pidfd; /* readable when the process has ended; -1 where pidfds are not available */
+	bool ended;
+	uint32_t vm;
+	struct mapping *mappings; /* as sent to the kernel */
+	uint32_t mapping_count;
+	struct map_events *events;
+	UT_hash_handle hh;
+};
+
+struct targets {
+	struct kernel_tables *tables;
+	struct modules *modules;
+	struct target *by_pid;
+	uint64_t looked_ms;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+struct targets *targets__new(struct kernel_tables *tables, struct modules *modules)
+{
+	struct targets *self = calloc(1, sizeof(*self));
+
+	if (self) {
+		self->tables = tables;
+		self->modules = modules;
+	}
+	return self;
+}
+
+static void target_free(struct target *target)
+{
+	map_events__free(target->events);
+	if (target->pidfd >= 0)
+		close(target->pidfd);
+	free(target->mappings);
+	free(target);
+}
+
+void targets__free(struct targets *self)
+{
+	struct target *target, *next;
+
+	if (!self)
+		return;
+	HASH_ITER(hh, self->by_pid, target, next) {
+		HASH_DEL(self->by_pid, target);
+		target_free(target);
+	}
+	free(self);
+}
+
+/* The executable mappings with a file, ascending; anonymous code is the walk's own matter. */
+static int collect(struct targets *self, struct target *target, const struct maps *maps,
+		   struct mapping **out, uint32_t *count, uint32_t *vm)
+{
+	const struct module *module;
+	struct mapping *mappings;
+	uint64_t bias;
+	uint32_t n = 0;
+	size_t i;
+	int err;
+
+	*vm = 0;
+	mappings = calloc(maps->count + 1, sizeof(*mappings));
+	if (!mappings)
+		return -ENOMEM;
+	for (i = 0; i < maps->count; i++) {
+		const struct map_entry *entry = &maps->entries[i];
+
+		if (!entry->executable)
+			continue;
+		err = modules__get(self->modules, target->pid, entry, &module, &bias);
+		if (err == -EINVAL)
+			continue;
+		if (err) {
+			free(mappings);
+			return err;
+		}
+		mappings[n++] = (struct mapping){.start = entry->start,
+						 .end = entry->end,
+						 .bias = bias,
+						 .file_id = module->id};
+		if (!*vm)
+			*vm = module->vm;
+	}
+	*out = mappings;
+	*count = n;
+	return 0;
+}
+
+static int refresh(struct targets *self, struct target *target)
+{
+	struct mapping *mappings;
+	struct maps maps;
+	uint32_t count, vm;
+	int err;
+
+	err = maps__read(target->pid, &maps);
+	if (!err)
+		err = collect(self, target, &maps, &mappings, &count, &vm);
+	maps__free(&maps);
+	if (err)
+		return err;
+	if (target->mappings && count == target->mapping_count && vm == target->vm &&
+	    memcmp(mappings, target->mappings, count * sizeof(*mappings)) == 0) {
+		free(mappings);
+		return 0;
+	}
+	err = kernel_tables__put_process(self->tables, (uint32_t)target->pid, mappings, count, vm);
+	if (err) {
+		free(mappings);
+		return err;
+	}
+	free(target->mappings);
+	target->mappings = mappings;
+	target->mapping_count = count;
+	target->vm = vm;
+	return 0;
+}
+
+int targets__add(struct targets *self, pid_t pid)
+{
+	struct target *target;
+	int err;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	if (target && !target->ended)
+		return 0;
+	if (target) {
+		HASH_DEL(self->by_pid, target); /* the pid was given out again */
+		target_free(target);
+	}
+	target = calloc(1, sizeof(*target));
+	if (!target)
+		return -ENOMEM;
+	target->pid = pid;
+	target->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	/* Before the first look, so that nothing is missed in between. */
+	target->events = map_events__new(pid);
+	err = refresh(self, target);
+	if (err) {
+		target_free(target);
+		return err;
+	}
+	HASH_ADD_INT(self->by_pid, pid, target);
+	return 0;
+}
+
+void targets__refresh(struct targets *self, pid_t pid)
+{
+	struct target *target;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	if (!target || target->ended)
+		return;
+	/* After an exec the kernel side has forgotten the old image: send even an equal list. */
+	free(target->mappings);
+	target->mappings = NULL;
+	refresh(self, target);
+}
+
+static bool has_ended(const struct target *target)
+{
+	struct pollfd poll_fd = {.fd = target->pidfd, .events = POLLIN};
+
+	if (target->pidfd >= 0)
+		return poll(&poll_fd, 1, 0) == 1;
+	return kill(target->pid, 0) != 0 && errno == ESRCH;
+}
+
+void targets__tend(struct targets *self)
+{
+	uint64_t now = now_ms();
+	bool look = now - self->looked_ms >= LOOK_EVERY_MS;
+	struct target *target, *next;
+
+	if (look)
+		self->looked_ms = now;
+	HASH_ITER(hh, self->by_pid, target, next) {
+		if (target->ended)
+			continue;
+		if (has_ended(target)) {
+			target->ended = true;
+			kernel_tables__remove_process(self->tables, (uint32_t)target->pid);
+			continue;
+		}
+		if (map_events__pending(target->events) || look)
+			refresh(self, target);
+	}
+}
+
+size_t targets__alive(const struct targets *self)
+{
+	const struct target *target;
+	size_t alive = 0;
+
+	for (target = self->by_pid; target; target = target->hh.next)
+		alive += !target->ended;
+	return alive;
+}
+
+size_t targets__with_vm(const struct targets *self)
+{
+	const struct target *target;
+	size_t count = 0;
+
+	for (target = self->by_pid; target; target = target->hh.next)
+		count += target->vm != 0;
+	return count;
+}

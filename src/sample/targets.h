@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The processes being profiled: what they have mapped, kept up to date in the kernel's tables, and
+ * whether they are still there. New mappings come to light in three ways: an event from the kernel
+ * when a thread maps code, a sample at an unknown pc, and a look at /proc every second.
+ */
+#ifndef LUASPY_TARGETS_H
+#define LUASPY_TARGETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "kernel_tables.h"
+#include "modules.h"
+
+struct targets;
+
+struct targets *targets__new(struct kernel_tables *tables, struct modules *modules);
+void targets__free(struct targets *self);
+
+/* Starts to follow a process. Returns 0 (also when it is followed already), -ESRCH, -EACCES, -EPERM,
+ * -ENOSPC, -ENOMEM. */
+int targets__add(struct targets *self, pid_t pid);
+
+/* Reads the process's mappings again if it is followed. */
+void targets__refresh(struct targets *self, pid_t pid);
+
+/* Looks after mapping events, the look at /proc, and processes that have ended. Cheap enough to be
+ * called ten times a second. */
+void targets__tend(struct targets *self);
+
+/* Number of processes followed that have not ended; how many of those followed ever had a LuaJIT. */
+size_t targets__alive(const struct targets *self);
+size_t targets__with_vm(const struct targets *self);
+
+#endif

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+/* See replay_env.h. The one translation unit that compiles the walk for user space. */
+#include "replay_env.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/walk.h"
+
+struct replay_walk {
+	struct walk walk;
+	struct replay_table *table; /* the last one that was looked into, and where */
+	uint32_t entry;
+};
+
+/* The walk's functions have no argument that could carry it. */
+static _Thread_local struct replay *current;
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* The index of the line at `address`, or of the first one behind it. */
+static size_t line_index(const struct replay *self, uint64_t address)
+{
+	size_t low = 0, high = self->line_count, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (self->lines[middle].address < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct replay_line *line_find(const struct replay *self, uint64_t address)
+{
+	size_t at = line_index(self, address);
+
+	if (at < self->line_count && self->lines[at].address == address)
+		return &self->lines[at];
+	return NULL;
+}
+
+static struct replay_line *line_make(struct replay *self, uint64_t address)
+{
+	size_t at = line_index(self, address);
+	struct replay_line *grown;
+
+	if (at < self->line_count && self->lines[at].address == address)
+		return &self->lines[at];
+	if (self->line_count == self->line_capacity) {
+		size_t capacity = self->line_capacity ? 2 * self->line_capacity : 256;
+
+		grown = realloc(self->lines, capacity * sizeof(*grown));
+		if (!grown)
+			abort(); /* a test has nothing better to do */
+		self->lines = grown;
+		self->line_capacity = capacity;
+	}
+	memmove(self->lines + at + 1, self->lines + at,
+		(self->line_count - at) * sizeof(*self->lines));
+	self->line_count++;
+	memset(&self->lines[at], 0, sizeof(*self->lines));
+	self->lines[at].address = address;
+	return &self->lines[at];
+}
+
+void replay__set_memory(struct replay *self, uint64_t address, const void *bytes, size_t size)
+{
+	const uint8_t *from = bytes;
+
+	while (size) {
+		size_t offset = address % REPLAY_LINE, part = REPLAY_LINE - offset;
+
+		if (part > size)
+			part = size;
+		memcpy(line_make(self, address - offset)->bytes + offset, from, part);
+		address += part;
+		from += part;
+		size -= part;
+	}
+}
+
+void replay__set_word(struct replay *self, uint64_t address, uint64_t value)
+{
+	replay__set_memory(self, address, &value, sizeof(value));
+}
+
+void replay__drop_memory(struct replay *self, uint64_t address, uint64_t size)
+{
+	size_t from = line_index(self, address - address % REPLAY_LINE);
+	size_t to = line_index(self, address + size);
+
+	memmove(self->lines + from, self->lines + to,
+		(self->line_count - to) * sizeof(*self->lines));
+	self->line_count -= to - from;
+}
+
+static bool read_lines(const struct replay *self, uint64_t address, uint8_t *to, size_t size)
+{
+	while (size) {
+		size_t offset = address % REPLAY_LINE, part = REPLAY_LINE - offset;
+		const struct replay_line *line = line_find(self, address - offset);
+
+		if (!line)
+			return false;
+		if (part > size)
+			part = size;
+		memcpy(to, line->bytes + offset, part);
+		address += part;
+		to += part;
+		size -= part;
+	}
+	return true;
+}
+
+/* Keeps the whole lines around what was read: a page boundary is never inside one. */
+static void log_lines(struct replay *self, uint64_t address, size_t size)
+{
+	uint64_t line = address - address % REPLAY_LINE;
+
+	for (; line < address + size; line += REPLAY_LINE)
+		self->fetch(self->fetch_context, line, line_make(self, line)->bytes, REPLAY_LINE);
+}
+
+int replay__read(struct replay *self, uint64_t address, void *bytes, size_t size)
+{
+	bool ok;
+
+	if (address + size < address)
+		ok = false;
+	else if (self->fetch)
+		ok = self->fetch(self->fetch_context, address, bytes, size);
+	else
+		ok = read_lines(self, address, bytes, size);
+	if (!ok) {
+		memset(bytes, 0, size);
+		return -EFAULT;
+	}
+	if (self->fetch && self->log)
+		log_lines(self, address, size);
+	return 0;
+}
+
+/* ---- the walk's surroundings (walk_env.h) ------------------------------------------------------ */
+
+struct walk *walk_state(void)
+{
+	return &current->walk->walk;
+}
+
+long env__read_user(void *dst, __u32 size, const void *address)
+{
+	return replay__read(current, (uint64_t)address, dst, size);
+}
+
+long env__read_user_str(void *dst, __u32 size, const void *address)
+{
+	char *to = dst;
+	__u32 at;
+
+	for (at = 0; at < size; at++) {
+		if (replay__read(current, (uint64_t)address + at, to + at, 1) != 0) {
+			memset(dst, 0, size);
+			return -EFAULT;
+		}
+		if (!to[at])
+			return at + 1;
+	}
+	if (size)
+		to[size - 1] = 0;
+	return size;
+}
+
+const struct mapping *mapping_at(__u32 index)
+{
+	return index < current->mapping_count ? &current->mappings[index] : NULL;
+}
+
+const struct file_table *file_at(__u32 file_id)
+{
+	return file_id < current->file_count ? &current->files[file_id] : NULL;
+}
+
+table_handle table_of(__u32 file_id)
+{
+	return file_id < current->file_count ? &current->tables[file_id] : NULL;
+}
+
+const __u64 *table_entry(table_handle table, __u32 index)
+{
+	if (index >= table->count)
+		return NULL;
+	current->walk->table = (struct replay_table *)table;
+	current->walk->entry = index;
+	return (const __u64 *)&table->entries[index];
+}
+
+const struct unwind_rule *rule_at(__u32 rule)
+{
+	struct replay_walk *walk = current->walk;
+
+	/* A rule is asked for when its row was found, which was the last entry looked at. */
+	if (current->log && walk->table && walk->table->used)
+		walk->table->used[walk->entry] = 1;
+	return rule < current->rule_count ? &current->rules[rule] : NULL;
+}
+
+const struct luajit_build *build_at(__u32 vm)
+{
+	return vm < current->build_count ? &current->builds[vm] : NULL;
+}
+
+__u64 thread_vm(__u32 tid)
+{
+	return tid == current->tid ? current->thread_vm : 0;
+}
+
+void thread_vm_set(__u32 tid, __u64 g)
+{
+	if (tid == current->tid)
+		current->thread_vm = g;
+}
+
+/* ---- the target ---------------------------------------------------------------------------------- */
+
+struct replay *replay__new(void)
+{
+	struct unwind_rule none = {.cfa_kind = CFA_NONE, .vm_base_reg = VM_NO_REG};
+	struct replay *self = calloc(1, sizeof(*self));
+
+	if (!self)
+		return NULL;
+	self->walk = calloc(1, sizeof(*self->walk));
+	if (!self->walk || replay__add_rule(self, &none) < 0) {
+		replay__free(self);
+		return NULL;
+	}
+	return self;
+}
+
+void replay__free(struct replay *self)
+{
+	size_t i;
+
+	if (!self)
+		return;
+	for (i = 0; i < self->file_count; i++) {
+		free(self->tables[i].entries);
+		free(self->tables[i].used);
+	}
+	free(self->lines);
+	free(self->mappings);
+	free(self->files);
+	free(self->tables);
+	free(self->rules);
+	free(self->walk);
+	free(self);
+}
+
+int replay__add_mapping(struct replay *self, const struct mapping *mapping)
+{
+	struct mapping *grown;
+
+	grown = realloc(self->mappings, (self->mapping_count + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	self->mappings = grown;
+	grown[self->mapping_count] = *mapping;
+	return (int)self->mapping_count++;
+}
+
+int replay__add_rule(struct replay *self, const struct unwind_rule *rule)
+{
+	struct unwind_rule *grown;
+
+	grown = realloc(self->rules, (self->rule_count + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	self->rules = grown;
+	grown[self->rule_count] = *rule;
+	return (int)self->rule_count++;
+}
+
+int replay__add_file(struct replay *self, const struct file_table *file, const uint64_t *entries,
+		     size_t count)
+{
+	struct file_table *files;
+	struct replay_table *tables, table = {.count = (uint32_t)count};
+
+	files = realloc(self->files, (self->file_count + 1) * sizeof(*files));
+	if (!files)
+		return -ENOMEM;
+	self->files = files;
+	tables = realloc(self->tables, (self->file_count + 1) * sizeof(*tables));
+	if (!tables)
+		return -ENOMEM;
+	self->tables = tables;
+	table.entries = calloc(count + 1, sizeof(*table.entries));
+	table.used = calloc(count + 1, 1);
+	if (!table.entries || !table.used) {
+		free(table.entries);
+		free(table.used);
+		return -ENOMEM;
+	}
+	if (count)
+		memcpy(table.entries, entries, count * sizeof(*entries));
+	files[self->file_count] = *file;
+	tables[self->file_count] = table;
+	return (int)self->file_count++;
+}
+
+int replay__add_file_rows(struct replay *self, const struct file_table *file, const uint64_t *rows,
+			  size_t count)
+{
+	struct file_table filled = *file;
+	size_t pages = (size_t)file->pages + 1, page, row = 0;
+	uint64_t *entries;
+	int id;
+
+	entries = calloc(pages + count, sizeof(*entries));
+	if (!entries)
+		return -ENOMEM;
+	for (page = 0; page < pages; page++) {
+		while (row < count && ROW_PC(rows[row]) < (uint64_t)page << TEXT_PAGE_SHIFT)
+			row++;
+		entries[page] = page + 1 < pages ? row : count;
+	}
+	if (count)
+		memcpy(entries + pages, rows, count * sizeof(*rows));
+	filled.rows = (uint32_t)count;
+	id = replay__add_file(self, &filled, entries, pages + count);
+	free(entries);
+	return id;
+}
+
+void replay__walk(struct replay *self, struct replay_result *result)
+{
+	struct walk *w = &self->walk->walk;
+
+	current = self;
+	self->walk->table = NULL;
+	memset(w->regs, 0, sizeof(w->regs));
+	memcpy(w->regs, self->registers, sizeof(self->registers));
+	w->valid = REGISTERS_ALL;
+	w->sample++;
+	w->tid = self->tid;
+	w->first_mapping = 0;
+	w->mapping_count = (uint32_t)self->mapping_count;
+	w->vm = self->vm;
+	w->words = 0;
+	walk_user();
+	result->stop = w->stop;
+	result->lua_error = w->lua_error;
+	result->activations = w->activations;
+	result->native_frames = w->native_frames;
+	result->lua_frames = w->lua_frames;
+	result->word_count = w->words;
+	result->unknown_pc = w->unknown_pc;
+	memcpy(result->words, w->record.words, w->words * sizeof(result->words[0]));
+	memcpy(result->protos, w->lua_protos, w->lua_frames * sizeof(result->protos[0]));
+	current = NULL;
+}
+
+const char *replay__stop_name(uint32_t stop)
+{
+	static const char *const names[STOP_COUNT] = {
+		[STOP_COMPLETE] = "complete",	  [STOP_KERNEL_ONLY] = "kernel only",
+		[STOP_TRUNCATED] = "truncated",	  [STOP_NO_MAPPING] = "no mapping",
+		[STOP_NO_RULE] = "no rule",	  [STOP_UNSUPPORTED] = "unsupported",
+		[STOP_READ_STACK] = "read stack", [STOP_CFA_ORDER] = "CFA order",
+		[STOP_REGISTER] = "register",	  [STOP_TRACE] = "trace",
+		[STOP_BUSY] = "busy"};
+
+	return stop < STOP_COUNT ? names[stop] : "?";
+}
+
+const char *replay__error_name(uint32_t lua_error)
+{
+	static const char *const names[LUA_ERROR_COUNT] = {
+		[LUA_OK] = "ok",		 [LUA_READ_STATE] = "read state",
+		[LUA_CFRAME] = "cframe",	 [LUA_BASE] = "base",
+		[LUA_READ_STACK] = "read stack", [LUA_FRAME_LINK] = "frame link",
+		[LUA_FUNCTION] = "function",	 [LUA_COROUTINES] = "coroutines",
+		[LUA_ORDER] = "order"};
+
+	return lua_error < LUA_ERROR_COUNT ? names[lua_error] : "?";
+}
