@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The commands: one file each, and the table of them in main.c.
+ */
+#ifndef LUASPY_COMMANDS_H
+#define LUASPY_COMMANDS_H
+
+/* argv[0] is the command's name. Returns the process's exit status. */
+int cmd_record(int argc, char **argv);
+
+#endif

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `luaspy record`: samples targets for a while and writes what was seen.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../output/output.h"
+#include "../sample/profile.h"
+#include "../sample/sampler.h"
+#include "../symbol/kernel_symbols.h"
+#include "../symbol/profile_builder.h"
+#include "../target/process_info.h"
+#include "child_command.h"
+#include "commands.h"
+#include "privileges.h"
+#include "record_options.h"
+#include "record_summary.h"
+
+#define POLL_MS 100
+
+struct recording {
+	struct record_options options;
+	struct sampler *sampler;
+	struct child_command child;
+	char comm[64];	   /* of the first target */
+	char title[128];
+	char command_line[512];
+	char path[512];
+	struct timespec started;
+	double seconds;
+	int64_t start_time;
+};
+
+/* ---- signals ---------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number)
+{
+	/* The second one means it. */
+	if (stop_signal)
+		_exit(128 + number);
+	stop_signal = number;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	/* A closed pipe is an error of writing, reported like any other. */
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- targets ------------------------------------------------------------------------------ */
+
+static void print_target_error(pid_t pid, int err, uint32_t rate_hz)
+{
+	char why[512];
+
+	switch (err) {
+	case -ESRCH:
+		fprintf(stderr, "luaspy: there is no process %d (any more).\n", (int)pid);
+		break;
+	case -EPERM:
+	case -EACCES:
+		privileges__explain(why, sizeof(why));
+		fprintf(stderr, "luaspy: process %d is not ours to profile: %s.\n", (int)pid, why);
+		break;
+	case -EINVAL:
+		fprintf(stderr,
+			"luaspy: the kernel does not sample at %u Hz: `sysctl "
+			"kernel.perf_event_max_sample_rate` is its limit. Use a lower -F.\n",
+			rate_hz);
+		break;
+	case -EMFILE:
+		fprintf(stderr,
+			"luaspy: not enough file descriptors for the threads of process %d: raise "
+			"`ulimit -n`.\n",
+			(int)pid);
+		break;
+	case -EBUSY:
+		fprintf(stderr,
+			"luaspy: process %d starts threads faster than they can be listed. Try "
+			"again.\n",
+			(int)pid);
+		break;
+	default:
+		fprintf(stderr, "luaspy: process %d cannot be profiled: %s.\n", (int)pid,
+			strerror(-err));
+	}
+}
+
+/* Sets *pid to the process that it names or is a thread of. 0, or a negative errno after a
+ * message. */
+static int check_pid(pid_t *pid, struct process_info *info)
+{
+	int err = process_info__read(*pid, info);
+
+	if (err) {
+		print_target_error(*pid, err, 0);
+		return err;
+	}
+	if (info->is_kernel_thread) {
+		fprintf(stderr,
+			"luaspy: %d (%s) is a kernel thread: it has no user stack. `perf record -g "
+			"-p %d` shows what it does.\n",
+			(int)*pid, info->comm, (int)*pid);
+		return -EINVAL;
+	}
+	if (info->is_zombie) {
+		fprintf(stderr,
+			"luaspy: process %d (%s) has ended and waits to be reaped by its parent %d.\n",
+			(int)*pid, info->comm, (int)info->parent);
+		return -ESRCH;
+	}
+	if (info->tgid != *pid) {
+		fprintf(stderr, "luaspy: %d is a thread of process %d, which is profiled.\n",
+			(int)*pid, (int)info->tgid);
+		*pid = info->tgid;
+	}
+	return 0;
+}
+
+static int add_pids(struct recording *r)
+{
+	struct process_info info;
+	size_t i, before;
+	int err;
+
+	for (i = 0; i < r->options.pid_count; i++) {
+		pid_t *pid = &r->options.pids[i];
+
+		err = check_pid(pid, &info);
+		if (err)
+			return err;
+		if (!i)
+			snprintf(r->comm, sizeof(r->comm), "%s", info.comm);
+		before = sampler__with_vm(r->sampler);
+		err = sampler__add(r->sampler, *pid, false);
+		if (err) {
+			print_target_error(*pid, err, r->options.rate_hz);
+			return err;
+		}
+		if (sampler__with_vm(r->sampler) == before)
+			fprintf(stderr,
+				"luaspy: warning: process %d (%s) has no LuaJIT that is known here; its C "
+				"frames are shown.\n",
+				(int)*pid, info.comm);
+	}
+	snprintf(r->title, sizeof(r->title), "%s %d%s", r->comm, (int)r->options.pids[0],
+		 r->options.pid_count > 1 ? " and others" : "");
+	return 0;
+}
+
+static int add_command(struct recording *r)
+{
+	int err;
+
+	snprintf(r->comm, sizeof(r->comm), "%s", basename(r->options.command[0]));
+	err = sampler__add(r->sampler, r->child.pid, true);
+	if (err) {
+		print_target_error(r->child.pid, err, r->options.rate_hz);
+		child_command__abandon(&r->child);
+		return err;
+	}
+	err = child_command__start(&r->child);
+	if (err) {
+		fprintf(stderr, "luaspy: %s cannot be started: %s.\n", r->options.command[0],
+			strerror(-err));
+		r->child.pid = 0;
+		return err;
+	}
+	snprintf(r->title, sizeof(r->title), "%s %d", r->comm, (int)r->child.pid);
+	return 0;
+}
+
+static int open_sampler(struct recording *r)
+{
+	struct sampler_options options = {.rate_hz = r->options.rate_hz,
+					  .kernel = r->options.kernel && r->options.native,
+					  .per_thread = r->options.threads,
+					  .children = r->options.command != NULL,
+					  .verbose = r->options.verbose};
+	struct utsname kernel;
+	char why[512];
+	int err;
+
+	err = sampler__new(&options, &r->sampler);
+	if (!err)
+		return 0;
+	if (err == -EPERM || err == -EACCES) {
+		privileges__explain(why, sizeof(why));
+		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s.\n", why);
+	} else if (err == -ENOMEM) {
+		fprintf(stderr, "luaspy: out of memory for the BPF maps (about 30 MB).\n");
+	} else {
+		uname(&kernel);
+		fprintf(stderr,
+			"luaspy: the BPF programs do not load on Linux %s: %s. It has to be 5.10 or "
+			"newer with BPF and BTF (CONFIG_BPF_SYSCALL, CONFIG_DEBUG_INFO_BTF); -v shows "
+			"what the kernel says.\n",
+			kernel.release, strerror(-err));
+	}
+	return err;
+}
+
+/* ---- the output's place --------------------------------------------------------------------- */
+
+static void choose_path(struct recording *r)
+{
+	char stamp[32];
+	struct tm local;
+	time_t now = time(NULL);
+	pid_t pid = r->options.command ? r->child.pid : r->options.pids[0];
+	char *c;
+
+	if (r->options.output) {
+		snprintf(r->path, sizeof(r->path), "%s", r->options.output);
+		return;
+	}
+	localtime_r(&now, &local);
+	strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", &local);
+	for (c = r->comm; *c; c++) {
+		if (*c == '/' || (unsigned char)*c <= ' ')
+			*c = '_';
+	}
+	snprintf(r->path, sizeof(r->path), "luaspy-%s-%d-%s.%s", r->comm, (int)pid, stamp,
+		 r->options.extension);
+}
+
+/* Before anything is recorded: could the result be written? */
+static int check_path(const struct recording *r)
+{
+	char copy[512];
+
+	if (strcmp(r->path, "-") == 0 || access(r->path, W_OK) == 0)
+		return 0;
+	if (errno == ENOENT) {
+		snprintf(copy, sizeof(copy), "%s", r->path);
+		if (access(dirname(copy), W_OK | X_OK) == 0)
+			return 0;
+	}
+	fprintf(stderr, "luaspy: %s cannot be written: %s. Choose another place with -o.\n", r->path,
+		strerror(errno));
+	return -EACCES;
+}
+
+/* What was recorded is not thrown away because a disk is full. */
+static int write_elsewhere(const struct recording *r, const struct profile *profile)
+{
+	static const char *const places[] = {"/tmp", "/var/tmp", "/dev/shm"};
+	char copy[512], path[640];
+	size_t i;
+
+	snprintf(copy, sizeof(copy), "%s",
+		 strcmp(r->path, "-") == 0 ? "luaspy-output" : r->path);
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s.%d", places[i], basename(copy), (int)getpid());
+		if (access(path, F_OK) != 0 &&
+		    output_file__write(path, profile, r->options.write) == 0) {
+			fprintf(stderr, "luaspy: the result was written to %s instead.\n", path);
+			return 0;
+		}
+	}
+	fprintf(stderr, "luaspy: no other place (/tmp, /var/tmp, /dev/shm) had room for it.\n");
+	return -ENOSPC;
+}
+
+static int write_result(const struct recording *r, const struct profile *profile)
+{
+	int err = output_file__write(r->path, profile, r->options.write);
+
+	if (!err)
+		return 0;
+	fprintf(stderr, "luaspy: writing %s failed: %s.\n",
+		strcmp(r->path, "-") == 0 ? "to stdout" : r->path, strerror(-err));
+	if (err != -EPIPE)
+		write_elsewhere(r, profile);
+	return err;
+}
+
+/* ---- the recording --------------------------------------------------------------------------- */
+
+static double seconds_since(const struct timespec *start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+static void print_progress(const struct recording *r, double elapsed)
+{
+	uint64_t counters[COUNTER_COUNT];
+
+	sampler__counters(r->sampler, counters);
+	fprintf(stderr, "\r%.1f s, %" PRIu64 " samples, %" PRIu64 " lost (Ctrl-C writes the result) ",
+		elapsed, counters[COUNTER_SAMPLES], counters[COUNTER_LOST]);
+}
+
+static int run(struct recording *r)
+{
+	bool progress = !r->options.quiet && isatty(STDERR_FILENO);
+	double elapsed = 0, printed = -1, left;
+	int err = 0, timeout_ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &r->started);
+	r->start_time = (int64_t)time(NULL);
+	sampler__start(r->sampler);
+	while (!err && !stop_signal) {
+		timeout_ms = POLL_MS;
+		elapsed = seconds_since(&r->started);
+		if (r->options.duration_seconds > 0) {
+			left = r->options.duration_seconds - elapsed;
+			if (left <= 0)
+				break;
+			if (left * 1000 < timeout_ms)
+				timeout_ms = (int)(left * 1000) + 1;
+		}
+		if (progress && elapsed - printed >= 0.2) {
+			print_progress(r, elapsed);
+			printed = elapsed;
+		}
+		err = sampler__poll(r->sampler, timeout_ms);
+		if (err == -EINTR)
+			err = 0;
+		if (child_command__ended(&r->child, false) || !sampler__alive(r->sampler))
+			break;
+	}
+	r->seconds = seconds_since(&r->started);
+	if (progress)
+		fprintf(stderr, "\r%*s\r", 70, "");
+	if (stop_signal == SIGTERM && r->child.pid > 0 && !r->child.ended)
+		kill(r->child.pid, SIGTERM);
+	return sampler__stop(r->sampler) ? -ENOMEM : err;
+}
+
+static void fill_info(const struct recording *r, const struct profile *profile,
+		      struct profile_info *info)
+{
+	size_t i;
+
+	info->title = r->title;
+	info->command_line = r->command_line;
+	info->version = LUASPY_VERSION;
+	info->rate_hz = r->options.rate_hz;
+	info->duration_seconds = r->seconds;
+	info->start_time = r->start_time;
+	info->unique_stacks = stack_store__count(sampler__stacks(r->sampler));
+	for (i = 0; i < profile__stack_count(profile); i++)
+		info->samples += profile__stack_at(profile, i).count;
+}
+
+/* Names, output and the closing lines. */
+static int finish(struct recording *r)
+{
+	struct profile_builder_options options = {.native = r->options.native,
+						  .per_thread = r->options.threads};
+	uint64_t counters[COUNTER_COUNT];
+	struct kernel_symbols *kernel = NULL;
+	struct profile_info info = {};
+	struct record_summary summary;
+	struct profile *profile;
+	struct utsname host;
+	int err = -ENOMEM;
+
+	if (r->options.kernel && r->options.native &&
+	    kernel_symbols__load(NULL, &kernel) == -EPERM && !r->options.quiet)
+		fprintf(stderr, "luaspy: warning: kernel function names are hidden: they need "
+				"CAP_SYSLOG and `sysctl kernel.kptr_restrict` below 2.\n");
+	profile = profile__new();
+	if (profile)
+		err = profile_builder__add(profile, sampler__stacks(r->sampler),
+					   sampler__modules(r->sampler), kernel, &options);
+	if (err) {
+		fprintf(stderr, "luaspy: out of memory while finding names.\n");
+		goto out;
+	}
+	fill_info(r, profile, &info);
+	if (uname(&host) == 0)
+		info.host = host.nodename;
+	sampler__counters(r->sampler, counters);
+	record_summary__make(&summary, counters, &info);
+	profile__set_info(profile, &info);
+	err = write_result(r, profile);
+	summary.profiler_cpu_seconds = record_summary__own_cpu_seconds();
+	if (!r->options.quiet) {
+		record_summary__print(&summary, &info, stderr);
+		if (!err && strcmp(r->path, "-") != 0)
+			fprintf(stderr, "wrote %s: %s\n", r->path,
+				strcmp(r->options.extension, "folded") == 0
+					? "folded stacks, for flamegraph.pl, speedscope and the like"
+					: "open it in a browser");
+	}
+	if (!err && !info.samples && !r->options.quiet)
+		fprintf(stderr, "luaspy: no samples: the target used no CPU time in this while.\n");
+out:
+	profile__free(profile);
+	kernel_symbols__free(kernel);
+	return err;
+}
+
+static void join_command_line(struct recording *r, int argc, char **argv)
+{
+	size_t length = 0;
+	int i;
+
+	for (i = 0; i < argc && length + 1 < sizeof(r->command_line); i++)
+		length += (size_t)snprintf(r->command_line + length,
+					   sizeof(r->command_line) - length, "%s%s",
+					   i ? " " : "luaspy ", argv[i]);
+}
+
+int cmd_record(int argc, char **argv)
+{
+	struct recording *r = calloc(1, sizeof(*r));
+	int err = -ENOMEM, status;
+
+	if (!r) {
+		fprintf(stderr, "luaspy: out of memory.\n");
+		return 1;
+	}
+	join_command_line(r, argc, argv);
+	record_options__parse(&r->options, argc, argv);
+	catch_signals();
+	if (r->options.command) {
+		err = child_command__fork(&r->child, r->options.command);
+		if (err) {
+			fprintf(stderr, "luaspy: no new process could be made: %s.\n",
+				strerror(-err));
+			goto out;
+		}
+	}
+	err = open_sampler(r);
+	if (!err && !r->options.command)
+		err = add_pids(r);
+	if (err)
+		goto out;
+	choose_path(r);
+	err = check_path(r);
+	if (!err && r->options.command) {
+		err = add_command(r);
+		choose_path(r);
+	}
+	if (!err)
+		err = run(r);
+	if (!err)
+		err = finish(r);
+out:
+	status = err ? 1 : 0;
+	if (r->child.pid > 0 && !r->child.ended && !r->title[0])
+		child_command__abandon(&r->child);
+	else if (r->child.pid > 0) {
+		child_command__ended(&r->child, true);
+		if (!err)
+			status = child_command__exit_status(&r->child);
+	}
+	sampler__free(r->sampler);
+	free(r);
+	return status;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The options of `luaspy record`.
+ */
+#ifndef LUASPY_RECORD_OPTIONS_H
+#define LUASPY_RECORD_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "../sample/profile.h"
+
+#define RECORD_MAX_PIDS 256
+
+struct record_options {
+	pid_t pids[RECORD_MAX_PIDS];
+	size_t pid_count;
+	char **command; /* NULL-terminated, or NULL: then pids */
+	double duration_seconds; /* 0: no limit */
+	uint32_t rate_hz;
+	const char *output; /* NULL: a name of our own; "-": stdout */
+	const char *extension;
+	int (*write)(const struct profile *profile, FILE *out);
+	bool kernel, native, threads, quiet, verbose;
+};
+
+/* Parses the command line; on a mistake prints what is wrong and exits with status 2, on --help
+ * with 0. */
+void record_options__parse(struct record_options *self, int argc, char **argv);
+
+#endif

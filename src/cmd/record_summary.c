@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "record_summary.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "../symbol/profile_builder.h"
+
+static void add_error(struct record_summary *self, const char *name, uint64_t count)
+{
+	if (name && count && self->error_count < sizeof(self->errors) / sizeof(self->errors[0]))
+		self->errors[self->error_count++] =
+			(struct profile_count){.name = name, .count = count};
+}
+
+double record_summary__own_cpu_seconds(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+void record_summary__make(struct record_summary *self, const uint64_t *counters,
+			  struct profile_info *info)
+{
+	uint32_t i;
+
+	memset(self, 0, sizeof(*self));
+	memcpy(self->counters, counters, sizeof(self->counters));
+	for (i = 0; i < STOP_COUNT; i++) {
+		if (i != STOP_COMPLETE && i != STOP_TRUNCATED)
+			add_error(self, walk_stop__text(i), counters[COUNTER_STOP + i]);
+	}
+	for (i = 0; i < LUA_ERROR_COUNT; i++)
+		add_error(self, walk_error__text(i), counters[COUNTER_LUA_ERROR + i]);
+	add_error(self, "descriptions of Lua functions lost", counters[COUNTER_LOST_PROTO]);
+	self->profiler_cpu_seconds = record_summary__own_cpu_seconds();
+
+	info->with_lua = counters[COUNTER_WITH_LUA];
+	info->complete = counters[COUNTER_STOP + STOP_COMPLETE];
+	info->truncated = counters[COUNTER_STOP + STOP_TRUNCATED];
+	info->lost = counters[COUNTER_LOST];
+	info->errors = self->errors;
+	info->error_count = self->error_count;
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+	return whole ? 100.0 * (double)part / (double)whole : 0;
+}
+
+void record_summary__print(const struct record_summary *self, const struct profile_info *info,
+			   FILE *out)
+{
+	uint64_t taken = self->counters[COUNTER_SAMPLES], errors = 0;
+	uint64_t through = self->counters[COUNTER_THROUGH_VM];
+	size_t i;
+
+	fprintf(out, "%" PRIu64 " samples in %.1f s at %u Hz, %" PRIu64 " unique stacks\n",
+		info->samples, info->duration_seconds, info->rate_hz, info->unique_stacks);
+	fprintf(out, "  with Lua frames               %.1f %%", percent(info->with_lua, taken));
+	if (through)
+		fprintf(out, " (%.2f %% of those in the Lua VM)",
+			percent(self->counters[COUNTER_LUA_COMPLETE], through));
+	fprintf(out, "\n  unwound to the thread's start %.2f %%\n", percent(info->complete, taken));
+	fprintf(out, "  truncated                     %" PRIu64 "\n", info->truncated);
+	fprintf(out, "  lost                          %" PRIu64 "\n", info->lost);
+	for (i = 0; i < info->error_count; i++)
+		errors += info->errors[i].count;
+	fprintf(out, "  errors                        %" PRIu64, errors);
+	for (i = 0; i < info->error_count; i++)
+		fprintf(out, "%s%s: %" PRIu64, i ? ", " : " (", info->errors[i].name,
+			info->errors[i].count);
+	fprintf(out, "%s\n", info->error_count ? ")" : "");
+	fprintf(out, "  luaspy's own CPU time         %.2f s", self->profiler_cpu_seconds);
+	if (taken)
+		fprintf(out, " (%.0f us per sample)",
+			self->profiler_cpu_seconds * 1e6 / (double)taken);
+	fprintf(out, "\n");
+}

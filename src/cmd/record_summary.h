@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `luaspy record` says at its end, and the same facts for the outputs' headers.
+ */
+#ifndef LUASPY_RECORD_SUMMARY_H
+#define LUASPY_RECORD_SUMMARY_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "../bpf/contract.h"
+#include "../sample/profile.h"
+
+struct record_summary {
+	uint64_t counters[COUNTER_COUNT];
+	struct profile_count errors[STOP_COUNT + LUA_ERROR_COUNT + 2];
+	size_t error_count;
+	double profiler_cpu_seconds; /* luaspy's own, user space */
+};
+
+/* Fills `self` from the kernel's counters and the counts of `info`. `info` borrows self->errors. */
+void record_summary__make(struct record_summary *self, const uint64_t *counters,
+			  struct profile_info *info);
+
+/* CPU time of this process so far, user and kernel. */
+double record_summary__own_cpu_seconds(void);
+
+/* Sample output:
+ *
+ *   991 samples in 10.0 s at 99 Hz, 540 unique stacks
+ *     with Lua frames               84.3 %
+ *     unwound to the thread's start 100.0 %
+ *     truncated                     0
+ *     lost                          0
+ *     errors                        1 (BASE not known)
+ *     luaspy's own CPU time         0.08 s
+ */
+void record_summary__print(const struct record_summary *self, const struct profile_info *info,
+			   FILE *out);
+
+#endif
