@@ -126,8 +126,15 @@ enum saved_base {
 #define VM_LINK_IN_PC 0x08    /* the top frame's link is in PC, its slot is not (or no longer) valid */
 #define VM_LINK_SAVED 0x20    /* ... is in SAVE_PC */
 #define VM_LINK_TOGGLED 0x40  /* with VM_LINK_IN_PC: its lowest bit is inverted */
+#define VM_LINK_MASKED 0x80   /* ... its type bits were cleared: C if toggled, else a pcall's */
 #define VM_FUNC_GONE 0x10     /* the top frame's function slot is being overwritten: drop that frame */
 #define VM_NO_REG 0xff	      /* vm_base_reg: no register holds BASE */
+
+/* vm_base_reg with VM_NO_FRAME: an activation that has dropped its boundary but has not yet stored
+ * the caller's BASE into L->base (VM_NO_REG: it has). */
+#define VM_CALLER_BELOW 0x40   /* caller's BASE = rdx - (rbx & ~7) */
+#define VM_CALLER_NEGATED 0x41 /* caller's BASE = -rbx */
+#define VM_CALLER_IN_PC 0x42   /* caller's BASE = rbx */
 
 struct unwind_rule {
 	__s32 cfa_offset;  /* bytes */

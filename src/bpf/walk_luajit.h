@@ -481,6 +481,30 @@ INLINE int lua_lost(struct walk *w)
 }
 
 /*
+ * The activation is being left: its boundary is gone, but L->base is not yet the caller's BASE. Says
+ * where the next outer activation of its L has to go on.
+ */
+INLINE void lua_leave(struct walk *w, const struct luajit_build *build, __u32 where)
+{
+	__u64 L, base, cframe, g, rbx = w->regs[DW_REG_RBX], rdx = w->regs[DW_REG_RDX];
+
+	if (stack_word(w, w->activation + build->save_L, &L) != 0)
+		return;
+	w->L = w->gc64 ? L : (__u32)L;
+	if (lua_state_read(w, &base, &cframe, &g) != 0)
+		return;
+	if (where == VM_CALLER_BELOW)
+		base = rdx - (rbx & ~(__u64)LINK_TYPE_P);
+	else
+		base = where == VM_CALLER_NEGATED ? -rbx : rbx;
+	if (!w->gc64)
+		base = (__u32)base;
+	if (lua_base_set(w, base) != 0 || coroutine_add(w, 0) != 0)
+		return;
+	w->coroutine[0].next = w->frame;
+}
+
+/*
  * The interpreter's frame of walk.rule and walk.cfa: writes its Lua frames. Returns 0 when it has
  * none (it is being entered or left), so that the caller writes the native frame.
  */
@@ -509,6 +533,9 @@ SUBPROGRAM int lua_activation(void)
 	w->compiled = 0;
 	if (w->vm_flags & VM_NO_FRAME) {
 		w->no_frame_activation = w->activation;
+		/* Only the innermost activation can be at such a pc: there is no call among them. */
+		if (rule->vm_base_reg != VM_NO_REG && !w->coroutines)
+			lua_leave(w, build, rule->vm_base_reg);
 		return 0;
 	}
 	if (w->vm_flags & VM_ENTRY_CHECK && w->valid & 1u << DW_REG_RBX) {

@@ -37,6 +37,7 @@ enum frame {
 struct state {
 	bool reached;
 	bool conflict;
+	uint8_t caller; /* with FRAME_ENDED: where the caller's BASE is (VM_CALLER_*), or VM_NO_REG */
 	uint8_t kind;
 	uint8_t frame;
 	int16_t shift;
@@ -53,11 +54,11 @@ struct state {
 
 static const struct state handler_state = {
 	.reached = true, .kind = KIND_ACTIVATION, .frame = FRAME_YES, .holders = BIT(DW_REG_RDX),
-	.slot_valid = true};
+	.slot_valid = true, .caller = VM_NO_REG};
 
 static bool state_equal(const struct state *a, const struct state *b)
 {
-	return a->reached == b->reached && a->conflict == b->conflict && a->kind == b->kind &&
+	return a->reached == b->reached && a->conflict == b->conflict && a->kind == b->kind && a->caller == b->caller &&
 	       a->frame == b->frame && a->shift == b->shift && a->holders == b->holders &&
 	       a->synced == b->synced && a->slot_valid == b->slot_valid &&
 	       a->link_in_pc == b->link_in_pc && a->link_saved == b->link_saved &&
@@ -97,6 +98,9 @@ static struct state state_join(const struct state *a, const struct state *b)
 			out.frame = FRAME_ENDED;
 		else
 			out.frame = FRAME_CHECK;
+		out.caller = a->frame == FRAME_ENDED ? a->caller : b->caller;
+	} else if (a->caller != b->caller) {
+		out.caller = VM_NO_REG;
 	}
 	return out;
 }
@@ -177,6 +181,11 @@ static void store(const struct luajit_code *lj, const struct x86_instruction *i,
 	if (i->op == X86_STORE_IMM && i->base == DW_REG_R14 && i->disp == lj->vmstate_disp &&
 	    (uint32_t)i->imm == 0xfffffffe && s->dying) {
 		s->frame = FRAME_ENDED; /* vmstate = ~C: returning to C */
+		s->caller = VM_CALLER_BELOW;
+		return;
+	}
+	if (i->op == X86_STORE && s->frame == FRAME_ENDED && luajit_code__is_l_base(lj, i)) {
+		s->caller = VM_NO_REG;
 		return;
 	}
 	if (i->base == DW_REG_RSP && i->disp == lj->save_pc)
@@ -241,11 +250,23 @@ static void load(const struct luajit_code *lj, const struct x86_instruction *i, 
 	}
 }
 
+/* The way of the caller's BASE in lj_vm_return: `and rbx, -8; sub rbx, rdx; neg rbx`. */
+static void leave(const struct x86_instruction *i, struct state *s)
+{
+	if (s->frame != FRAME_ENDED || !(i->writes & BIT(DW_REG_RBX)))
+		return;
+	if (s->caller == VM_CALLER_BELOW && i->op == X86_SUB && i->source == DW_REG_RDX)
+		s->caller = VM_CALLER_NEGATED;
+	else if (s->caller == VM_CALLER_NEGATED)
+		s->caller = VM_CALLER_IN_PC;
+}
+
 static struct state state_after(const struct luajit_code *lj, const struct x86_instruction *i,
 				struct state s)
 {
 	uint16_t writes = i->writes;
 
+	leave(i, &s);
 	switch (i->op) {
 	case X86_PUSH:
 		s.shift += 8;
@@ -576,8 +597,10 @@ static void mark_leaving(const struct luajit_code *lj, struct state *states)
 			   i->op != X86_STOP && at + 1 < lj->code.count) {
 			ends = states[at + 1].reached && states[at + 1].frame == FRAME_ENDED;
 		}
-		if (ends && states[at].frame != FRAME_NO)
+		if (ends && (states[at].frame == FRAME_YES || states[at].frame == FRAME_CHECK)) {
 			states[at].frame = FRAME_ENDED;
+			states[at].caller = VM_NO_REG;
+		}
 	}
 }
 
@@ -638,6 +661,7 @@ static struct unwind_rule rule_of(const struct state *s)
 	rule.flags = RULE_LUAJIT;
 	if (s->frame == FRAME_NO || s->frame == FRAME_ENDED) {
 		rule.vm_flags = VM_NO_FRAME;
+		rule.vm_base_reg = s->frame == FRAME_ENDED ? s->caller : VM_NO_REG;
 		return rule;
 	}
 	if (s->frame == FRAME_CHECK)

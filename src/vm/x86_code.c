@@ -85,7 +85,9 @@ static void classify_arithmetic(struct x86_instruction *out, const cs_x86 *x86, 
 	out->reg = dwarf_number(to->reg);
 	out->width = to->size;
 	if (from->type == X86_OP_IMM) {
-		out->op = id == X86_INS_XOR ? X86_XOR_IMM : X86_ADD_IMM;
+		out->op = id == X86_INS_XOR   ? X86_XOR_IMM
+			  : id == X86_INS_AND ? X86_AND_IMM
+					      : X86_ADD_IMM;
 		out->imm = id == X86_INS_SUB ? -from->imm : from->imm;
 	} else if (from->type == X86_OP_REG && id == X86_INS_SUB) {
 		out->op = X86_SUB;
@@ -135,7 +137,15 @@ static void classify(csh handle, const cs_insn *insn, struct x86_instruction *ou
 	case X86_INS_ADD:
 	case X86_INS_SUB:
 	case X86_INS_XOR:
+	case X86_INS_AND:
 		classify_arithmetic(out, x86, insn->id);
+		break;
+	case X86_INS_NEG:
+		if (first->type == X86_OP_REG) {
+			out->op = X86_NEGATE;
+			out->reg = dwarf_number(first->reg);
+			out->width = first->size;
+		}
 		break;
 	case X86_INS_CMP:
 		if (first->type == X86_OP_MEM && x86->operands[1].type == X86_OP_IMM) {

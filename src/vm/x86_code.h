@@ -23,6 +23,8 @@ enum x86_op {
 	X86_ADD_IMM,	   /* reg <- reg + imm (sub: negated) */
 	X86_SUB,	   /* reg <- reg - source register */
 	X86_XOR_IMM,	   /* reg <- reg ^ imm */
+	X86_AND_IMM,	   /* reg <- reg & imm */
+	X86_NEGATE,	   /* reg <- -reg */
 	X86_COMPARE_IMM,   /* memory compared with imm */
 	X86_PUSH,
 	X86_POP,

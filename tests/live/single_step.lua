@@ -91,7 +91,7 @@ local function errors(n) --@errors
 end
 
 --: errors>careful round>callbacks callbacks>C>less less>compare callbacks>C>replace replace>C>thrower
---: callbacks>C>replace_sort replace_sort>C>less callbacks>C>each each>three
+--: callbacks>C>replace_sort replace_sort>C>less callbacks>library library>each each>three
 local function compare(a, b) return a < b, a end --@compare
 local function less(a, b) local x = compare(a, b) return x end --@less
 local function replace(word) --@replace
@@ -115,7 +115,7 @@ end
 
 --: round>coroutines coroutines>C>outer outer>C>middle middle>C>inner inner>C>yielding
 --: inner>three coroutines>C>producer producer>C>thrower coroutines>C>broken broken>deeper
---: coroutines>C>tail_yield coroutines>C>C>inner coroutines>C>C>C>outer outer>C>C>middle
+--: coroutines>C>tail_yield coroutines>C>C>inner outer>C>C>inner outer>C>C>three middle>C>three
 --: coroutines>drain drain>C>producer middle>three
 local function yielding(n) coroutine.yield(n) return n, n + 1 end --@yielding
 local function inner(n) --@inner
@@ -141,8 +141,8 @@ local function outer(n) --@outer
 	local _, b, c, d = step()
 	return b, c, d
 end
-local function producer(n) --@producer
-	for i = 1, n do
+local function producer() --@producer
+	for i = 1, 3 do
 		pcall(thrower, 1)
 		coroutine.yield(i)
 	end
@@ -158,7 +158,7 @@ local function coroutines(n) --@coroutines
 	local step = coroutine.wrap(outer)
 	local a, b = step(n), step(n)
 	local c, d, e = step()
-	local sum = drain(coroutine.wrap(producer), 3)
+	local sum = drain(coroutine.wrap(producer))
 	local co = coroutine.create(broken)
 	coroutine.resume(co, 1)
 	local ok = coroutine.resume(co)
@@ -172,7 +172,7 @@ end
 --: round>metamethods metamethods>index index>index_deep metamethods>newindex newindex>three
 --: metamethods>add add>three metamethods>concat metamethods>call_object call_object>two
 --: metamethods>lt lt>compare metamethods>le le>compare metamethods>eq metamethods>unm
---: metamethods>C>text metamethods>C>call_object metamethods>C>index metamethods>length
+--: metamethods>C>text metamethods>text varargs>C>va_inner metamethods>C>call_object metamethods>C>index metamethods>length
 local function index_deep(t, k) return k end --@index_deep
 local function index(t, k) local x = index_deep(t, k) return x end --@index
 local function newindex(t, k, v) three(1, 2) end --@newindex

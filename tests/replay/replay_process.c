@@ -89,17 +89,19 @@ static int add_mapping(struct replay_process *self, struct unwind_rules *rules,
 	struct mapping mapping = {.start = entry->start, .end = entry->end};
 	bool vdso = strcmp(entry->path, "[vdso]") == 0;
 	struct elf_file *file = NULL;
+	uint64_t bias;
 	int err;
 
 	err = vdso ? elf_file__open_vdso(self->pid, entry, &file)
 		   : elf_file__open_mapping(self->pid, entry, &file);
 	if (err)
 		return err;
-	err = elf_file__bias(file, entry, &mapping.bias);
+	err = elf_file__bias(file, entry, &bias);
 	ids[at] = known_file(self, maps, at, ids);
 	if (!err && ids[at] < 0)
 		err = ids[at] = add_file(self, rules, file, entry->path);
 	if (err >= 0) {
+		mapping.bias = bias;
 		mapping.file_id = (uint32_t)ids[at];
 		err = replay__add_mapping(self->replay, &mapping);
 	}
