@@ -124,10 +124,11 @@ enum saved_base {
 #define VM_NO_FRAME 0x02      /* the activation has no Lua frame: being entered or left */
 #define VM_ENTRY_CHECK 0x04   /* no Lua frame if PC's type bits are those of a call from C */
 #define VM_LINK_IN_PC 0x08    /* the top frame's link is in PC, its slot is not (or no longer) valid */
-#define VM_LINK_SAVED 0x20    /* ... is in SAVE_PC */
-#define VM_LINK_TOGGLED 0x40  /* with VM_LINK_IN_PC: its lowest bit is inverted */
-#define VM_LINK_MASKED 0x80   /* ... its type bits were cleared: C if toggled, else a pcall's */
 #define VM_FUNC_GONE 0x10     /* the top frame's function slot is being overwritten: drop that frame */
+#define VM_LINK_SAVED 0x20    /* ... is in SAVE_PC; the top frame is a built-in's, whose C code may put
+			       * its result over its function and link */
+#define VM_LINK_TOGGLED 0x40  /* with VM_LINK_IN_PC: its lowest bit is inverted */
+#define VM_LINK_MASKED 0x80   /* with VM_LINK_IN_PC: a pcall's link without its type bits */
 #define VM_NO_REG 0xff	      /* vm_base_reg: no register holds BASE */
 
 /* vm_base_reg with VM_NO_FRAME: an activation that has dropped its boundary but has not yet stored

@@ -64,6 +64,7 @@
 #define LINK_CONT 2
 #define LINK_VARG 3
 #define LINK_CP 5
+#define LINK_PCALL 6
 #define CONT_FFI_CALLBACK 1
 
 /* The word of the interpreter's C frame that holds SAVE_PC; in GC32 its upper half, beside SAVE_L. */

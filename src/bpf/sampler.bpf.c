@@ -540,9 +540,15 @@ SEC("raw_tracepoint/sched_process_exec")
 int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct process *process = bpf_map_lookup_elem(&processes, &tgid);
 
-	if (bpf_map_lookup_elem(&processes, &tgid))
+	if (process) {
+		/* Nothing that was known of the old image holds for the new one. */
+		process->mapping_count = 0;
+		process->vm = 0;
+		process->generation++;
 		send_process(PROCESS_EXEC, tgid, 0, 0);
+	}
 	return 0;
 }
 

@@ -82,6 +82,7 @@ struct walk {
 	__u64 return_pc; /* bytecode position in the next frame's function, 0 = not known */
 	__u64 function;
 	__u64 no_frame_activation;
+	__u64 thrown_to; /* the activation that an error is on its way to */
 	__u32 return_pc_soft; /* only a hint: no error when it is not in the function */
 	__u32 compiled;
 	__u32 first;
@@ -515,6 +516,8 @@ SUBPROGRAM int walk_check_order(void)
 
 	if (!w || w->stop != STOP_COMPLETE || w->lua_error)
 		return 0;
+	if (w->thrown_to)
+		w->lua_error = LUA_CFRAME;
 	for (i = 0; i < (int)MAX_COROUTINES; i++) {
 		if (i >= (int)w->coroutines)
 			break;
@@ -542,6 +545,7 @@ SUBPROGRAM int walk_user(void)
 	w->coroutines = 0;
 	w->unknown_pc = 0;
 	w->no_frame_activation = 0;
+	w->thrown_to = 0;
 	w->stop = STOP_COUNT; /* not ended */
 	w->stack.size = 0;
 	w->lua_stack.size = 0;

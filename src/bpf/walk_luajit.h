@@ -208,7 +208,7 @@ SUBPROGRAM int lua_function(void)
 	if (!build)
 		return -1;
 	if (bpf_probe_read_user(bytes, sizeof(bytes), (void *)w->function) != 0)
-		return lua_fail(w, LUA_FUNCTION);
+		return w->vm_flags & VM_LINK_SAVED ? 0 : lua_fail(w, LUA_FUNCTION);
 	if (w->gc64) {
 		gct = bytes[GC64_GCT];
 		ffid = bytes[GC64_FUNC_FFID];
@@ -221,7 +221,7 @@ SUBPROGRAM int lua_function(void)
 		entry = *(__u64 *)(bytes + GC32_FUNC_C);
 	}
 	if (gct != GCT_FUNCTION)
-		return lua_fail(w, LUA_FUNCTION);
+		return w->vm_flags & VM_LINK_SAVED ? 0 : lua_fail(w, LUA_FUNCTION);
 	if (w->lua_frames >= MAX_LUA_FRAMES || w->words >= MAX_WORDS - 2) {
 		w->stop = STOP_TRUNCATED;
 		return -1;
@@ -289,8 +289,11 @@ SUBPROGRAM int lua_frame(void)
 		slot = lua_slot(w, frame - 8);
 		function = slot & GC64_ADDRESS_MASK;
 		dummy = slot >> GC64_TAG_SHIFT == GC64_TAG_THREAD;
-		if (!dummy && slot >> GC64_TAG_SHIFT != GC64_TAG_FUNCTION && !(w->vm_flags & VM_FUNC_GONE))
-			return lua_fail(w, LUA_FUNCTION);
+		if (!dummy && slot >> GC64_TAG_SHIFT != GC64_TAG_FUNCTION) {
+			if (!(w->vm_flags & (VM_FUNC_GONE | VM_LINK_SAVED)))
+				return lua_fail(w, LUA_FUNCTION);
+			w->vm_flags |= VM_FUNC_GONE;
+		}
 	} else {
 		link = slot >> 32;
 		function = (__u32)slot;
@@ -315,7 +318,7 @@ SUBPROGRAM int lua_frame(void)
 	}
 	/* The pc that a vararg function's callee returns to belongs to the outer frame as well. */
 	kept = (type & LINK_TYPE) == LINK_VARG;
-	w->vm_flags &= ~VM_FUNC_GONE;
+	w->vm_flags &= ~(VM_FUNC_GONE | VM_LINK_SAVED); /* those of the top frame */
 
 	if ((type & LINK_TYPE) == LINK_LUA) {
 		if (bpf_probe_read_user(&instruction, sizeof(instruction), (void *)(link - 4)) != 0)
@@ -457,7 +460,7 @@ INLINE int coroutine_continue(struct walk *w, __u32 index)
 	w->link_override = 0;
 	w->return_pc = 0;
 	w->first = 1;
-	w->vm_flags &= ~(VM_FUNC_GONE | VM_LINK_IN_PC);
+	w->vm_flags &= ~(VM_FUNC_GONE | VM_LINK_IN_PC | VM_LINK_SAVED);
 	return 0;
 }
 
@@ -566,9 +569,21 @@ SUBPROGRAM int lua_activation(void)
 	}
 	if (cframe != w->activation &&
 	    !(w->no_frame_activation && cframe == w->no_frame_activation)) {
+		/*
+		 * An error is thrown through this activation: the C unwinder still looks at its C
+		 * frame, but L is back at the activation that catches the error, or a coroutine
+		 * that dies is at none. So this one has no Lua frames any more.
+		 */
+		if (w->vm_flags & VM_L_BASE && (!cframe || cframe > w->activation)) {
+			w->thrown_to = cframe;
+			w->activations--;
+			return 0;
+		}
 		lua_fail(w, LUA_CFRAME);
 		return lua_lost(w);
 	}
+	if (cframe == w->thrown_to)
+		w->thrown_to = 0;
 	if (!w->gc64 && thread_vm(w->tid) != g)
 		thread_vm_set(w->tid, g);
 	if (coroutine_add(w, index) != 0)
@@ -597,6 +612,8 @@ SUBPROGRAM int lua_activation(void)
 		w->link_override = w->gc64 ? w->regs[DW_REG_RBX] : (__u32)w->regs[DW_REG_RBX];
 		if (w->vm_flags & VM_LINK_TOGGLED)
 			w->link_override ^= 1;
+		if (w->vm_flags & VM_LINK_MASKED)
+			w->link_override |= LINK_PCALL;
 	} else if (w->vm_flags & VM_LINK_SAVED) {
 		if (stack_word(w, w->activation + SAVE_PC_WORD, &w->link_override) != 0) {
 			lua_fail(w, LUA_FRAME_LINK);

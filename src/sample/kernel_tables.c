@@ -32,8 +32,14 @@ struct process_entry {
 	UT_hash_handle hh;
 };
 
+/* Row tables that are ready but not yet in the outer map: see kernel_tables__put_file. */
+#define MAX_PENDING 64
+
 struct kernel_tables {
 	struct sampler_bpf *bpf;
+	uint32_t pending_count;
+	uint32_t pending_ids[MAX_PENDING];
+	int pending_tables[MAX_PENDING];
 	uint32_t rules_sent;
 	uint32_t next_mapping; /* above it nothing was ever used */
 	struct extent *freed;
@@ -58,12 +64,19 @@ struct kernel_tables *kernel_tables__new(struct sampler_bpf *bpf)
 	return self;
 }
 
+static void close_pending(struct kernel_tables *self)
+{
+	while (self->pending_count)
+		close(self->pending_tables[--self->pending_count]);
+}
+
 void kernel_tables__free(struct kernel_tables *self)
 {
 	struct process_entry *entry, *next;
 
 	if (!self)
 		return;
+	close_pending(self);
 	HASH_ITER(hh, self->processes, entry, next) {
 		HASH_DEL(self->processes, entry);
 		free(entry);
@@ -103,6 +116,30 @@ static int fill_array(int fd, const uint64_t *entries, size_t count)
 	return err;
 }
 
+/*
+ * Each update of a map of maps waits for an RCU grace period, 10 to 20 ms, in the system call. So the
+ * tables of the files that a process maps are put in by one call, just before the process's mappings
+ * become current.
+ */
+static int flush_pending(struct kernel_tables *self)
+{
+	int fd = bpf_map__fd(self->bpf->maps.tables), err = 0;
+	uint32_t count = self->pending_count, i;
+
+	if (!count)
+		return 0;
+	if (bpf_map_update_batch(fd, self->pending_ids, self->pending_tables, &count, NULL) != 0) {
+		/* Before Linux 5.14 there is no batch for this type. */
+		for (i = 0; !err && i < self->pending_count; i++) {
+			if (bpf_map_update_elem(fd, &self->pending_ids[i], &self->pending_tables[i],
+						BPF_ANY) != 0)
+				err = -errno;
+		}
+	}
+	close_pending(self); /* the outer map holds them now */
+	return err;
+}
+
 int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
 			    const struct file_table *file, const uint64_t *entries, size_t count)
 {
@@ -110,18 +147,23 @@ int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
 	int table, err = 0;
 
 	if (count) {
+		if (self->pending_count == MAX_PENDING)
+			err = flush_pending(self);
+		if (err)
+			return err;
 		table = bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_rows", sizeof(uint32_t),
 				       sizeof(uint64_t), (uint32_t)count, &options);
 		if (table < 0)
 			return -errno;
 		err = fill_array(table, entries, count);
-		if (!err && bpf_map_update_elem(bpf_map__fd(self->bpf->maps.tables), &file_id,
-						&table, BPF_ANY) != 0)
-			err = -errno;
-		close(table); /* the outer map holds it now */
+		if (err) {
+			close(table);
+			return err;
+		}
+		self->pending_ids[self->pending_count] = file_id;
+		self->pending_tables[self->pending_count++] = table;
 	}
-	if (!err && bpf_map_update_elem(bpf_map__fd(self->bpf->maps.files), &file_id, file,
-					BPF_ANY) != 0)
+	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.files), &file_id, file, BPF_ANY) != 0)
 		err = -errno;
 	return err;
 }
@@ -205,7 +247,9 @@ int kernel_tables__put_process(struct kernel_tables *self, uint32_t tgid,
 		entry->tgid = tgid;
 		HASH_ADD(hh, self->processes, tgid, sizeof(tgid), entry);
 	}
-	err = extent_allocate(self, count, &extent);
+	err = flush_pending(self);
+	if (!err)
+		err = extent_allocate(self, count, &extent);
 	if (err)
 		return err;
 	for (i = 0; i < count; i++) {

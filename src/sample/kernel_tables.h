@@ -24,7 +24,8 @@ void kernel_tables__free(struct kernel_tables *self);
 int kernel_tables__put_rules(struct kernel_tables *self, const struct unwind_rules *rules);
 
 /* Sends a file's encoded table (unwind_table__encode) under `file_id`; count may be 0. Its rules
- * must have been sent. 0 or negative errno. */
+ * must have been sent. Walks see it from the next kernel_tables__put_process on. 0 or negative
+ * errno. */
 int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
 			    const struct file_table *file, const uint64_t *entries, size_t count);
 void kernel_tables__remove_file(struct kernel_tables *self, uint32_t file_id);

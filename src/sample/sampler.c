@@ -42,15 +42,17 @@ static void handle_process(struct sampler *self, const struct record_process *re
 {
 	switch (record->event) {
 	case PROCESS_UNKNOWN_PC:
-	case PROCESS_EXEC:
 		targets__refresh(self->targets, (pid_t)record->tgid);
+		break;
+	case PROCESS_EXEC:
+		targets__executed(self->targets, (pid_t)record->tgid);
 		break;
 	case PROCESS_FORK:
 		if (self->options.children)
-			targets__add(self->targets, (pid_t)record->child);
+			targets__add(self->targets, (pid_t)record->child, false);
 		break;
 	case PROCESS_NEW:
-		targets__add(self->targets, (pid_t)record->tgid);
+		targets__add(self->targets, (pid_t)record->tgid, false);
 		break;
 	}
 }
@@ -166,7 +168,7 @@ void sampler__free(struct sampler *self)
 
 int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
 {
-	int err = targets__add(self->targets, pid);
+	int err = targets__add(self->targets, pid, on_exec);
 
 	return err ? err : cpu_events__add(self->events, pid, on_exec);
 }

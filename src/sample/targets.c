@@ -144,7 +144,7 @@ static int refresh(struct targets *self, struct target *target)
 	return 0;
 }
 
-int targets__add(struct targets *self, pid_t pid)
+int targets__add(struct targets *self, pid_t pid, bool will_exec)
 {
 	struct target *target;
 	int err;
@@ -163,7 +163,8 @@ int targets__add(struct targets *self, pid_t pid)
 	target->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	/* Before the first look, so that nothing is missed in between. */
 	target->events = map_events__new(pid);
-	err = refresh(self, target);
+	err = will_exec ? kernel_tables__put_process(self->tables, (uint32_t)pid, NULL, 0, 0)
+			: refresh(self, target);
 	if (err) {
 		target_free(target);
 		return err;
@@ -179,7 +180,17 @@ void targets__refresh(struct targets *self, pid_t pid)
 	HASH_FIND_INT(self->by_pid, &pid, target);
 	if (!target || target->ended)
 		return;
-	/* After an exec the kernel side has forgotten the old image: send even an equal list. */
+	refresh(self, target);
+}
+
+void targets__executed(struct targets *self, pid_t pid)
+{
+	struct target *target;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	if (!target || target->ended)
+		return;
+	/* The kernel side has forgotten the old image: send even an equal list. */
 	free(target->mappings);
 	target->mappings = NULL;
 	refresh(self, target);

@@ -19,12 +19,15 @@ struct targets;
 struct targets *targets__new(struct kernel_tables *tables, struct modules *modules);
 void targets__free(struct targets *self);
 
-/* Starts to follow a process. Returns 0 (also when it is followed already), -ESRCH, -EACCES, -EPERM,
- * -ENOSPC, -ENOMEM. */
-int targets__add(struct targets *self, pid_t pid);
+/* Starts to follow a process; with `will_exec` what it has mapped now does not matter. Returns 0 (also
+ * when it is followed already), -ESRCH, -EACCES, -EPERM, -ENOSPC, -ENOMEM. */
+int targets__add(struct targets *self, pid_t pid, bool will_exec);
 
 /* Reads the process's mappings again if it is followed. */
 void targets__refresh(struct targets *self, pid_t pid);
+
+/* The same for a process that has executed another program. */
+void targets__executed(struct targets *self, pid_t pid);
 
 /* Looks after mapping events, the look at /proc, and processes that have ended. Cheap enough to be
  * called ten times a second. */

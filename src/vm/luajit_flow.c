@@ -46,6 +46,7 @@ struct state {
 	bool slot_valid;  /* the top frame's link is in its slot */
 	bool link_in_pc;  /* ... is in rbx */
 	bool link_toggled; /* ... with its lowest bit inverted */
+	bool link_masked;  /* ... of a pcall, without its type bits */
 	bool link_saved;  /* ... is in SAVE_PC */
 	bool func_gone;	  /* the top frame's function slot was overwritten */
 	bool dying;	  /* the frame is returning: PC was loaded from its link */
@@ -62,7 +63,7 @@ static bool state_equal(const struct state *a, const struct state *b)
 	       a->frame == b->frame && a->shift == b->shift && a->holders == b->holders &&
 	       a->synced == b->synced && a->slot_valid == b->slot_valid &&
 	       a->link_in_pc == b->link_in_pc && a->link_saved == b->link_saved &&
-	       a->link_toggled == b->link_toggled && a->func_gone == b->func_gone &&
+	       a->link_toggled == b->link_toggled && a->link_masked == b->link_masked && a->func_gone == b->func_gone &&
 	       a->dying == b->dying && a->suspect == b->suspect;
 }
 
@@ -88,7 +89,8 @@ static struct state state_join(const struct state *a, const struct state *b)
 	}
 	out.synced &= b->synced;
 	out.slot_valid &= b->slot_valid;
-	out.link_in_pc &= b->link_in_pc && a->link_toggled == b->link_toggled;
+	out.link_in_pc &= b->link_in_pc && a->link_toggled == b->link_toggled &&
+			  a->link_masked == b->link_masked;
 	out.link_saved &= b->link_saved;
 	out.func_gone |= b->func_gone;
 	out.dying |= b->dying;
@@ -131,7 +133,7 @@ static void new_base(struct state *s)
 	s->holders = BIT(DW_REG_RDX);
 	s->synced = s->slot_valid = false;
 	s->link_in_pc = true;
-	s->link_toggled = s->link_saved = s->func_gone = s->dying = s->suspect = false;
+	s->link_toggled = s->link_masked = s->link_saved = s->func_gone = s->dying = s->suspect = false;
 }
 
 /* rdx gets a value that is not known to be BASE. */
@@ -211,6 +213,13 @@ static void store(const struct luajit_code *lj, const struct x86_instruction *i,
 		s->slot_valid = false;
 }
 
+/* Before a call of the C function that does what a fast function could not: it may put its result over
+ * the function and, in GC32, the link. */
+static bool is_fallback(const struct state *s)
+{
+	return s->synced && s->link_saved;
+}
+
 static void call(const struct luajit_code *lj, const struct x86_instruction *i, struct state *s)
 {
 	enum luajit_helper helper = luajit_code__helper(lj, i);
@@ -225,6 +234,10 @@ static void call(const struct luajit_code *lj, const struct x86_instruction *i, 
 		return;
 	case HELPER_NONE:
 		s->holders &= CALLEE_SAVED;
+		if (is_fallback(s)) {
+			s->slot_valid = false;
+			s->func_gone = true;
+		}
 		return;
 	}
 }
@@ -234,7 +247,7 @@ static void load(const struct luajit_code *lj, const struct x86_instruction *i, 
 	if (i->reg == DW_REG_RBX && luajit_code__is_link(lj, i)) {
 		/* A return, or resuming a coroutine after a yield. */
 		s->dying = s->link_in_pc = true;
-		s->link_toggled = false;
+		s->link_toggled = s->link_masked = false;
 		s->holders |= BIT(DW_REG_RDX);
 		if (s->frame != FRAME_ENDED)
 			s->frame = FRAME_YES;
@@ -304,11 +317,19 @@ static struct state state_after(const struct luajit_code *lj, const struct x86_i
 			return s;
 		}
 		break;
+	case X86_AND_IMM:
+		/* lj_vm_returnp: `and rbx, -8; sub rdx, rbx`. */
+		if (i->reg == DW_REG_RBX && i->imm == -8 && s.link_in_pc &&
+		    (i + 1)->op == X86_SUB && (i + 1)->reg == DW_REG_RDX) {
+			s.link_masked = true;
+			return s;
+		}
+		break;
 	case X86_LOAD:
 		if (i->reg == DW_REG_RBX && i->base == DW_REG_RSP && i->disp == lj->save_pc &&
 		    s.link_saved) {
 			s.link_in_pc = true;
-			s.link_toggled = false;
+			s.link_toggled = s.link_masked = false;
 			s.holders &= ~BIT(DW_REG_RBX);
 			return s;
 		}
@@ -634,7 +655,7 @@ static bool base_is_unknown(const struct state *s)
 	return (!s->synced && !s->holders) || (!s->slot_valid && !s->link_in_pc && !s->link_saved);
 }
 
-static struct unwind_rule rule_of(const struct state *s)
+static struct unwind_rule rule_of(const struct x86_instruction *i, const struct state *s)
 {
 	struct unwind_rule rule = {.cfa_kind = CFA_REG, .cfa_reg = DW_REG_RSP};
 	int which;
@@ -674,7 +695,11 @@ static struct unwind_rule rule_of(const struct state *s)
 		rule.vm_base_reg = base_register(s->holders);
 	if (!s->slot_valid)
 		rule.vm_flags |= s->link_in_pc ? VM_LINK_IN_PC : VM_LINK_SAVED;
-	if (rule.vm_flags & VM_LINK_IN_PC && s->link_toggled)
+	else if (i->op == X86_CALL && is_fallback(s))
+		rule.vm_flags |= VM_LINK_SAVED;
+	if (rule.vm_flags & VM_LINK_IN_PC && s->link_masked)
+		rule.vm_flags |= VM_LINK_MASKED;
+	else if (rule.vm_flags & VM_LINK_IN_PC && s->link_toggled)
 		rule.vm_flags |= VM_LINK_TOGGLED;
 	if (s->func_gone)
 		rule.vm_flags |= VM_FUNC_GONE;
@@ -709,7 +734,7 @@ static int make_rows(const struct luajit_code *lj, const struct state *states,
 		if (luajit_code__in_trace_exit(lj, i->address)) {
 			rule = rule_trace_exit();
 		} else {
-			rule = rule_of(states[at].reached ? &states[at] : &unreached);
+			rule = rule_of(i, states[at].reached ? &states[at] : &unreached);
 			flow->unreached += !states[at].reached;
 			flow->conflicts += states[at].conflict;
 			flow->unknown_base += states[at].reached && base_is_unknown(&states[at]);
