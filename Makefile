@@ -32,7 +32,9 @@ LIB_SRC := $(filter-out %.bpf.c,$(LIB_SRC))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 ASSETS := $(wildcard src/output/assets/*)
 
-UNIT_SRC := $(wildcard tests/unit/*.c) $(wildcard tests/replay/*.c)
+UNIT_SRC := $(wildcard tests/unit/test_*.c) $(wildcard tests/replay/test_*.c)
+# The other files of tests/replay are a library for tests and fuzz targets: recorded processes.
+REPLAY_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out tests/replay/test_%,$(wildcard tests/replay/*.c)))
 UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
@@ -67,7 +69,11 @@ $(B)/luaspy: $(B)/src/cmd/main.o $(B)/libluaspy.a
 
 # ---- tests (dynamic, so that sanitizers work: make unit SAN=-fsanitize=address,undefined) ----
 unit: $(UNIT_BIN)
-$(B)/tests/%: $(B)/tests/%.o $(B)/libluaspy.a
+$(B)/libreplay.a: $(REPLAY_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/tests/%: $(B)/tests/%.o $(B)/libreplay.a $(B)/libluaspy.a
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 fuzz: $(FUZZ_BIN)
