@@ -44,6 +44,7 @@
  *             LUA_COMPILED when the frame runs in a trace. Second word: proto id.
  *   BUILTIN   a C function or fast function on the Lua stack. bits 0-7: ffid.
  *             Second word: its C entry as a NATIVE or ADDRESS word, or 0.
+ *   SKIPPED   native frames that could not be unwound; the walk went on at the VM's activation below.
  *   LUA_LOST  an activation whose Lua frames could not be read; bits 0-7: enum walk_error.
  */
 enum frame_kind {
@@ -52,6 +53,7 @@ enum frame_kind {
 	FRAME_KIND_LUA = 3,
 	FRAME_KIND_BUILTIN = 4,
 	FRAME_KIND_LUA_LOST = 5,
+	FRAME_KIND_SKIPPED = 6,
 	FRAME_KIND_KERNEL = 15,
 };
 
@@ -121,14 +123,16 @@ enum saved_base {
 
 /* What is known of the interpreter's state at a pc; found by decoding it (vm/luajit_flow.c). */
 #define VM_L_BASE 0x01	      /* L->base is synchronised with BASE */
-#define VM_NO_FRAME 0x02      /* the activation has no Lua frame: being entered or left */
+#define VM_NO_FRAME 0x02      /* the activation has no Lua frame: being entered or left. With
+			       * VM_L_BASE: unless the frame at L->base is an FFI callback's */
 #define VM_ENTRY_CHECK 0x04   /* no Lua frame if PC's type bits are those of a call from C */
 #define VM_LINK_IN_PC 0x08    /* the top frame's link is in PC, its slot is not (or no longer) valid */
 #define VM_FUNC_GONE 0x10     /* the top frame's function slot is being overwritten: drop that frame */
 #define VM_LINK_SAVED 0x20    /* ... is in SAVE_PC; the top frame is a built-in's, whose C code may put
 			       * its result over its function and link */
 #define VM_LINK_TOGGLED 0x40  /* with VM_LINK_IN_PC: its lowest bit is inverted */
-#define VM_LINK_MASKED 0x80   /* with VM_LINK_IN_PC: a pcall's link without its type bits */
+#define VM_LINK_MASKED 0x80   /* with VM_LINK_IN_PC: without its type bits; that of a metamethod's
+			       * continuation with VM_LINK_TOGGLED, else of a pcall */
 #define VM_NO_REG 0xff	      /* vm_base_reg: no register holds BASE */
 
 /* vm_base_reg with VM_NO_FRAME: an activation that has dropped its boundary but has not yet stored
@@ -136,6 +140,7 @@ enum saved_base {
 #define VM_CALLER_BELOW 0x40   /* caller's BASE = rdx - (rbx & ~7) */
 #define VM_CALLER_NEGATED 0x41 /* caller's BASE = -rbx */
 #define VM_CALLER_IN_PC 0x42   /* caller's BASE = rbx */
+#define VM_CALLER_IN_BASE 0x43 /* caller's BASE = rdx */
 
 struct unwind_rule {
 	__s32 cfa_offset;  /* bytes */
@@ -250,6 +255,7 @@ enum counter {
 	COUNTER_ACTIVATIONS,   /* activations of the interpreter or of a trace seen in samples */
 	COUNTER_WITH_LUA,      /* samples that carry Lua frames */
 	COUNTER_THROUGH_VM,    /* samples whose C stack passes through the interpreter or a trace */
+	COUNTER_SKIPPED,       /* samples with native frames that had to be skipped */
 	COUNTER_LUA_COMPLETE,  /* of those, the ones whose every activation gave its Lua frames */
 	COUNTER_STOP,	       /* + enum walk_stop */
 	COUNTER_LUA_ERROR = COUNTER_STOP + STOP_COUNT, /* + enum walk_error */

@@ -20,6 +20,9 @@
 #define GC32_L_MAXSTACK 0x20
 #define GC32_L_STACK 0x24
 #define GC32_L_CFRAME 0x30
+#define GC64_L_STATUS 0x0b
+#define GC32_L_STATUS 0x07
+#define L_STATUS_YIELD 1
 #define L_SIZE 0x58 /* enough for both */
 
 /* GCHeader: the type byte of a collectable object is ~itype */

@@ -84,12 +84,20 @@ struct {
 	__type(value, struct luajit_build);
 } builds SEC(".maps");
 
-/* GC32: the global_State last seen on a thread. */
+/* The global_State last seen on a thread. A hint, checked by whoever uses it: threads may share a
+ * slot, and writes may tear. */
+#define THREAD_VMS 1024u
+struct thread_vm {
+	__u32 tid;
+	__u32 reserved;
+	__u64 g;
+};
+
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, THREAD_VMS);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct thread_vm);
 } thread_vms SEC(".maps");
 
 /* Samples of known stacks beyond the first one, by hash. */
@@ -174,14 +182,21 @@ static __always_inline const struct luajit_build *build_at(__u32 vm)
 
 static __always_inline __u64 thread_vm(__u32 tid)
 {
-	__u64 *g = bpf_map_lookup_elem(&thread_vms, &tid);
+	__u32 slot = tid & (THREAD_VMS - 1);
+	struct thread_vm *vm = bpf_map_lookup_elem(&thread_vms, &slot);
 
-	return g ? *g : 0;
+	return vm && vm->tid == tid ? vm->g : 0;
 }
 
 static __always_inline void thread_vm_set(__u32 tid, __u64 g)
 {
-	bpf_map_update_elem(&thread_vms, &tid, &g, BPF_ANY);
+	__u32 slot = tid & (THREAD_VMS - 1);
+	struct thread_vm *vm = bpf_map_lookup_elem(&thread_vms, &slot);
+
+	if (vm && (vm->g != g || vm->tid != tid)) {
+		vm->tid = tid;
+		vm->g = g;
+	}
 }
 
 #include "walk.h"
@@ -468,6 +483,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	w->lua_frames = 0;
 	w->lua_error = LUA_OK;
 	w->unknown_pc = 0;
+	w->skipped = 0;
 	w->record.type = RECORD_STACK;
 	w->record.tgid = tgid;
 	w->record.tid = per_thread ? (__u32)pid_tgid : 0;
@@ -515,6 +531,8 @@ int on_sample(struct bpf_perf_event_data *ctx)
 		if (!w->lua_error)
 			count(COUNTER_LUA_COMPLETE);
 	}
+	if (w->skipped)
+		count(COUNTER_SKIPPED);
 	if (w->lua_frames)
 		count(COUNTER_WITH_LUA);
 	if (w->unknown_pc)

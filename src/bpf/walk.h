@@ -89,7 +89,10 @@ struct walk {
 	__u32 vm_flags;
 	__u32 gc64;
 	__u32 coroutine_index;
-	__u64 candidate; /* a global_State that trace_vm_try found */
+	__u32 status;	 /* of L */
+	__u32 foreign;	 /* the VM is not in the dispatch register: this is no trace's code */
+	__u32 skipped;	 /* native frames were skipped in this sample */
+	__u64 candidate; /* a global_State that vm_try found */
 
 	/* the sample */
 	__u32 words;
@@ -550,7 +553,9 @@ SUBPROGRAM int walk_user(void)
 	w->stack.size = 0;
 	w->lua_stack.size = 0;
 	for (i = 0; i < (int)MAX_NATIVE_FRAMES + 2; i++) {
-		if (walk_step())
+		if (!walk_step())
+			continue;
+		if (w->stop == STOP_COMPLETE || w->stop == STOP_TRUNCATED || vm_resume() != 0)
 			break;
 	}
 	if (w->stop >= STOP_COUNT)

@@ -432,6 +432,7 @@ INLINE int lua_state_read(struct walk *w, __u64 *base, __u64 *cframe, __u64 *g)
 	}
 	if (gct != GCT_THREAD || !stack || stack & 7 || maxstack <= stack)
 		return -1;
+	w->status = bytes[w->gc64 ? GC64_L_STATUS : GC32_L_STATUS];
 	w->stack_low = stack;
 	/* maxstack leaves out the extra slots that a frame being set up may use (LJ_STACK_EXTRA). */
 	w->stack_high = maxstack + 64;
@@ -483,6 +484,13 @@ INLINE int lua_lost(struct walk *w)
 	return 1;
 }
 
+INLINE int rule_is_activation(struct walk *w)
+{
+	const struct unwind_rule *rule = rule_at(w->rule);
+
+	return rule && rule->flags & RULE_LUAJIT;
+}
+
 /*
  * The activation is being left: its boundary is gone, but L->base is not yet the caller's BASE. Says
  * where the next outer activation of its L has to go on.
@@ -498,6 +506,8 @@ INLINE void lua_leave(struct walk *w, const struct luajit_build *build, __u32 wh
 		return;
 	if (where == VM_CALLER_BELOW)
 		base = rdx - (rbx & ~(__u64)LINK_TYPE_P);
+	else if (where == VM_CALLER_IN_BASE)
+		base = rdx;
 	else
 		base = where == VM_CALLER_NEGATED ? -rbx : rbx;
 	if (!w->gc64)
@@ -505,6 +515,30 @@ INLINE void lua_leave(struct walk *w, const struct luajit_build *build, __u32 wh
 	if (lua_base_set(w, base) != 0 || coroutine_add(w, 0) != 0)
 		return;
 	w->coroutine[0].next = w->frame;
+}
+
+/* An FFI callback's frame is made and dropped by C functions, called by the activation that it belongs
+ * to. Is it there, at L->base? */
+INLINE int lua_in_callback(struct walk *w, const struct luajit_build *build)
+{
+	__u64 L, base, cframe, g, slots[3], continuation, link;
+
+	if (stack_word(w, w->activation + build->save_L, &L) != 0)
+		return 0;
+	w->L = w->gc64 ? L : (__u32)L;
+	if (lua_state_read(w, &base, &cframe, &g) != 0 || cframe != w->activation ||
+	    bpf_probe_read_user(slots, sizeof(slots), (void *)(base - (w->gc64 ? 32 : 24))) != 0)
+		return 0;
+	link = slots[2];
+	continuation = slots[0];
+	if (w->gc64) {
+		if (bpf_probe_read_user(&link, sizeof(link), (void *)(base - 8)) != 0)
+			return 0;
+	} else {
+		continuation = (__u32)slots[1];
+		link >>= 32;
+	}
+	return (link & LINK_TYPE_P) == LINK_CONT && continuation == CONT_FFI_CALLBACK;
 }
 
 /*
@@ -534,7 +568,7 @@ SUBPROGRAM int lua_activation(void)
 	w->vm = file->vm;
 	w->vm_flags = rule->vm_flags;
 	w->compiled = 0;
-	if (w->vm_flags & VM_NO_FRAME) {
+	if (w->vm_flags & VM_NO_FRAME && !(w->vm_flags & VM_L_BASE && lua_in_callback(w, build))) {
 		w->no_frame_activation = w->activation;
 		/* Only the innermost activation can be at such a pc: there is no call among them. */
 		if (rule->vm_base_reg != VM_NO_REG && !w->coroutines)
@@ -567,7 +601,8 @@ SUBPROGRAM int lua_activation(void)
 		lua_fail(w, LUA_READ_STATE);
 		return lua_lost(w);
 	}
-	if (cframe != w->activation &&
+	/* A coroutine that yields clears its cframe before it leaves. */
+	if (cframe != w->activation && !(!cframe && w->status == L_STATUS_YIELD) &&
 	    !(w->no_frame_activation && cframe == w->no_frame_activation)) {
 		/*
 		 * An error is thrown through this activation: the C unwinder still looks at its C
@@ -584,8 +619,7 @@ SUBPROGRAM int lua_activation(void)
 	}
 	if (cframe == w->thrown_to)
 		w->thrown_to = 0;
-	if (!w->gc64 && thread_vm(w->tid) != g)
-		thread_vm_set(w->tid, g);
+	thread_vm_set(w->tid, g);
 	if (coroutine_add(w, index) != 0)
 		return lua_lost(w);
 
@@ -610,10 +644,10 @@ SUBPROGRAM int lua_activation(void)
 			return lua_lost(w);
 		}
 		w->link_override = w->gc64 ? w->regs[DW_REG_RBX] : (__u32)w->regs[DW_REG_RBX];
-		if (w->vm_flags & VM_LINK_TOGGLED)
-			w->link_override ^= 1;
 		if (w->vm_flags & VM_LINK_MASKED)
-			w->link_override |= LINK_PCALL;
+			w->link_override |= w->vm_flags & VM_LINK_TOGGLED ? LINK_CONT : LINK_PCALL;
+		else if (w->vm_flags & VM_LINK_TOGGLED)
+			w->link_override ^= 1;
 	} else if (w->vm_flags & VM_LINK_SAVED) {
 		if (stack_word(w, w->activation + SAVE_PC_WORD, &w->link_override) != 0) {
 			lua_fail(w, LUA_FRAME_LINK);
@@ -628,13 +662,19 @@ SUBPROGRAM int lua_activation(void)
 	return w->lua_error || w->stop == STOP_TRUNCATED ? lua_lost(w) : 1;
 }
 
-/* ---- compiled code ----------------------------------------------------------------------------- */
+/* ---- the VM of a thread ------------------------------------------------------------------------ */
 
-/* Is g the VM that runs here? Then sets walk.L, its stack and walk.activation, and *base. */
-INLINE int trace_vm(struct walk *w, const struct luajit_build *build, __u64 g, __u64 *base)
+/*
+ * Is g the VM that runs here? Then sets walk.L (its cur_L), that one's stack, and walk.activation to
+ * its innermost activation above rsp; *base is where its frames start, *compiled whether that is
+ * in a trace (jit_base is only set while one runs).
+ */
+INLINE int vm_check(struct walk *w, const struct luajit_build *build, __u64 g, __u64 *base,
+		    __u32 *compiled)
 {
 	__u64 cframe, of, rsp = w->regs[DW_REG_RSP], jit_base = 0, L = 0;
 	__u32 size = w->gc64 ? 8 : 4;
+	int i;
 
 	if (!g || g & 3)
 		return -1;
@@ -644,17 +684,24 @@ INLINE int trace_vm(struct walk *w, const struct luajit_build *build, __u64 g, _
 	w->L = L;
 	if (lua_state_read(w, base, &cframe, &of) != 0 || of != g)
 		return -1;
-	/* The innermost activation of cur_L is the one that runs the trace. */
+	/* Below rsp are activations that were made from within, by a finalizer for example. */
+	for (i = 0; i < 8 && cframe && cframe <= rsp; i++) {
+		if (cframe & 7 || bpf_probe_read_user(&cframe, sizeof(cframe),
+						      (void *)(cframe + build->save_cframe)) != 0)
+			return -1;
+		cframe &= ~CFRAME_FLAGS;
+	}
 	if (cframe & 7 || cframe <= rsp || cframe - rsp > 1 << 20)
 		return -1;
 	w->activation = cframe;
+	*compiled = jit_base != 0;
 	if (jit_base)
 		*base = jit_base;
 	return 0;
 }
 
 /* Is there an activation at rsp + offset? Then 1, and walk.candidate is its global_State. */
-SUBPROGRAM int trace_vm_try(__u32 offset)
+SUBPROGRAM int vm_try(__u32 offset)
 {
 	struct walk *w = walk_state();
 	const struct luajit_build *build;
@@ -683,22 +730,73 @@ SUBPROGRAM int trace_vm_try(__u32 offset)
 }
 
 /*
- * GC32 allocates the dispatch register in traces, and a thread that only ever ran compiled code
- * while it was watched has no remembered VM: look for an activation among the next words of the C
- * stack. It is one if its SAVE_L is a lua_State whose cframe points back to it.
+ * The VM of this thread: by the dispatch register, which GC64 reserves in traces; by what was seen on
+ * the thread before; or, for a thread that only ever ran compiled code while it was watched, by an
+ * activation among the next words of the C stack: it is one if its SAVE_L is a lua_State whose cframe
+ * points back to it.
  */
-INLINE __u64 trace_vm_search(struct walk *w)
+INLINE int vm_find(struct walk *w, const struct luajit_build *build, __u64 *base, __u32 *compiled)
 {
 	int i;
 
-	if (block_load(&w->stack, w->regs[DW_REG_RSP] & ~7ull, 256) != 0)
+	w->foreign = 0;
+	if (w->gc64 && w->valid & 1u << DW_REG_R14 &&
+	    vm_check(w, build, w->regs[DW_REG_R14] - (__s64)build->dispatch_from_g, base,
+		     compiled) == 0)
 		return 0;
+	w->foreign = w->gc64;
+	if (vm_check(w, build, thread_vm(w->tid), base, compiled) == 0)
+		return 0;
+	if (block_load(&w->stack, w->regs[DW_REG_RSP] & ~7ull, 256) != 0)
+		return -1;
 	for (i = 0; i < 192; i++) {
-		if (trace_vm_try(8 * i) > 0)
-			return w->candidate;
+		if (vm_try(8 * i) > 0)
+			break;
 	}
+	if (i == 192 || vm_check(w, build, w->candidate, base, compiled) != 0)
+		return -1;
+	thread_vm_set(w->tid, w->candidate);
 	return 0;
 }
+
+/*
+ * The walk is stuck in native code: machine code that another compiler made at run time (PCRE's, for
+ * one), or a file without unwind tables. If that code was called from the VM, the walk can go on at
+ * the VM's activation, which L->cframe names, with a return address right below it. What lies
+ * between is not known, and a SKIPPED frame says so. 0 when the walk goes on.
+ */
+SUBPROGRAM int vm_resume(void)
+{
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	__u64 base, pc;
+	__u32 compiled;
+
+	if (!w || !w->vm)
+		return -1;
+	build = build_at(w->vm - 1);
+	if (!build)
+		return -1;
+	w->gc64 = build->gc64;
+	if (vm_find(w, build, &base, &compiled) != 0 || compiled)
+		return -1;
+	if (bpf_probe_read_user(&pc, sizeof(pc), (void *)(w->activation - 8)) != 0)
+		return -1;
+	/* It has to be the interpreter that made the call. */
+	w->lookup_pc = pc - 1;
+	if (find_mapping() != 0 || find_rule() != 0 || !rule_is_activation(w))
+		return -1;
+	emit(w, (__u64)FRAME_KIND_SKIPPED << FRAME_KIND_SHIFT);
+	w->skipped = 1;
+	w->stop = STOP_COUNT;
+	w->regs[DW_REG_RSP] = w->activation;
+	w->regs[DW_REG_RA] = pc;
+	w->valid = 1u << DW_REG_RSP | 1u << DW_REG_RA;
+	w->exact_pc = 0;
+	return 0;
+}
+
+/* ---- compiled code ----------------------------------------------------------------------------- */
 
 /*
  * A pc in compiled code, in a trace's exit handler, or a return address there. The trace runs on
@@ -711,9 +809,8 @@ SUBPROGRAM int trace_activation(void)
 {
 	struct walk *w = walk_state();
 	const struct luajit_build *build;
-	__u64 base, g, pair[2];
-	__u32 index;
-	__u64 saved[5];
+	__u64 base, pair[2], saved[5];
+	__u32 index, compiled;
 
 	if (!w || !w->vm)
 		return -1;
@@ -721,18 +818,20 @@ SUBPROGRAM int trace_activation(void)
 	if (!build)
 		return -1;
 	w->gc64 = build->gc64;
-	g = thread_vm(w->tid);
-	if (w->gc64)
-		g = w->valid & 1u << DW_REG_R14 ? w->regs[DW_REG_R14] - (__s64)build->dispatch_from_g : 0;
-	if (trace_vm(w, build, g, &base) != 0) {
-		g = trace_vm_search(w);
-		if (trace_vm(w, build, g, &base) != 0)
-			return -1;
-		if (!w->gc64)
-			thread_vm_set(w->tid, g);
+	if (vm_find(w, build, &base, &compiled) != 0)
+		return -1;
+	/* The exit handler has cleared jit_base at some point; anywhere else its absence means that
+	 * this is another compiler's code. */
+	if (!compiled && w->rule == RULE_ID_NONE)
+		return -1;
+	if (w->foreign && w->rule == RULE_ID_NONE) {
+		/* A trace has called a C function that runs code made by another compiler. */
+		emit(w, frame_address(w->lookup_pc));
+		emit(w, (__u64)FRAME_KIND_SKIPPED << FRAME_KIND_SHIFT);
+		w->skipped = 1;
 	}
 	w->activations++;
-	w->compiled = 1;
+	w->compiled = compiled;
 	w->vm_flags = 0;
 	coroutine_find();
 	index = w->coroutine_index;

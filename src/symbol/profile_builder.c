@@ -162,6 +162,9 @@ static enum profile_frame_type name_frame(const struct builder *b, uint64_t word
 	case FRAME_KIND_BUILTIN:
 		builtin_name(b, word, second, out, size);
 		return PROFILE_BUILTIN;
+	case FRAME_KIND_SKIPPED:
+		snprintf(out, size, "[frames without unwind information]");
+		return PROFILE_NOTE;
 	case FRAME_KIND_LUA_LOST:
 		why = walk_error__text(word & 0xff);
 		snprintf(out, size, "[Lua frames lost: %s]", why ? why : "unknown");

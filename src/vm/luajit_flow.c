@@ -32,6 +32,7 @@ enum frame {
 	FRAME_NO,    /* being entered: not yet */
 	FRAME_CHECK, /* code shared by calls from C and from Lua: PC's type bits tell */
 	FRAME_ENDED, /* being left: no more */
+	FRAME_CALLBACK, /* a call in which a callback's frame is made or dropped */
 };
 
 struct state {
@@ -220,6 +221,12 @@ static bool is_fallback(const struct state *s)
 	return s->synced && s->link_saved;
 }
 
+/* lj_ccallback_enter: nothing else is called by name before an activation has its boundary. */
+static bool enters_callback(const struct x86_instruction *i, const struct state *s)
+{
+	return i->op == X86_CALL && i->target && s->kind == KIND_ACTIVATION && s->frame == FRAME_NO;
+}
+
 static void call(const struct luajit_code *lj, const struct x86_instruction *i, struct state *s)
 {
 	enum luajit_helper helper = luajit_code__helper(lj, i);
@@ -237,6 +244,10 @@ static void call(const struct luajit_code *lj, const struct x86_instruction *i, 
 		if (is_fallback(s)) {
 			s->slot_valid = false;
 			s->func_gone = true;
+		}
+		if (enters_callback(i, s)) {
+			s->frame = FRAME_YES;
+			s->synced = true;
 		}
 		return;
 	}
@@ -272,6 +283,25 @@ static void leave(const struct x86_instruction *i, struct state *s)
 		s->caller = VM_CALLER_NEGATED;
 	else if (s->caller == VM_CALLER_NEGATED)
 		s->caller = VM_CALLER_IN_PC;
+}
+
+/* `and rbx, -8`, then either `sub rdx, rbx` (lj_vm_returnp: a pcall's frame) or `mov rbp, rdx;
+ * sub rdx, rbx` (cont_dispatch). True when the link is still in rbx, without its type. */
+static bool mask_link(const struct luajit_code *lj, const struct x86_instruction *i, struct state *s)
+{
+	const struct x86_instruction *next = i + 1, *end = lj->code.instructions + lj->code.count;
+	bool continuation;
+
+	if (i->reg != DW_REG_RBX || (int32_t)i->imm != -8 || !s->dying || next + 1 >= end)
+		return false;
+	continuation = next->op == X86_MOVE && next->source == DW_REG_RDX;
+	next += continuation;
+	if (next->op != X86_SUB || next->reg != DW_REG_RDX || next->source != DW_REG_RBX)
+		return false;
+	s->link_in_pc = s->link_masked = true;
+	s->link_toggled = continuation;
+	s->slot_valid = false; /* results may have been copied over it */
+	return true;
 }
 
 static struct state state_after(const struct luajit_code *lj, const struct x86_instruction *i,
@@ -318,14 +348,15 @@ static struct state state_after(const struct luajit_code *lj, const struct x86_i
 		}
 		break;
 	case X86_AND_IMM:
-		/* lj_vm_returnp: `and rbx, -8; sub rdx, rbx`. */
-		if (i->reg == DW_REG_RBX && i->imm == -8 && s.link_in_pc &&
-		    (i + 1)->op == X86_SUB && (i + 1)->reg == DW_REG_RDX) {
-			s.link_masked = true;
+		if (mask_link(lj, i, &s))
 			return s;
-		}
 		break;
 	case X86_LOAD:
+		/* A fallback that asks for a retry or a tail call has left no results: only then is
+		 * L->top of interest. In GC32 the new function has overwritten the link all the same. */
+		if (i->disp == lj->l_top && s.synced && s.link_saved && !s.dying &&
+		    lj->link_size == 8 && i->base != DW_REG_RSP && i->base != DW_REG_R14)
+			s.slot_valid = true;
 		if (i->reg == DW_REG_RBX && i->base == DW_REG_RSP && i->disp == lj->save_pc &&
 		    s.link_saved) {
 			s.link_in_pc = true;
@@ -597,31 +628,49 @@ static int solve(const struct luajit_code *lj, struct state *roots, uint8_t *is_
  * end of an FFI callback. All of it runs into the epilogue. Marks what can go nowhere else, without
  * a call on the way, as ended.
  */
+static bool is_step(const struct x86_instruction *i)
+{
+	return i->op != X86_JUMP && i->op != X86_BRANCH && i->op != X86_CALL &&
+	       i->op != X86_RETURN && i->op != X86_STOP;
+}
+
 static void mark_leaving(const struct luajit_code *lj, struct state *states)
 {
 	const struct x86_instruction *i;
+	struct state *s, *next;
 	size_t at = lj->code.count;
+	bool ends, callback = false; /* these instructions end an FFI callback */
 	ptrdiff_t target;
-	bool ends;
 
 	while (at--) {
 		i = &lj->code.instructions[at];
-		if (!states[at].reached || states[at].kind != KIND_ACTIVATION)
+		s = &states[at];
+		next = at + 1 < lj->code.count && states[at + 1].reached ? &states[at + 1] : NULL;
+		if (!s->reached || s->kind != KIND_ACTIVATION)
 			continue;
 		ends = false;
+		callback &= is_step(i);
 		if (i->op == X86_ADD_IMM && i->reg == DW_REG_RSP && i->imm == 40) {
 			ends = true;
 		} else if (i->op == X86_JUMP) {
 			target = i->target ? x86_code__find(&lj->code, i->target) : -1;
 			ends = target >= 0 && states[target].frame == FRAME_ENDED;
-		} else if (i->op != X86_BRANCH && i->op != X86_CALL && i->op != X86_RETURN &&
-			   i->op != X86_STOP && at + 1 < lj->code.count) {
-			ends = states[at + 1].reached && states[at + 1].frame == FRAME_ENDED;
+		} else if (is_step(i)) {
+			ends = callback || (next && next->frame == FRAME_ENDED);
+		} else if (i->op == X86_CALL && i->target && s->synced && next &&
+			   next->frame == FRAME_ENDED) {
+			/* lj_ccallback_leave drops the frame. BASE is the caller's already. */
+			s->frame = FRAME_CALLBACK;
+			callback = true;
 		}
-		if (ends && (states[at].frame == FRAME_YES || states[at].frame == FRAME_CHECK)) {
-			states[at].frame = FRAME_ENDED;
-			states[at].caller = VM_NO_REG;
-		}
+		if (!ends || (s->frame != FRAME_YES && s->frame != FRAME_CHECK))
+			continue;
+		s->frame = FRAME_ENDED;
+		s->caller = VM_NO_REG;
+		if (callback && !s->synced)
+			s->caller = VM_CALLER_IN_BASE;
+		else if (next && next->caller == VM_CALLER_BELOW)
+			s->caller = VM_CALLER_BELOW; /* the store of vmstate */
 	}
 }
 
@@ -650,7 +699,7 @@ static uint8_t base_register(uint16_t holders)
 
 static bool base_is_unknown(const struct state *s)
 {
-	if (s->frame == FRAME_NO || s->frame == FRAME_ENDED)
+	if (s->frame == FRAME_NO || s->frame == FRAME_ENDED || s->frame == FRAME_CALLBACK)
 		return false;
 	return (!s->synced && !s->holders) || (!s->slot_valid && !s->link_in_pc && !s->link_saved);
 }
@@ -680,6 +729,10 @@ static struct unwind_rule rule_of(const struct x86_instruction *i, const struct 
 	if (s->shift >= -40)
 		save(&rule, SAVED_R14, -40);
 	rule.flags = RULE_LUAJIT;
+	if (s->frame == FRAME_CALLBACK || enters_callback(i, s)) {
+		rule.vm_flags = VM_NO_FRAME | VM_L_BASE;
+		return rule;
+	}
 	if (s->frame == FRAME_NO || s->frame == FRAME_ENDED) {
 		rule.vm_flags = VM_NO_FRAME;
 		rule.vm_base_reg = s->frame == FRAME_ENDED ? s->caller : VM_NO_REG;
@@ -699,7 +752,7 @@ static struct unwind_rule rule_of(const struct x86_instruction *i, const struct 
 		rule.vm_flags |= VM_LINK_SAVED;
 	if (rule.vm_flags & VM_LINK_IN_PC && s->link_masked)
 		rule.vm_flags |= VM_LINK_MASKED;
-	else if (rule.vm_flags & VM_LINK_IN_PC && s->link_toggled)
+	if (rule.vm_flags & VM_LINK_IN_PC && s->link_toggled)
 		rule.vm_flags |= VM_LINK_TOGGLED;
 	if (s->func_gone)
 		rule.vm_flags |= VM_FUNC_GONE;
