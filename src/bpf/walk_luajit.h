@@ -517,6 +517,13 @@ INLINE void lua_leave(struct walk *w, const struct luajit_build *build, __u32 wh
 	w->coroutine[0].next = w->frame;
 }
 
+/* Several in a row are possible (the JIT compiler's protected calls): L names the innermost. */
+INLINE void lua_no_frame(struct walk *w)
+{
+	if (!w->no_frame_activation)
+		w->no_frame_activation = w->activation;
+}
+
 /* An FFI callback's frame is made and dropped by C functions, called by the activation that it belongs
  * to. Is it there, at L->base? */
 INLINE int lua_in_callback(struct walk *w, const struct luajit_build *build)
@@ -569,7 +576,7 @@ SUBPROGRAM int lua_activation(void)
 	w->vm_flags = rule->vm_flags;
 	w->compiled = 0;
 	if (w->vm_flags & VM_NO_FRAME && !(w->vm_flags & VM_L_BASE && lua_in_callback(w, build))) {
-		w->no_frame_activation = w->activation;
+		lua_no_frame(w);
 		/* Only the innermost activation can be at such a pc: there is no call among them. */
 		if (rule->vm_base_reg != VM_NO_REG && !w->coroutines)
 			lua_leave(w, build, rule->vm_base_reg);
@@ -578,7 +585,7 @@ SUBPROGRAM int lua_activation(void)
 	if (w->vm_flags & VM_ENTRY_CHECK && w->valid & 1u << DW_REG_RBX) {
 		type = w->regs[DW_REG_RBX] & LINK_TYPE_P;
 		if (type == LINK_C || type == LINK_CP) {
-			w->no_frame_activation = w->activation;
+			lua_no_frame(w);
 			return 0;
 		}
 	}
@@ -619,6 +626,7 @@ SUBPROGRAM int lua_activation(void)
 	}
 	if (cframe == w->thrown_to)
 		w->thrown_to = 0;
+	w->no_frame_activation = 0;
 	thread_vm_set(w->tid, g);
 	if (coroutine_add(w, index) != 0)
 		return lua_lost(w);

@@ -354,8 +354,7 @@ static struct state state_after(const struct luajit_code *lj, const struct x86_i
 	case X86_LOAD:
 		/* A fallback that asks for a retry or a tail call has left no results: only then is
 		 * L->top of interest. In GC32 the new function has overwritten the link all the same. */
-		if (i->disp == lj->l_top && s.synced && s.link_saved && !s.dying &&
-		    lj->link_size == 8 && i->base != DW_REG_RSP && i->base != DW_REG_R14)
+		if (i->disp == lj->l_top && s.synced && s.link_saved && lj->link_size == 8 && i->base == DW_REG_RBP)
 			s.slot_valid = true;
 		if (i->reg == DW_REG_RBX && i->base == DW_REG_RSP && i->disp == lj->save_pc &&
 		    s.link_saved) {

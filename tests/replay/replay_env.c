@@ -144,7 +144,8 @@ int replay__read(struct replay *self, uint64_t address, void *bytes, size_t size
 	return 0;
 }
 
-/* ---- the walk's surroundings (walk_env.h) ------------------------------------------------------ */
+/* ---- the walk's surroundings (walk_env.h) ------------------------------------------------------
+ */
 
 struct walk *walk_state(void)
 {
@@ -224,7 +225,8 @@ void thread_vm_set(__u32 tid, __u64 g)
 		current->thread_vm = g;
 }
 
-/* ---- the target ---------------------------------------------------------------------------------- */
+/* ---- the target
+ * ---------------------------------------------------------------------------------- */
 
 struct replay *replay__new(void)
 {
@@ -366,25 +368,32 @@ void replay__walk(struct replay *self, struct replay_result *result)
 
 const char *replay__stop_name(uint32_t stop)
 {
-	static const char *const names[STOP_COUNT] = {
-		[STOP_COMPLETE] = "complete",	  [STOP_KERNEL_ONLY] = "kernel only",
-		[STOP_TRUNCATED] = "truncated",	  [STOP_NO_MAPPING] = "no mapping",
-		[STOP_NO_RULE] = "no rule",	  [STOP_UNSUPPORTED] = "unsupported",
-		[STOP_READ_STACK] = "read stack", [STOP_CFA_ORDER] = "CFA order",
-		[STOP_REGISTER] = "register",	  [STOP_TRACE] = "trace",
-		[STOP_BUSY] = "busy"};
+	static const char *const names[STOP_COUNT] = {[STOP_COMPLETE] = "complete",
+						      [STOP_KERNEL_ONLY] = "kernel only",
+						      [STOP_TRUNCATED] = "truncated",
+						      [STOP_NO_MAPPING] = "no mapping",
+						      [STOP_NO_RULE] = "no rule",
+						      [STOP_UNSUPPORTED] = "unsupported",
+						      [STOP_READ_STACK] = "read stack",
+						      [STOP_CFA_ORDER] = "CFA order",
+						      [STOP_REGISTER] = "register",
+						      [STOP_TRACE] = "trace",
+						      [STOP_BUSY] = "busy"};
 
 	return stop < STOP_COUNT ? names[stop] : "?";
 }
 
 const char *replay__error_name(uint32_t lua_error)
 {
-	static const char *const names[LUA_ERROR_COUNT] = {
-		[LUA_OK] = "ok",		 [LUA_READ_STATE] = "read state",
-		[LUA_CFRAME] = "cframe",	 [LUA_BASE] = "base",
-		[LUA_READ_STACK] = "read stack", [LUA_FRAME_LINK] = "frame link",
-		[LUA_FUNCTION] = "function",	 [LUA_COROUTINES] = "coroutines",
-		[LUA_ORDER] = "order"};
+	static const char *const names[LUA_ERROR_COUNT] = {[LUA_OK] = "ok",
+							   [LUA_READ_STATE] = "read state",
+							   [LUA_CFRAME] = "cframe",
+							   [LUA_BASE] = "base",
+							   [LUA_READ_STACK] = "read stack",
+							   [LUA_FRAME_LINK] = "frame link",
+							   [LUA_FUNCTION] = "function",
+							   [LUA_COROUTINES] = "coroutines",
+							   [LUA_ORDER] = "order"};
 
 	return lua_error < LUA_ERROR_COUNT ? names[lua_error] : "?";
 }

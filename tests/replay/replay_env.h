@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The walk (src/bpf/walk.h) in user space: the surroundings that it has in the kernel, over memory
- * and tables that a test supplies. A replay is one target at one moment: memory, mappings, files with
- * their unwind tables, rules, LuaJIT builds and a thread's registers.
+ * and tables that a test supplies. A replay is one target at one moment: memory, mappings, files
+ * with their unwind tables, rules, LuaJIT builds and a thread's registers.
  *
  * Where the contents come from is not decided here: a file (recording.h), a live process that is
  * stopped (replay_process.h), or a test's own hands.
@@ -16,7 +16,7 @@
 
 #include "bpf/contract.h"
 
-#define REPLAY_LINE 64u /* memory comes and goes in lines of this many bytes */
+#define REPLAY_LINE   64u /* memory comes and goes in lines of this many bytes */
 #define REPLAY_BUILDS 4u
 
 struct replay_line {
@@ -52,8 +52,8 @@ struct replay {
 	uint64_t thread_vm;
 
 	/*
-	 * Memory that is not in `lines`: reads all of [address, address + size) and returns true, or
-	 * returns false. NULL: there is none. With `log`, what it gave is kept in `lines`.
+	 * Memory that is not in `lines`: reads all of [address, address + size) and returns true,
+	 * or returns false. NULL: there is none. With `log`, what it gave is kept in `lines`.
 	 */
 	bool (*fetch)(void *context, uint64_t address, void *bytes, size_t size);
 	void *fetch_context;
@@ -70,7 +70,7 @@ struct replay_result {
 	uint32_t lua_frames;
 	uint32_t word_count;
 	uint64_t unknown_pc;
-	uint64_t words[MAX_WORDS]; /* contract.h: "frames", leaf first */
+	uint64_t words[MAX_WORDS];	 /* contract.h: "frames", leaf first */
 	uint64_t protos[MAX_LUA_FRAMES]; /* address per LUA frame */
 };
 

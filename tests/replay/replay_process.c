@@ -27,7 +27,8 @@ bool replay_process__read(void *context, uint64_t address, void *bytes, size_t s
 	return process_vm_readv(self->pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
-/* ---- files ------------------------------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------------------------------
+ */
 
 /* The tables of one file; its id, or negative errno. */
 static int add_file(struct replay_process *self, struct unwind_rules *rules, struct elf_file *file,
@@ -129,7 +130,8 @@ int replay_process__open(struct replay_process *self, pid_t pid)
 	}
 	for (i = 0; i < maps.count; i++) {
 		ids[i] = -1;
-		if (!maps.entries[i].executable || strcmp(maps.entries[i].path, "[vsyscall]") == 0 ||
+		if (!maps.entries[i].executable ||
+		    strcmp(maps.entries[i].path, "[vsyscall]") == 0 ||
 		    (!map_entry__is_file(&maps.entries[i]) &&
 		     strcmp(maps.entries[i].path, "[vdso]") != 0))
 			continue;
@@ -162,7 +164,8 @@ void replay_process__close(struct replay_process *self)
 	memset(self, 0, sizeof(*self));
 }
 
-/* ---- ptrace ------------------------------------------------------------------------------------- */
+/* ---- ptrace -------------------------------------------------------------------------------------
+ */
 
 int replay_process__registers(struct replay_process *self, pid_t tid)
 {
@@ -234,7 +237,8 @@ int replay_process__step(pid_t pid)
 	int status, signal = 0;
 
 	for (;;) {
-		if (ptrace(PTRACE_SINGLESTEP, pid, 0, signal) != 0 || waitpid(pid, &status, 0) != pid)
+		if (ptrace(PTRACE_SINGLESTEP, pid, 0, signal) != 0 ||
+		    waitpid(pid, &status, 0) != pid)
 			return -errno;
 		if (!WIFSTOPPED(status))
 			return -ECHILD;

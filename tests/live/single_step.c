@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Steps a Lua program instruction by instruction and walks its stack at each one (a test's own
+ * target: the product never stops a process). The program, single_step.lua, declares all of its
+ * possible stacks; the walk must be complete, without a Lua error, and give one of them, whichever
+ * instruction was interrupted. That covers what sampling hits once in a million: the prologues,
+ * calls and returns of the interpreter in which registers and Lua stack disagree.
+ *
+ *     single_step [-n STEPS] [-k EVERY] [-v] NAME SCRIPT LUAJIT [ARG...]
+ *
+ * EVERY: outside the interpreter only each EVERY-th step is walked. Prints a TAP line, and one
+ * diagnostic for each distinct pc with a wrong walk.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../replay/replay_process.h"
+#include "bpf/luajit_layout.h"
+
+#define MAX_LINES	1000
+#define MAX_NAME	32
+#define MAX_PAIRS	400
+#define MAX_FINDINGS	400
+#define MAX_PROTO_CACHE 1024
+#define NAMES_SHOWN	12
+
+struct pair {
+	char text[2 * MAX_NAME + 16]; /* "a>b", "a>C>b" */
+	uint64_t seen;
+};
+
+struct program {
+	char names[MAX_LINES][MAX_NAME]; /* by first line; [0] is the main chunk */
+	struct pair pairs[MAX_PAIRS];
+	size_t pair_count;
+};
+
+/* A pc at which a walk was wrong, with the first instance. */
+struct finding {
+	uint64_t pc; /* ELF virtual address in the interpreter's file, or a runtime address */
+	bool in_luajit;
+	uint64_t times;
+	uint64_t step;
+	char what[512];
+};
+
+struct proto_line {
+	uint64_t proto;
+	uint32_t line;
+};
+
+struct run {
+	struct program program;
+	struct replay_process process;
+	struct replay_result result;
+	uint64_t bias; /* of the file that contains LuaJIT */
+	struct finding findings[MAX_FINDINGS];
+	size_t finding_count;
+	uint64_t walked, in_interpreter, wrong, tolerated;
+	struct proto_line lines[MAX_PROTO_CACHE];
+	uint64_t stops[STOP_COUNT], errors[LUA_ERROR_COUNT];
+};
+
+/* ---- what the program declares --------------------------------------------------------------- */
+
+static int read_program(const char *path, struct program *program)
+{
+	FILE *file = fopen(path, "r");
+	char text[512], *at, *end, *word;
+	size_t line = 0;
+
+	if (!file)
+		return -errno;
+	strcpy(program->names[0], "main");
+	while (fgets(text, sizeof(text), file) && ++line < MAX_LINES) {
+		at = strstr(text, "--@");
+		if (at && strstr(text, "function")) {
+			for (end = at += 3; isalnum((unsigned char)*end) || *end == '_'; end++)
+				;
+			snprintf(program->names[line], MAX_NAME, "%.*s", (int)(end - at), at);
+		}
+		if (strncmp(text, "--:", 3) != 0)
+			continue;
+		for (word = strtok(text + 3, " \n"); word; word = strtok(NULL, " \n")) {
+			if (program->pair_count == MAX_PAIRS)
+				abort();
+			snprintf(program->pairs[program->pair_count++].text,
+				 sizeof(program->pairs[0].text), "%s", word);
+		}
+	}
+	fclose(file);
+	return 0;
+}
+
+static bool is_declared(struct program *program, const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < program->pair_count; i++) {
+		if (strcmp(program->pairs[i].text, text) == 0) {
+			program->pairs[i].seen++;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- names of frames --------------------------------------------------------------------------
+ */
+
+static bool read_target(struct run *run, uint64_t address, void *bytes, size_t size)
+{
+	return replay_process__read(&run->process, address, bytes, size);
+}
+
+static const char *proto_name(struct run *run, uint64_t proto)
+{
+	struct proto_line *memo = &run->lines[(proto >> 4) % MAX_PROTO_CACHE];
+	bool gc64 = run->process.replay->builds[0].gc64;
+	const char *name;
+	uint32_t line;
+
+	if (memo->proto != proto) {
+		if (!read_target(run, proto + (gc64 ? GC64_PROTO_FIRSTLINE : GC32_PROTO_FIRSTLINE),
+				 &line, sizeof(line)))
+			return "unreadable";
+		memo->proto = proto;
+		memo->line = line;
+	}
+	name = memo->line < MAX_LINES ? run->program.names[memo->line] : "";
+	return *name ? name : "library"; /* Lua code inside LuaJIT: table.foreach */
+}
+
+/* The Lua stack, root first: "C>main>round>..."; runs of built-ins as they are. */
+static void stack_names(struct run *run, const char *names[], size_t *count)
+{
+	const struct replay_result *r = &run->result;
+	const char *leaf_first[MAX_WORDS];
+	size_t n = 0, proto = 0, i;
+
+	for (i = 0; i < r->word_count; i++) {
+		switch (r->words[i] >> FRAME_KIND_SHIFT) {
+		case FRAME_KIND_LUA:
+			leaf_first[n++] = proto_name(run, r->protos[proto++]);
+			i++;
+			break;
+		case FRAME_KIND_BUILTIN:
+			leaf_first[n++] = "C";
+			i++;
+			break;
+		case FRAME_KIND_LUA_LOST:
+			leaf_first[n++] = "lost";
+			break;
+		}
+	}
+	for (i = 0; i < n; i++)
+		names[i] = leaf_first[n - 1 - i];
+	*count = n;
+}
+
+/* ---- the checks --------------------------------------------------------------------------------
+ */
+
+/* NULL when the sequence is a possible stack; otherwise what is wrong with it. */
+static const char *impossible(struct run *run, const char *const names[], size_t count)
+{
+	static char text[4 * MAX_NAME];
+	char any[4 * MAX_NAME];
+	size_t i, builtins = 0, length;
+	const char *caller = NULL;
+
+	if (count < 2 || strcmp(names[0], "C") != 0 || strcmp(names[1], "main") != 0)
+		return "does not start with C>main";
+	for (i = 1; i < count; i++) {
+		if (strcmp(names[i], "C") == 0) {
+			builtins++;
+			continue;
+		}
+		if (caller) {
+			length = (size_t)snprintf(text, sizeof(text), "%s>", caller);
+			for (; builtins && length + 3 < sizeof(text); builtins--)
+				length += (size_t)snprintf(text + length, sizeof(text) - length,
+							   "C>");
+			snprintf(text + length, sizeof(text) - length, "%s", names[i]);
+			snprintf(any, sizeof(any), "*>%s", names[i]);
+			if (!is_declared(&run->program, text) && !is_declared(&run->program, any))
+				return text;
+		}
+		caller = names[i];
+		builtins = 0;
+	}
+	return builtins > 3 ? "many built-ins at the leaf" : NULL;
+}
+
+static void note(struct run *run, uint64_t step, bool in_luajit, const char *kind, const char *what,
+		 const char *const names[], size_t count)
+{
+	uint64_t pc = run->process.replay->registers[DW_REG_RA] - (in_luajit ? run->bias : 0);
+	struct finding *finding = NULL;
+	char text[sizeof(finding->what)];
+	size_t i, length;
+
+	run->wrong++;
+	length = (size_t)snprintf(text, sizeof(text), "%s: %s:", kind, what);
+	for (i = count > NAMES_SHOWN ? count - NAMES_SHOWN : 0; i < count && length < sizeof(text);
+	     i++)
+		length += (size_t)snprintf(text + length, sizeof(text) - length, " %s", names[i]);
+	for (i = 0; i < run->finding_count && !finding; i++) {
+		if (run->findings[i].in_luajit == in_luajit &&
+		    (run->findings[i].pc == pc || !in_luajit) &&
+		    strcmp(run->findings[i].what, text) == 0)
+			finding = &run->findings[i];
+	}
+	if (finding) {
+		finding->times++;
+		return;
+	}
+	if (run->finding_count == MAX_FINDINGS)
+		return;
+	finding = &run->findings[run->finding_count++];
+	finding->pc = pc;
+	finding->in_luajit = in_luajit;
+	finding->times = 1;
+	finding->step = step;
+	memcpy(finding->what, text, sizeof(text));
+}
+
+static void check_walk(struct run *run, uint64_t step, bool in_luajit)
+{
+	const char *names[MAX_WORDS], *wrong;
+	size_t count;
+
+	replay__walk(run->process.replay, &run->result);
+	run->walked++;
+	run->stops[run->result.stop]++;
+	run->errors[run->result.lua_error]++;
+	stack_names(run, names, &count);
+	if (run->result.stop != STOP_COMPLETE) {
+		note(run, step, in_luajit, "stop", replay__stop_name(run->result.stop), names,
+		     count);
+		return;
+	}
+	if (run->result.lua_error != LUA_OK) {
+		note(run, step, in_luajit, "error", replay__error_name(run->result.lua_error),
+		     names, count);
+		return;
+	}
+	wrong = impossible(run, names, count);
+	if (wrong)
+		note(run, step, in_luajit, "stack", wrong, names, count);
+}
+
+static int find_bias(struct run *run)
+{
+	const struct replay *replay = run->process.replay;
+	size_t i;
+
+	for (i = 0; i < replay->mapping_count; i++) {
+		if ((int)replay->mappings[i].file_id == run->process.luajit) {
+			run->bias = replay->mappings[i].bias;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+static int step_through(struct run *run, uint64_t steps, unsigned int every)
+{
+	const struct luajit_build *build = &run->process.replay->builds[0];
+	pid_t pid = run->process.pid;
+	uint64_t step, pc;
+	bool inside;
+	int err;
+
+	for (step = 0; step < steps; step++) {
+		err = replay_process__step(pid);
+		if (err)
+			return err;
+		err = replay_process__registers(&run->process, pid);
+		if (err)
+			return err;
+		pc = run->process.replay->registers[DW_REG_RA] - run->bias;
+		inside = pc >= build->interpreter_start && pc < build->interpreter_end;
+		run->in_interpreter += inside;
+		if (inside || step % every == 0)
+			check_walk(run, step, inside);
+	}
+	return 0;
+}
+
+static int by_pc(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+
+	return x->pc < y->pc ? -1 : x->pc > y->pc;
+}
+
+static void report(struct run *run, bool verbose)
+{
+	size_t i;
+
+	qsort(run->findings, run->finding_count, sizeof(run->findings[0]), by_pc);
+	for (i = 0; i < run->finding_count; i++) {
+		const struct finding *f = &run->findings[i];
+
+		printf("# %s0x%" PRIx64 " x%" PRIu64 " (step %" PRIu64 "): %s\n",
+		       f->in_luajit ? "luajit+" : "", f->pc, f->times, f->step, f->what);
+	}
+	printf("# walked %" PRIu64 ", %" PRIu64 " steps in the interpreter, wrong %" PRIu64 "\n",
+	       run->walked, run->in_interpreter, run->wrong);
+	for (i = 0; verbose && i < STOP_COUNT; i++)
+		printf("# stop %s %" PRIu64 "\n", replay__stop_name((uint32_t)i), run->stops[i]);
+	for (i = 0; verbose && i < LUA_ERROR_COUNT; i++)
+		printf("# lua error %s %" PRIu64 "\n", replay__error_name((uint32_t)i),
+		       run->errors[i]);
+	for (i = 0; verbose && i < run->program.pair_count; i++) {
+		if (!run->program.pairs[i].seen)
+			printf("# never seen: %s\n", run->program.pairs[i].text);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct run run;
+	unsigned int every = 1;
+	uint64_t steps = 200000;
+	bool verbose = false;
+	pid_t pid = -1;
+	int option, err;
+
+	while ((option = getopt(argc, argv, "+n:k:v")) != -1) {
+		if (option == 'n')
+			steps = strtoull(optarg, NULL, 0);
+		else if (option == 'k')
+			every = (unsigned int)strtoul(optarg, NULL, 0);
+		else
+			verbose = true;
+	}
+	if (argc - optind < 3 || !every)
+		return 2;
+	err = read_program(argv[optind + 1], &run.program);
+	if (!err)
+		err = pid = replay_process__start(argv + optind + 2);
+	if (err >= 0)
+		err = replay_process__run_to_stop(pid);
+	if (!err)
+		err = replay_process__open(&run.process, pid);
+	if (!err)
+		err = find_bias(&run);
+	if (!err)
+		err = step_through(&run, steps, every);
+	if (err)
+		printf("# %s\n", strerror(-err));
+	report(&run, verbose);
+	printf("%s - %s\n", err || run.wrong ? "not ok" : "ok", argv[optind]);
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	replay_process__close(&run.process);
+	return err || run.wrong ? 1 : 0;
+}
