@@ -12,6 +12,7 @@ struct replay_walk {
 	struct walk walk;
 	struct replay_table *table; /* the last one that was looked into, and where */
 	uint32_t entry;
+	struct known_frame known[KNOWN_FRAMES];
 };
 
 /* The walk's functions have no argument that could carry it. */
@@ -209,6 +210,12 @@ const struct unwind_rule *rule_at(__u32 rule)
 	return rule < current->rule_count ? &current->rules[rule] : NULL;
 }
 
+struct known_frame *known_frame(__u32 slot)
+{
+	/* A log has to see the rows themselves. */
+	return slot < KNOWN_FRAMES && !current->log ? &current->walk->known[slot] : NULL;
+}
+
 const struct luajit_build *build_at(__u32 vm)
 {
 	return vm < current->build_count ? &current->builds[vm] : NULL;
@@ -344,6 +351,7 @@ void replay__walk(struct replay *self, struct replay_result *result)
 
 	current = self;
 	self->walk->table = NULL;
+	memset(self->walk->known, 0, sizeof(self->walk->known));
 	memset(w->regs, 0, sizeof(w->regs));
 	memcpy(w->regs, self->registers, sizeof(self->registers));
 	w->valid = REGISTERS_ALL;
