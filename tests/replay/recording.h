@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Recordings: what walks of a live thread read and what they found, in a file that a test can
+ * replay anywhere. They are made by tests/replay/tools/record_process.c.
+ *
+ * The format is text, gzip-compressed or not, one item a line, all numbers hexadecimal:
+ *
+ *     luaspy-recording 1
+ *     # comment
+ *     build BYTES                   struct luajit_build as it is in memory
+ *     rule ID BYTES                 struct unwind_rule; those that are used, ids ascending
+ *     file TEXT_BASE PAGES VM       the next file id, counted from 0
+ *     row FILE ROW                  a row of its table that is used (contract.h: ROW_MAKE)
+ *     mapping START END BIAS FILE
+ *     vm VM TID
+ *     take                          one moment; memory carries over from the take before
+ *     registers R0 ... R16          by DWARF number, the last is the pc
+ *     thread_vm G                   before the walk
+ *     memory ADDRESS BYTES          a line of REPLAY_LINE bytes
+ *     result STOP LUA_ERROR WORD... what the walk gave
+ */
+#ifndef LUASPY_RECORDING_H
+#define LUASPY_RECORDING_H
+
+#include "replay_env.h"
+
+struct recording_take {
+	uint64_t registers[DW_REG_COUNT];
+	uint64_t thread_vm;
+	struct replay_line *lines;
+	size_t line_count;
+	uint32_t stop;
+	uint32_t lua_error;
+	uint64_t *words;
+	size_t word_count;
+};
+
+struct recording {
+	struct replay *replay; /* everything but memory and registers */
+	struct recording_take *takes;
+	size_t take_count;
+};
+
+/* Reads a file. 0, -errno of open, or -EINVAL with *line set to where the file is not understood.
+ */
+int recording__read(const char *path, struct recording *self, size_t *line);
+void recording__free(struct recording *self);
+
+/* Puts the memory and registers of take `index` into self->replay. Takes build on one another: they
+ * are to be loaded in order, from 0. */
+void recording__load(struct recording *self, size_t index);
+
+/* Appends the replay's present registers and memory, and `result`, as a take. 0 or -ENOMEM. */
+int recording__add_take(struct recording *self, const struct replay *replay, uint64_t thread_vm,
+			const struct replay_result *result);
+/* Writes takes with `replay`'s tables, as far as they were used (replay->log). 0 or -errno. */
+int recording__write(const struct recording *self, const struct replay *replay, const char *path);
+
+#endif
