@@ -120,6 +120,7 @@ enum saved_base {
 /* Flags of a rule. */
 #define RULE_KEEPS_REGISTERS 0x01 /* caller-saved registers hold their values in the caller too */
 #define RULE_LUAJIT 0x02	  /* an activation of LuaJIT's interpreter; see struct unwind_rule.vm_* */
+#define RULE_SIMPLE 0x04 /* each register is unchanged or at 8 to 128 bytes below the CFA */
 
 /* What is known of the interpreter's state at a pc; found by decoding it (vm/luajit_flow.c). */
 #define VM_L_BASE 0x01	      /* L->base is synchronised with BASE */
@@ -153,8 +154,9 @@ struct unwind_rule {
 	__u8 saved_base[SAVED_COUNT];	/* enum saved_base or a register */
 	__s16 saved_offset[SAVED_COUNT]; /* bytes */
 	__u16 reserved;
+	__u32 saved_mask; /* bit per DWARF register that the rule restores, with RULE_SIMPLE */
 };
-_Static_assert(sizeof(struct unwind_rule) == 36, "unwind_rule is part of the contract");
+_Static_assert(sizeof(struct unwind_rule) == 40, "unwind_rule is part of the contract");
 
 /* Rule 0 is always CFA_NONE. */
 #define RULE_ID_NONE 0u
@@ -184,7 +186,7 @@ struct process {
 	__u32 first_mapping; /* index into the mappings array; ascending by start */
 	__u32 mapping_count;
 	__u32 vm;	     /* 1 + index of the process's LuaJIT build; 0 = none */
-	__u32 generation;    /* of the mapping list; goes up with every change */
+	__u32 generation;    /* of the mapping list: new with every change, over all processes */
 };
 _Static_assert(sizeof(struct process) == 16, "process is part of the contract");
 
@@ -209,8 +211,9 @@ struct luajit_build {
 	__u8 save_L;	 /* offset of SAVE_L from rsp in the interpreter's C frame */
 	__u8 save_cframe; /* offset of the previous cframe */
 	__u8 frame_size; /* rsp to CFA, 80 */
-	__u8 string_data; /* offset of a GCstr's characters; its length is the 32 bits before */
-	__u8 reserved[3];
+	__u8 string_data; /* offsets in GCstr: of the characters, and of their number (32 bits) */
+	__u8 string_length;
+	__u8 reserved[2];
 };
 _Static_assert(sizeof(struct luajit_build) == 40, "luajit_build is part of the contract");
 

@@ -180,6 +180,9 @@ static __always_inline const struct luajit_build *build_at(__u32 vm)
 	return bpf_map_lookup_elem(&builds, &vm);
 }
 
+struct known_frame;
+static __always_inline struct known_frame *known_frame(__u32 slot);
+
 static __always_inline __u64 thread_vm(__u32 tid)
 {
 	__u32 slot = tid & (THREAD_VMS - 1);
@@ -207,6 +210,18 @@ struct {
 	__type(key, __u32);
 	__type(value, struct walk);
 } walks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KNOWN_FRAMES);
+	__type(key, __u32);
+	__type(value, struct known_frame);
+} known_frames SEC(".maps");
+
+static __always_inline struct known_frame *known_frame(__u32 slot)
+{
+	return bpf_map_lookup_elem(&known_frames, &slot);
+}
 
 /* Protos whose description was sent, by id: a cheap filter in front of known_protos. */
 #define SENT_PROTOS 1024u
@@ -295,7 +310,7 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 		chunk = *(__u32 *)(bytes + GC32_PROTO_CHUNKNAME);
 	}
 	record->chunk_length = 0;
-	bpf_probe_read_user(&record->chunk_length, 4, (void *)(chunk + build->string_data - 4));
+	bpf_probe_read_user(&record->chunk_length, 4, (void *)(chunk + build->string_length));
 	record->chunk[0] = 0;
 	bpf_probe_read_user_str(record->chunk, MAX_CHUNK_NAME, (void *)(chunk + build->string_data));
 	bpf_ringbuf_submit(record, wakeup_flags());
@@ -477,6 +492,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	w->first_mapping = process->first_mapping;
 	w->mapping_count = process->mapping_count;
 	w->vm = process->vm;
+	w->generation = process->generation;
 	w->words = 0;
 	w->stop = STOP_KERNEL_ONLY;
 	w->activations = 0;

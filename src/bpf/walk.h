@@ -18,10 +18,23 @@
 #define BLOCK_SLACK 128u    /* saved registers stand at most this far below the CFA, mostly */
 #define PROTO_MEMO 64u	    /* powers of two */
 #define CHUNK_MEMO 32u
+#define CHUNK_HASHED_SIZE 72u
+#define CHUNK_READ_SIZE 104u /* header, up to 0x18 bytes, and what is hashed */
 #define REGISTERS_KEPT                                                                             \
 	(1u << DW_REG_RBX | 1u << DW_REG_RBP | 1u << DW_REG_RSP | 1u << DW_REG_R12 | 1u << DW_REG_R13 |           \
 	 1u << DW_REG_R14 | 1u << DW_REG_R15 | 1u << DW_REG_RA)
 #define REGISTERS_ALL ((1u << DW_REG_COUNT) - 1)
+
+/* Where a return address was found; see find_frame. */
+#define KNOWN_FRAMES 1024u
+struct known_frame {
+	__u64 pc;
+	__u64 vaddr;
+	__u32 tgid;
+	__u32 generation;
+	__u32 file_id;
+	__u32 rule;
+};
 
 /* A copy of a piece of the target's memory. One bulk read costs little more than one word. */
 struct block {
@@ -70,6 +83,7 @@ struct walk {
 	__u32 first_mapping;
 	__u32 mapping_count;
 	__u32 vm; /* 1 + index of the process's LuaJIT build */
+	__u32 generation;
 
 	/* the activation that is looked at; see walk_luajit.h */
 	__u64 activation; /* rsp inside the interpreter's C frame */
@@ -273,6 +287,44 @@ SUBPROGRAM int find_rule(void)
 	return 0;
 }
 
+/*
+ * Sets walk.file_id, vaddr and rule for walk.lookup_pc; negative when it is in no mapping. The callers
+ * of a sample are mostly those of an earlier one, and searching for a pc touches a dozen cache lines
+ * that are cold after a tick of the timer: so what was found for a return address is kept, for as
+ * long as the process's mappings stay the same.
+ */
+SUBPROGRAM int find_frame(void)
+{
+	struct walk *w = walk_state();
+	struct known_frame *known;
+	__u64 pc;
+
+	if (!w)
+		return -1;
+	pc = w->lookup_pc;
+	known = known_frame((pc ^ pc >> 10) & (KNOWN_FRAMES - 1));
+	if (known && known->pc == pc && known->tgid == w->record.tgid &&
+	    known->generation == w->generation) {
+		w->file_id = known->file_id;
+		w->vaddr = known->vaddr;
+		w->rule = known->rule;
+		return 0;
+	}
+	if (find_mapping() < 0)
+		return -1;
+	find_rule();
+	/* An interrupted pc is rarely met again and would push out those that are. */
+	if (known && !w->exact_pc) {
+		known->pc = pc;
+		known->tgid = w->record.tgid;
+		known->generation = w->generation;
+		known->file_id = w->file_id;
+		known->vaddr = w->vaddr;
+		known->rule = w->rule;
+	}
+	return 0;
+}
+
 #include "walk_luajit.h"
 
 /* ---- one native frame ----------------------------------------------------------------------- */
@@ -413,19 +465,45 @@ INLINE int find_cfa(struct walk *w, const struct unwind_rule *rule)
 	return 0;
 }
 
+/*
+ * A register of a simple rule: `words` are the BLOCK_SLACK bytes below the CFA. Without a branch,
+ * because which registers a function saves is what a branch predictor cannot know.
+ */
+INLINE __u64 saved_word(const __u8 *words, const struct unwind_rule *rule, int index, __u64 same)
+{
+	__u64 mask = -(__u64)(rule->saved_base[index] == BASE_CFA);
+	__u32 at = (BLOCK_SLACK + rule->saved_offset[index]) & (BLOCK_SLACK - 8);
+
+	return (*(const __u64 *)(words + at) & mask) | (same & ~mask);
+}
+
 /* Registers of the caller from walk.cfa. */
 INLINE int unwind_registers(struct walk *w, const struct unwind_rule *rule)
 {
 	__u64 rbx = 0, rbp = 0, r12 = 0, r13 = 0, r14 = 0, r15 = 0, ra = 0;
 	__u32 valid = 1u << DW_REG_RSP;
-	__u64 low = w->cfa - BLOCK_SLACK;
+	__u64 low = w->cfa - BLOCK_SLACK, at;
+	const __u8 *words;
 
 	/* Not below rsp: the page there may never have been touched. */
 	if (low < w->regs[DW_REG_RSP])
 		low = w->regs[DW_REG_RSP];
 	if (block_load(&w->stack, low, w->cfa - low) != 0)
 		return walk_end(w, STOP_READ_STACK);
-	if (restore_register(w, rule, SAVED_RA, DW_REG_RA, &ra, &valid) != 0 ||
+	at = w->cfa - BLOCK_SLACK - w->stack.start;
+	barrier_var(at);
+	if (rule->flags & RULE_SIMPLE && at <= BLOCK_SIZE - BLOCK_SLACK &&
+	    at + BLOCK_SLACK <= w->stack.size) {
+		words = w->stack.bytes + at;
+		ra = saved_word(words, rule, SAVED_RA, 0);
+		rbx = saved_word(words, rule, SAVED_RBX, w->regs[DW_REG_RBX]);
+		rbp = saved_word(words, rule, SAVED_RBP, w->regs[DW_REG_RBP]);
+		r12 = saved_word(words, rule, SAVED_R12, w->regs[DW_REG_R12]);
+		r13 = saved_word(words, rule, SAVED_R13, w->regs[DW_REG_R13]);
+		r14 = saved_word(words, rule, SAVED_R14, w->regs[DW_REG_R14]);
+		r15 = saved_word(words, rule, SAVED_R15, w->regs[DW_REG_R15]);
+		valid |= (w->valid | rule->saved_mask) & REGISTERS_KEPT;
+	} else if (restore_register(w, rule, SAVED_RA, DW_REG_RA, &ra, &valid) != 0 ||
 	    restore_register(w, rule, SAVED_RBX, DW_REG_RBX, &rbx, &valid) != 0 ||
 	    restore_register(w, rule, SAVED_RBP, DW_REG_RBP, &rbp, &valid) != 0 ||
 	    restore_register(w, rule, SAVED_R12, DW_REG_R12, &r12, &valid) != 0 ||
@@ -468,7 +546,7 @@ SUBPROGRAM int walk_step(void)
 		return walk_end(w, STOP_TRUNCATED);
 	w->native_frames++;
 	w->lookup_pc = w->exact_pc ? pc : pc - 1;
-	if (find_mapping() < 0) {
+	if (find_frame() < 0) {
 		if (w->vm) {
 			w->rule = RULE_ID_NONE;
 			if (trace_activation() == 0)
@@ -478,7 +556,6 @@ SUBPROGRAM int walk_step(void)
 		w->unknown_pc = pc;
 		return walk_end(w, w->vm ? STOP_TRACE : STOP_NO_MAPPING);
 	}
-	find_rule();
 	rule = rule_at(w->rule);
 	if (!rule)
 		return walk_end(w, STOP_NO_RULE);

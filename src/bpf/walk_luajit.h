@@ -89,37 +89,38 @@ INLINE __u64 hash_mix(__u64 hash, __u64 value)
 }
 
 /*
- * A fingerprint of a chunk name: the first 104 characters and the length. The name is part of a
- * proto's identity, because a proto that the collector frees and allocates again at the same address
- * may well have the same lines and size.
+ * A fingerprint of a chunk name: its length, its first 72 characters and its last 8. The name is part
+ * of a proto's identity, because a proto that the collector frees and allocates again at the same
+ * address may well have the same lines and size. One read does for most names.
  */
 INLINE __u64 chunk_hash(struct walk *w, const struct luajit_build *build, __u64 string)
 {
 	struct chunk_memo *memo = &w->chunks[(string >> 4) & (CHUNK_MEMO - 1)];
-	__u64 text[13] = {}, hash = 1;
-	__u32 length = 0, data = build->string_data;
-	int i;
+	__u64 words[CHUNK_READ_SIZE / 8], word, last = 0, hash;
+	const __u8 *bytes = (const __u8 *)words;
+	__u32 data, length, left, i;
 
 	if (memo->string == string && memo->sample == w->sample)
 		return memo->hash;
-	if (bpf_probe_read_user(&length, sizeof(length), (void *)(string + data - 4)) != 0)
+	if (bpf_probe_read_user(words, sizeof(words), (void *)string) != 0)
 		return 0;
-	/* The allocation is a multiple of 8, so whole words can be read up to the length. */
-	if (length >= sizeof(text))
-		bpf_probe_read_user(text, sizeof(text), (void *)(string + data));
-	else if (length >= 48)
-		bpf_probe_read_user(text, 48, (void *)(string + data));
-	else if (length >= 24)
-		bpf_probe_read_user(text, 24, (void *)(string + data));
-	if (length < sizeof(text) && length >= 8)
-		bpf_probe_read_user(&text[6], 8, (void *)(string + data + length - 8));
-	if (length < sizeof(text) && length >= 32)
-		bpf_probe_read_user(&text[7], 32, (void *)(string + data + length - 32));
-	if (length < 8)
-		bpf_probe_read_user_str(text, 8, (void *)(string + data));
-	for (i = 0; i < 13; i++)
-		hash = hash_mix(hash, text[i]);
-	hash = hash_mix(hash, length);
+	data = build->string_data & 0x1c; /* 0x10, 0x14 or 0x18 */
+	length = *(const __u32 *)(bytes + (build->string_length & 0x1c));
+	hash = hash_mix(1, length);
+	for (i = 0; i < CHUNK_HASHED_SIZE; i += 8) {
+		if (i >= length)
+			break;
+		left = length - i;
+		word = *(const __u32 *)(bytes + data + i) |
+		       (__u64) * (const __u32 *)(bytes + data + i + 4) << 32;
+		/* What lies behind the name is not part of it. */
+		if (left < 8)
+			word &= (1ull << 8 * left) - 1;
+		hash = hash_mix(hash, word);
+	}
+	if (length > CHUNK_HASHED_SIZE &&
+	    bpf_probe_read_user(&last, sizeof(last), (void *)(string + data + length - 8)) == 0)
+		hash = hash_mix(hash, last);
 	memo->string = string;
 	memo->sample = w->sample;
 	memo->hash = hash;

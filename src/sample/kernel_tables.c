@@ -28,7 +28,6 @@ struct extent {
 struct process_entry {
 	uint32_t tgid;
 	struct extent extent;
-	uint32_t generation;
 	UT_hash_handle hh;
 };
 
@@ -41,6 +40,7 @@ struct kernel_tables {
 	uint32_t pending_ids[MAX_PENDING];
 	int pending_tables[MAX_PENDING];
 	uint32_t rules_sent;
+	uint32_t generation; /* the kernel side adds 1 at an exec */
 	uint32_t next_mapping; /* above it nothing was ever used */
 	struct extent *freed;
 	size_t freed_count, freed_capacity;
@@ -92,8 +92,9 @@ int kernel_tables__put_rules(struct kernel_tables *self, const struct unwind_rul
 
 	for (; self->rules_sent < count; self->rules_sent++) {
 		uint32_t id = self->rules_sent;
+		struct unwind_rule rule = unwind_rule__for_walk(unwind_rules__get(rules, id));
 
-		if (bpf_map_update_elem(fd, &id, unwind_rules__get(rules, id), BPF_ANY) != 0)
+		if (bpf_map_update_elem(fd, &id, &rule, BPF_ANY) != 0)
 			return -errno;
 	}
 	return 0;
@@ -263,7 +264,7 @@ int kernel_tables__put_process(struct kernel_tables *self, uint32_t tgid,
 	process = (struct process){.first_mapping = extent.first,
 				   .mapping_count = count,
 				   .vm = vm,
-				   .generation = ++entry->generation};
+				   .generation = self->generation += 2};
 	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.processes), &tgid, &process, BPF_ANY)) {
 		err = errno == E2BIG ? -ENOSPC : -errno;
 		extent_free(self, &extent);

@@ -99,3 +99,28 @@ uint32_t unwind_rules__count(const struct unwind_rules *self)
 {
 	return self->count;
 }
+
+struct unwind_rule unwind_rule__for_walk(const struct unwind_rule *rule)
+{
+	static const uint8_t registers[SAVED_COUNT] = {
+		[SAVED_RBX] = DW_REG_RBX, [SAVED_RBP] = DW_REG_RBP, [SAVED_R12] = DW_REG_R12,
+		[SAVED_R13] = DW_REG_R13, [SAVED_R14] = DW_REG_R14, [SAVED_R15] = DW_REG_R15,
+		[SAVED_RA] = DW_REG_RA};
+	struct unwind_rule out = *rule;
+	uint32_t mask = 0;
+	int i;
+
+	if (rule->saved_base[SAVED_RA] != BASE_CFA)
+		return out;
+	for (i = 0; i < SAVED_COUNT; i++) {
+		if (rule->saved_base[i] == BASE_SAME)
+			continue;
+		if (rule->saved_base[i] != BASE_CFA || rule->saved_offset[i] % 8 ||
+		    rule->saved_offset[i] > -8 || rule->saved_offset[i] < -128)
+			return out;
+		mask |= 1u << registers[i];
+	}
+	out.flags |= RULE_SIMPLE;
+	out.saved_mask = mask;
+	return out;
+}

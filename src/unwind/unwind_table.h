@@ -33,6 +33,9 @@ int unwind_rules__intern(struct unwind_rules *self, const struct unwind_rule *ru
 const struct unwind_rule *unwind_rules__get(const struct unwind_rules *self, uint32_t id);
 uint32_t unwind_rules__count(const struct unwind_rules *self);
 
+/* The rule as the walk gets it: with RULE_SIMPLE and saved_mask where they apply. */
+struct unwind_rule unwind_rule__for_walk(const struct unwind_rule *rule);
+
 /* ---- tables ------------------------------------------------------------------------------ */
 
 struct unwind_row {

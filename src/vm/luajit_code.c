@@ -208,8 +208,10 @@ static int find_string_data(struct luajit_code *self)
 			continue;
 		for (k = at + 1; k <= at + 4; k++) {
 			if (i[k].op == X86_LOAD_EXTEND && i[k].base == DW_REG_RBP &&
-			    i[k].width == 1 && i[k].disp == i[at].disp + 4) {
+			    i[k].width == 1 &&
+			    (i[k].disp == i[at].disp + 4 || i[k].disp == i[at].disp + 8)) {
 				self->build.string_data = (uint8_t)i[k].disp;
+				self->build.string_length = (uint8_t)i[at].disp;
 				return 0;
 			}
 		}
