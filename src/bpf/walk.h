@@ -26,7 +26,7 @@
 #define REGISTERS_ALL ((1u << DW_REG_COUNT) - 1)
 
 /* Where a return address was found; see find_frame. */
-#define KNOWN_FRAMES 1024u
+#define KNOWN_FRAMES 4096u
 struct known_frame {
 	__u64 pc;
 	__u64 vaddr;
@@ -188,7 +188,7 @@ INLINE int stack_word(struct walk *w, __u64 address, __u64 *value)
 
 	barrier_var(at); /* keeps the bound check and the access on one value, for the verifier */
 	if (w->stack.size >= 8 && at <= w->stack.size - 8 && at <= BLOCK_SIZE - 8) {
-		*value = *(__u64 *)(w->stack.bytes + at);
+		*value = load_u64(w->stack.bytes + at);
 		return 0;
 	}
 	return bpf_probe_read_user(value, sizeof(*value), (void *)address) == 0 ? 0 : -1;
@@ -290,8 +290,8 @@ SUBPROGRAM int find_rule(void)
 /*
  * Sets walk.file_id, vaddr and rule for walk.lookup_pc; negative when it is in no mapping. The callers
  * of a sample are mostly those of an earlier one, and searching for a pc touches a dozen cache lines
- * that are cold after a tick of the timer: so what was found for a return address is kept, for as
- * long as the process's mappings stay the same.
+ * that are cold after a tick of the timer: so what was found for a pc is kept, for as long as the
+ * process's mappings stay the same.
  */
 SUBPROGRAM int find_frame(void)
 {
@@ -302,7 +302,7 @@ SUBPROGRAM int find_frame(void)
 	if (!w)
 		return -1;
 	pc = w->lookup_pc;
-	known = known_frame((pc ^ pc >> 10) & (KNOWN_FRAMES - 1));
+	known = known_frame((pc * 0x9e3779b97f4a7c15ull) >> 52 & (KNOWN_FRAMES - 1));
 	if (known && known->pc == pc && known->tgid == w->record.tgid &&
 	    known->generation == w->generation) {
 		w->file_id = known->file_id;
@@ -313,8 +313,7 @@ SUBPROGRAM int find_frame(void)
 	if (find_mapping() < 0)
 		return -1;
 	find_rule();
-	/* An interrupted pc is rarely met again and would push out those that are. */
-	if (known && !w->exact_pc) {
+	if (known) {
 		known->pc = pc;
 		known->tgid = w->record.tgid;
 		known->generation = w->generation;
@@ -474,7 +473,7 @@ INLINE __u64 saved_word(const __u8 *words, const struct unwind_rule *rule, int i
 	__u64 mask = -(__u64)(rule->saved_base[index] == BASE_CFA);
 	__u32 at = (BLOCK_SLACK + rule->saved_offset[index]) & (BLOCK_SLACK - 8);
 
-	return (*(const __u64 *)(words + at) & mask) | (same & ~mask);
+	return (load_u64(words + at) & mask) | (same & ~mask);
 }
 
 /* Registers of the caller from walk.cfa. */

@@ -21,6 +21,7 @@ struct walk;
 #include <bpf/bpf_helpers.h>
 
 #define SUBPROGRAM __attribute__((noinline))
+#define load_u64(address) (*(const __u64 *)(address))
 #define INLINE static __attribute__((always_inline)) inline
 
 #else
@@ -34,6 +35,15 @@ struct walk;
 #define bpf_probe_read_user(dst, size, address) env__read_user(dst, size, address)
 #define bpf_probe_read_user_str(dst, size, address) env__read_user_str(dst, size, address)
 #define barrier_var(x) ((void)0)
+
+/* A hostile rsp makes words of the copied stack unaligned, which only C minds. */
+static inline __u64 load_u64(const void *address)
+{
+	__u64 value;
+
+	memcpy(&value, address, sizeof(value));
+	return value;
+}
 
 /* Supplied by whoever compiles the walk for user space. */
 struct walk *walk_state(void);

@@ -518,7 +518,8 @@ INLINE void lua_leave(struct walk *w, const struct luajit_build *build, __u32 wh
 	w->coroutine[0].next = w->frame;
 }
 
-/* Several in a row are possible (the JIT compiler's protected calls): L names the innermost. */
+/* Several in a row are possible (the JIT compiler's protected calls), of which L names one: this keeps
+ * the innermost, as the lower end. */
 INLINE void lua_no_frame(struct walk *w)
 {
 	if (!w->no_frame_activation)
@@ -611,7 +612,8 @@ SUBPROGRAM int lua_activation(void)
 	}
 	/* A coroutine that yields clears its cframe before it leaves. */
 	if (cframe != w->activation && !(!cframe && w->status == L_STATUS_YIELD) &&
-	    !(w->no_frame_activation && cframe == w->no_frame_activation)) {
+	    !(w->no_frame_activation && cframe >= w->no_frame_activation &&
+	      cframe < w->activation)) {
 		/*
 		 * An error is thrown through this activation: the C unwinder still looks at its C
 		 * frame, but L is back at the activation that catches the error, or a coroutine
