@@ -80,14 +80,50 @@ static int read_rule(struct reader *reader)
 	struct replay *replay = reader->recording->replay;
 	struct unwind_rule rule = {}, none = {.cfa_kind = CFA_NONE, .vm_base_reg = VM_NO_REG};
 	uint64_t id = take_number(reader);
+	int i;
 
-	if (id < replay->rule_count || id >= MAX_RULES || !take_bytes(reader, &rule, sizeof(rule)))
+	if (id < replay->rule_count || id >= MAX_RULES)
+		return -EINVAL;
+	rule.cfa_offset = (int32_t)take_number(reader);
+	rule.cfa_offset2 = (int32_t)take_number(reader);
+	rule.cfa_kind = (uint8_t)take_number(reader);
+	rule.cfa_reg = (uint8_t)take_number(reader);
+	rule.flags = (uint8_t)take_number(reader);
+	rule.vm_flags = (uint8_t)take_number(reader);
+	rule.vm_base_reg = (uint8_t)take_number(reader);
+	for (i = 0; i < SAVED_COUNT; i++) {
+		rule.saved_base[i] = (uint8_t)take_number(reader);
+		rule.saved_offset[i] = (int16_t)take_number(reader);
+	}
+	if (*reader->at)
 		return -EINVAL;
 	while (replay->rule_count < id) {
 		if (replay__add_rule(replay, &none) < 0)
 			return -ENOMEM;
 	}
 	return replay__add_rule(replay, &rule) < 0 ? -ENOMEM : 0;
+}
+
+static int read_build(struct reader *reader)
+{
+	struct replay *replay = reader->recording->replay;
+	struct luajit_build build = {.interpreter_start = take_number(reader)};
+
+	build.interpreter_end = take_number(reader);
+	build.dispatch_from_g = (int32_t)take_number(reader);
+	build.vmstate = (uint32_t)take_number(reader);
+	build.cur_L = (uint32_t)take_number(reader);
+	build.jit_base = (uint32_t)take_number(reader);
+	build.gc64 = (uint8_t)take_number(reader);
+	build.save_L = (uint8_t)take_number(reader);
+	build.save_cframe = (uint8_t)take_number(reader);
+	build.frame_size = (uint8_t)take_number(reader);
+	build.string_data = (uint8_t)take_number(reader);
+	build.string_length = (uint8_t)take_number(reader);
+	if (*reader->at || replay->build_count == REPLAY_BUILDS)
+		return -EINVAL;
+	replay->builds[replay->build_count++] = build;
+	return 0;
 }
 
 static int read_mapping(struct reader *reader)
@@ -184,10 +220,7 @@ static int read_line(struct reader *reader, char *text)
 	if (err || *what == '#' || !*what)
 		return err;
 	if (strcmp(what, "build") == 0) {
-		if (replay->build_count == REPLAY_BUILDS ||
-		    !take_bytes(reader, &replay->builds[replay->build_count++],
-				sizeof(replay->builds[0])))
-			return -EINVAL;
+		return read_build(reader);
 	} else if (strcmp(what, "rule") == 0) {
 		return read_rule(reader);
 	} else if (strcmp(what, "file") == 0) {
@@ -314,6 +347,27 @@ static void print_bytes(gzFile file, const void *bytes, size_t size)
 	gzprintf(file, "\n");
 }
 
+static void print_build(gzFile file, const struct luajit_build *build)
+{
+	gzprintf(file, "build %llx %llx %x %x %x %x", build->interpreter_start,
+		 build->interpreter_end, (unsigned int)build->dispatch_from_g, build->vmstate,
+		 build->cur_L, build->jit_base);
+	gzprintf(file, " %x %x %x %x %x %x\n", build->gc64, build->save_L, build->save_cframe,
+		 build->frame_size, build->string_data, build->string_length);
+}
+
+static void print_rule(gzFile file, size_t id, const struct unwind_rule *rule)
+{
+	int i;
+
+	gzprintf(file, "rule %zx %x %x %x %x %x %x %x", id, (unsigned int)rule->cfa_offset,
+		 (unsigned int)rule->cfa_offset2, rule->cfa_kind, rule->cfa_reg,
+		 rule->flags & ~RULE_SIMPLE, rule->vm_flags, rule->vm_base_reg);
+	for (i = 0; i < SAVED_COUNT; i++)
+		gzprintf(file, " %x %x", rule->saved_base[i], (uint16_t)rule->saved_offset[i]);
+	gzprintf(file, "\n");
+}
+
 static void print_tables(gzFile file, const struct replay *replay)
 {
 	uint8_t *rules = calloc(replay->rule_count, 1);
@@ -322,8 +376,7 @@ static void print_tables(gzFile file, const struct replay *replay)
 	if (!rules)
 		return;
 	for (i = 0; i < replay->build_count; i++) {
-		gzprintf(file, "build ");
-		print_bytes(file, &replay->builds[i], sizeof(replay->builds[i]));
+		print_build(file, &replay->builds[i]);
 	}
 	for (i = 0; i < replay->file_count; i++) {
 		const struct file_table *table = &replay->files[i];
@@ -339,10 +392,8 @@ static void print_tables(gzFile file, const struct replay *replay)
 		}
 	}
 	for (i = 1; i < replay->rule_count; i++) {
-		if (!rules[i])
-			continue;
-		gzprintf(file, "rule %zx ", i);
-		print_bytes(file, &replay->rules[i], sizeof(replay->rules[i]));
+		if (rules[i])
+			print_rule(file, i, &replay->rules[i]);
 	}
 	for (i = 0; i < replay->mapping_count; i++)
 		gzprintf(file, "mapping %llx %llx %llx %x\n", replay->mappings[i].start,

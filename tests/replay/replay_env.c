@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bpf/walk.h"
+#include "unwind/unwind_table.h"
 
 struct replay_walk {
 	struct walk walk;
@@ -158,24 +159,6 @@ long env__read_user(void *dst, __u32 size, const void *address)
 	return replay__read(current, (uint64_t)address, dst, size);
 }
 
-long env__read_user_str(void *dst, __u32 size, const void *address)
-{
-	char *to = dst;
-	__u32 at;
-
-	for (at = 0; at < size; at++) {
-		if (replay__read(current, (uint64_t)address + at, to + at, 1) != 0) {
-			memset(dst, 0, size);
-			return -EFAULT;
-		}
-		if (!to[at])
-			return at + 1;
-	}
-	if (size)
-		to[size - 1] = 0;
-	return size;
-}
-
 const struct mapping *mapping_at(__u32 index)
 {
 	return index < current->mapping_count ? &current->mappings[index] : NULL;
@@ -289,7 +272,7 @@ int replay__add_rule(struct replay *self, const struct unwind_rule *rule)
 	if (!grown)
 		return -ENOMEM;
 	self->rules = grown;
-	grown[self->rule_count] = *rule;
+	grown[self->rule_count] = unwind_rule__for_walk(rule);
 	return (int)self->rule_count++;
 }
 
@@ -356,6 +339,7 @@ void replay__walk(struct replay *self, struct replay_result *result)
 	memcpy(w->regs, self->registers, sizeof(self->registers));
 	w->valid = REGISTERS_ALL;
 	w->sample++;
+	w->generation = w->record.tgid = 1; /* not those of an empty cache entry */
 	w->tid = self->tid;
 	w->first_mapping = 0;
 	w->mapping_count = (uint32_t)self->mapping_count;

@@ -86,7 +86,8 @@ void replay__drop_memory(struct replay *self, uint64_t address, uint64_t size);
 /* 0, or -EFAULT (zero-filling `bytes`) when a byte is absent, as the kernel's helper does. */
 int replay__read(struct replay *self, uint64_t address, void *bytes, size_t size);
 
-/* Appends; each returns the index, or -ENOMEM. Mappings are to be added in ascending order. */
+/* Appends; each returns the index, or -ENOMEM. Mappings are to be added in ascending order. What a
+ * rule's RULE_SIMPLE says is found here. */
 int replay__add_mapping(struct replay *self, const struct mapping *mapping);
 int replay__add_rule(struct replay *self, const struct unwind_rule *rule);
 /* `entries` is encoded for `file`; it is copied. */
