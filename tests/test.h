@@ -28,7 +28,7 @@ static const char *test_skip_reason;
 	do {                                                                                       \
 		uint64_t g_ = (uint64_t)(got), e_ = (uint64_t)(expected);                          \
 		if (g_ != e_) {                                                                    \
-			printf("# %s:%d: %s: expected %" PRIu64 " (0x%" PRIx64 "), got %" PRIu64  \
+			printf("# %s:%d: %s: expected %" PRIu64 " (0x%" PRIx64 "), got %" PRIu64   \
 			       " (0x%" PRIx64 ")\n",                                               \
 			       __FILE__, __LINE__, #got, e_, e_, g_, g_);                          \
 			test_failures_in_case++;                                                   \

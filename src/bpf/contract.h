@@ -17,19 +17,19 @@
 /* ---- limits ---------------------------------------------------------------------------- */
 
 #define MAX_NATIVE_FRAMES 320u /* C frames and activations of a walk */
-#define MAX_LUA_FRAMES 320u    /* Lua frames of a walk, over all activations */
+#define MAX_LUA_FRAMES	  320u /* Lua frames of a walk, over all activations */
 #define MAX_KERNEL_FRAMES 127u
-#define MAX_WORDS 1152u	     /* words of an encoded stack; > kernel + native + 2 * Lua */
-#define MAX_COROUTINES 32u     /* distinct lua_States on one C stack */
-#define MAX_VMS 64u	     /* LuaJIT builds known at once */
-#define MAX_FILES 8192u	     /* ELF files with unwind tables */
-#define MAX_RULES 16384u     /* distinct unwind rules over all files */
-#define MAX_MAPPINGS 131072u /* executable mappings of all processes, double-buffered */
-#define MAX_PROCESSES 4096u
-#define MAX_STACKS 65536u /* distinct stacks counted in the kernel; more are sent one by one */
-#define MAX_PROTOS 32768u
-#define MAX_CHUNK_NAME 256u
-#define TEXT_PAGE_SHIFT 12 /* unwind rows are indexed by 4 KiB pages of text */
+#define MAX_WORDS	  1152u	  /* words of an encoded stack; > kernel + native + 2 * Lua */
+#define MAX_COROUTINES	  32u	  /* distinct lua_States on one C stack */
+#define MAX_VMS		  64u	  /* LuaJIT builds known at once */
+#define MAX_FILES	  8192u	  /* ELF files with unwind tables */
+#define MAX_RULES	  16384u  /* distinct unwind rules over all files */
+#define MAX_MAPPINGS	  131072u /* executable mappings of all processes, double-buffered */
+#define MAX_PROCESSES	  4096u
+#define MAX_STACKS	  65536u /* distinct stacks counted in the kernel; more are sent one by one */
+#define MAX_PROTOS	  32768u
+#define MAX_CHUNK_NAME	  256u
+#define TEXT_PAGE_SHIFT	  12 /* unwind rows are indexed by 4 KiB pages of text */
 
 /* ---- frames ---------------------------------------------------------------------------- */
 
@@ -44,8 +44,8 @@
  *             LUA_COMPILED when the frame runs in a trace. Second word: proto id.
  *   BUILTIN   a C function or fast function on the Lua stack. bits 0-7: ffid.
  *             Second word: its C entry as a NATIVE or ADDRESS word, or 0.
- *   SKIPPED   native frames that could not be unwound; the walk went on at the VM's activation below.
- *   LUA_LOST  an activation whose Lua frames could not be read; bits 0-7: enum walk_error.
+ *   SKIPPED   native frames that could not be unwound; the walk went on at the VM's activation
+ * below. LUA_LOST  an activation whose Lua frames could not be read; bits 0-7: enum walk_error.
  */
 enum frame_kind {
 	FRAME_KIND_NATIVE = 1,
@@ -57,12 +57,12 @@ enum frame_kind {
 	FRAME_KIND_KERNEL = 15,
 };
 
-#define FRAME_KIND_SHIFT 60
-#define FRAME_FILE_SHIFT 44
-#define FRAME_VADDR_MASK ((1ull << FRAME_FILE_SHIFT) - 1)
-#define FRAME_FILE_MASK 0xffffull
+#define FRAME_KIND_SHIFT   60
+#define FRAME_FILE_SHIFT   44
+#define FRAME_VADDR_MASK   ((1ull << FRAME_FILE_SHIFT) - 1)
+#define FRAME_FILE_MASK	   0xffffull
 #define FRAME_LUA_COMPILED (1ull << 59)
-#define BCPOS_NONE 0xffffffffu
+#define BCPOS_NONE	   0xffffffffu
 
 /* ---- registers and unwind rules --------------------------------------------------------- */
 
@@ -99,59 +99,67 @@ enum saved_register {
 };
 
 enum cfa_kind {
-	CFA_NONE,	/* no table entry for this pc: frame-pointer fallback */
-	CFA_END,	/* the outermost frame: its return address is undefined */
-	CFA_REG,	/* CFA = reg + offset */
-	CFA_DEREF,	/* CFA = *(reg + offset) + offset2 */
-	CFA_PLT,	/* CFA = rsp + 8 + ((pc & 15) >= offset ? 8 : 0) */
-	CFA_SIGNAL,	/* signal trampoline: all registers from the sigcontext at rsp + 40 */
+	CFA_NONE,	  /* no table entry for this pc: frame-pointer fallback */
+	CFA_END,	  /* the outermost frame: its return address is undefined */
+	CFA_REG,	  /* CFA = reg + offset */
+	CFA_DEREF,	  /* CFA = *(reg + offset) + offset2 */
+	CFA_PLT,	  /* CFA = rsp + 8 + ((pc & 15) >= offset ? 8 : 0) */
+	CFA_SIGNAL,	  /* signal trampoline: all registers from the sigcontext at rsp + 40 */
 	CFA_LUAJIT_TRACE, /* compiled code or its exit handler: CFA from g->cur_L->cframe */
 	CFA_UNSUPPORTED,  /* a CFI expression that this version does not evaluate */
 };
 
-/* Where a register's caller value is. Values below DW_REG_COUNT mean: at *(that register + offset). */
+/* Where a register's caller value is. Values below DW_REG_COUNT mean: at *(that register + offset).
+ */
 enum saved_base {
-	BASE_SAME = 32,	  /* unchanged */
-	BASE_CFA = 33,	  /* at *(CFA + offset) */
+	BASE_SAME = 32, /* unchanged */
+	BASE_CFA = 33,	/* at *(CFA + offset) */
 	BASE_UNDEFINED = 34,
-	BASE_VALUE = 64,  /* BASE_VALUE + reg: the value is reg + offset itself */
+	BASE_VALUE = 64, /* BASE_VALUE + reg: the value is reg + offset itself */
 };
 
 /* Flags of a rule. */
 #define RULE_KEEPS_REGISTERS 0x01 /* caller-saved registers hold their values in the caller too */
-#define RULE_LUAJIT 0x02	  /* an activation of LuaJIT's interpreter; see struct unwind_rule.vm_* */
-#define RULE_SIMPLE 0x04 /* each register is unchanged or at 8 to 128 bytes below the CFA */
+#define RULE_LUAJIT	     0x02 /* an activation of LuaJIT's interpreter; see struct unwind_rule.vm_* */
+#define RULE_SIMPLE	     0x04 /* each register is unchanged or at 8 to 128 bytes below the CFA */
 
 /* What is known of the interpreter's state at a pc; found by decoding it (vm/luajit_flow.c). */
-#define VM_L_BASE 0x01	      /* L->base is synchronised with BASE */
-#define VM_NO_FRAME 0x02      /* the activation has no Lua frame: being entered or left. With
-			       * VM_L_BASE: unless the frame at L->base is an FFI callback's */
-#define VM_ENTRY_CHECK 0x04   /* no Lua frame if PC's type bits are those of a call from C */
-#define VM_LINK_IN_PC 0x08    /* the top frame's link is in PC, its slot is not (or no longer) valid */
-#define VM_FUNC_GONE 0x10     /* the top frame's function slot is being overwritten: drop that frame */
-#define VM_LINK_SAVED 0x20    /* ... is in SAVE_PC; the top frame is a built-in's, whose C code may put
-			       * its result over its function and link */
-#define VM_LINK_TOGGLED 0x40  /* with VM_LINK_IN_PC: its lowest bit is inverted */
-#define VM_LINK_MASKED 0x80   /* with VM_LINK_IN_PC: without its type bits; that of a metamethod's
-			       * continuation with VM_LINK_TOGGLED, else of a pcall */
-#define VM_NO_REG 0xff	      /* vm_base_reg: no register holds BASE */
+#define VM_L_BASE 0x01 /* L->base is synchronised with BASE */
+#define VM_NO_FRAME                                                                                \
+	0x02		    /* the activation has no Lua frame: being entered or left. With        \
+			     * VM_L_BASE: unless the frame at L->base is an FFI callback's */
+#define VM_ENTRY_CHECK 0x04 /* no Lua frame if PC's type bits are those of a call from C */
+#define VM_LINK_IN_PC                                                                              \
+	0x08 /* the top frame's link is in PC, its slot is not (or no longer) valid                \
+	      */
+#define VM_FUNC_GONE                                                                               \
+	0x10 /* the top frame's function slot is being overwritten: drop that frame                \
+	      */
+#define VM_LINK_SAVED                                                                              \
+	0x20 /* ... is in SAVE_PC; the top frame is a built-in's, whose C code may put             \
+	      * its result over its function and link */
+#define VM_LINK_TOGGLED 0x40 /* with VM_LINK_IN_PC: its lowest bit is inverted */
+#define VM_LINK_MASKED                                                                             \
+	0x80	       /* with VM_LINK_IN_PC: without its type bits; that of a metamethod's        \
+			* continuation with VM_LINK_TOGGLED, else of a pcall */
+#define VM_NO_REG 0xff /* vm_base_reg: no register holds BASE */
 
 /* vm_base_reg with VM_NO_FRAME: an activation that has dropped its boundary but has not yet stored
  * the caller's BASE into L->base (VM_NO_REG: it has). */
-#define VM_CALLER_BELOW 0x40   /* caller's BASE = rdx - (rbx & ~7) */
+#define VM_CALLER_BELOW	  0x40 /* caller's BASE = rdx - (rbx & ~7) */
 #define VM_CALLER_NEGATED 0x41 /* caller's BASE = -rbx */
-#define VM_CALLER_IN_PC 0x42   /* caller's BASE = rbx */
+#define VM_CALLER_IN_PC	  0x42 /* caller's BASE = rbx */
 #define VM_CALLER_IN_BASE 0x43 /* caller's BASE = rdx */
 
 struct unwind_rule {
-	__s32 cfa_offset;  /* bytes */
-	__s32 cfa_offset2; /* bytes, CFA_DEREF only */
-	__u8 cfa_kind;	   /* enum cfa_kind */
-	__u8 cfa_reg;	   /* enum dwarf_register */
-	__u8 flags;	   /* RULE_* */
-	__u8 vm_flags;	   /* VM_*, with RULE_LUAJIT */
-	__u8 vm_base_reg;  /* register that holds BASE, or VM_NO_REG */
-	__u8 saved_base[SAVED_COUNT];	/* enum saved_base or a register */
+	__s32 cfa_offset;		 /* bytes */
+	__s32 cfa_offset2;		 /* bytes, CFA_DEREF only */
+	__u8 cfa_kind;			 /* enum cfa_kind */
+	__u8 cfa_reg;			 /* enum dwarf_register */
+	__u8 flags;			 /* RULE_* */
+	__u8 vm_flags;			 /* VM_*, with RULE_LUAJIT */
+	__u8 vm_base_reg;		 /* register that holds BASE, or VM_NO_REG */
+	__u8 saved_base[SAVED_COUNT];	 /* enum saved_base or a register */
 	__s16 saved_offset[SAVED_COUNT]; /* bytes */
 	__u16 reserved;
 	__u32 saved_mask; /* bit per DWARF register that the rule restores, with RULE_SIMPLE */
@@ -167,8 +175,8 @@ _Static_assert(sizeof(struct unwind_rule) == 40, "unwind_rule is part of the con
  * the rows in ascending order of pc: bits 0-31 = pc - text_base, bits 32-47 = rule id. A row holds
  * up to the next one.
  */
-#define ROW_PC(row) ((__u32)(row))
-#define ROW_RULE(row) ((__u32)((row) >> 32) & 0xffffu)
+#define ROW_PC(row)	   ((__u32)(row))
+#define ROW_RULE(row)	   ((__u32)((row) >> 32) & 0xffffu)
 #define ROW_MAKE(pc, rule) ((__u64)(__u32)(pc) | (__u64)(rule) << 32)
 
 /* ---- processes, files, VMs --------------------------------------------------------------- */
@@ -185,8 +193,8 @@ _Static_assert(sizeof(struct mapping) == 32, "mapping is part of the contract");
 struct process {
 	__u32 first_mapping; /* index into the mappings array; ascending by start */
 	__u32 mapping_count;
-	__u32 vm;	     /* 1 + index of the process's LuaJIT build; 0 = none */
-	__u32 generation;    /* of the mapping list: new with every change, over all processes */
+	__u32 vm;	  /* 1 + index of the process's LuaJIT build; 0 = none */
+	__u32 generation; /* of the mapping list: new with every change, over all processes */
 };
 _Static_assert(sizeof(struct process) == 16, "process is part of the contract");
 
@@ -208,9 +216,9 @@ struct luajit_build {
 	__u32 cur_L;
 	__u32 jit_base;
 	__u8 gc64;
-	__u8 save_L;	 /* offset of SAVE_L from rsp in the interpreter's C frame */
+	__u8 save_L;	  /* offset of SAVE_L from rsp in the interpreter's C frame */
 	__u8 save_cframe; /* offset of the previous cframe */
-	__u8 frame_size; /* rsp to CFA, 80 */
+	__u8 frame_size;  /* rsp to CFA, 80 */
 	__u8 string_data; /* offsets in GCstr: of the characters, and of their number (32 bits) */
 	__u8 string_length;
 	__u8 reserved[2];
@@ -221,46 +229,46 @@ _Static_assert(sizeof(struct luajit_build) == 40, "luajit_build is part of the c
 
 /* Why a walk ended. Each has a counter; the first is the only complete one. */
 enum walk_stop {
-	STOP_COMPLETE,	     /* reached main's or the thread's outermost frame */
-	STOP_KERNEL_ONLY,    /* user part not walked: a task without user registers */
-	STOP_TRUNCATED,	     /* more frames than the limits allow */
-	STOP_NO_MAPPING,     /* a pc outside every executable mapping */
-	STOP_NO_RULE,	     /* no table entry and the frame pointer leads nowhere */
-	STOP_UNSUPPORTED,    /* a CFI expression that is not evaluated */
-	STOP_READ_STACK,     /* the C stack could not be read */
-	STOP_CFA_ORDER,	     /* the CFA did not grow: a loop or a corrupt stack */
-	STOP_REGISTER,	     /* a rule needs a register whose value is not known any more */
-	STOP_TRACE,	     /* compiled code whose VM could not be found */
-	STOP_BUSY,	     /* the process's mapping list was not ready yet */
+	STOP_COMPLETE,	  /* reached main's or the thread's outermost frame */
+	STOP_KERNEL_ONLY, /* user part not walked: a task without user registers */
+	STOP_TRUNCATED,	  /* more frames than the limits allow */
+	STOP_NO_MAPPING,  /* a pc outside every executable mapping */
+	STOP_NO_RULE,	  /* no table entry and the frame pointer leads nowhere */
+	STOP_UNSUPPORTED, /* a CFI expression that is not evaluated */
+	STOP_READ_STACK,  /* the C stack could not be read */
+	STOP_CFA_ORDER,	  /* the CFA did not grow: a loop or a corrupt stack */
+	STOP_REGISTER,	  /* a rule needs a register whose value is not known any more */
+	STOP_TRACE,	  /* compiled code whose VM could not be found */
+	STOP_BUSY,	  /* the process's mapping list was not ready yet */
 	STOP_COUNT,
 };
 
 /* What went wrong with the Lua frames of an activation; the C walk goes on. */
 enum walk_error {
 	LUA_OK,
-	LUA_READ_STATE,	  /* the lua_State could not be read or is none */
-	LUA_CFRAME,	  /* the activation is not in L's chain of C frames */
-	LUA_BASE,	  /* no valid BASE */
-	LUA_READ_STACK,	  /* the Lua stack could not be read */
-	LUA_FRAME_LINK,	  /* a frame link leads nowhere */
-	LUA_FUNCTION,	  /* a frame's function is none, or its proto does not hold the caller's pc */
-	LUA_COROUTINES,	  /* more than MAX_COROUTINES lua_States on one C stack */
-	LUA_ORDER,	  /* activations and frames of a lua_State do not match: see walk.h */
+	LUA_READ_STATE, /* the lua_State could not be read or is none */
+	LUA_CFRAME,	/* the activation is not in L's chain of C frames */
+	LUA_BASE,	/* no valid BASE */
+	LUA_READ_STACK, /* the Lua stack could not be read */
+	LUA_FRAME_LINK, /* a frame link leads nowhere */
+	LUA_FUNCTION,	/* a frame's function is none, or its proto does not hold the caller's pc */
+	LUA_COROUTINES, /* more than MAX_COROUTINES lua_States on one C stack */
+	LUA_ORDER,	/* activations and frames of a lua_State do not match: see walk.h */
 	LUA_ERROR_COUNT,
 };
 
 /* Per-CPU counters. */
 enum counter {
-	COUNTER_SAMPLES,       /* timer ticks in a target */
-	COUNTER_LOST,	       /* samples for which the ring buffer had no room */
-	COUNTER_LOST_PROTO,    /* proto descriptions for which it had none (sent again later) */
-	COUNTER_STACKS_FULL,   /* samples sent one by one because the stack map is full */
-	COUNTER_ACTIVATIONS,   /* activations of the interpreter or of a trace seen in samples */
-	COUNTER_WITH_LUA,      /* samples that carry Lua frames */
-	COUNTER_THROUGH_VM,    /* samples whose C stack passes through the interpreter or a trace */
-	COUNTER_SKIPPED,       /* samples with native frames that had to be skipped */
-	COUNTER_LUA_COMPLETE,  /* of those, the ones whose every activation gave its Lua frames */
-	COUNTER_STOP,	       /* + enum walk_stop */
+	COUNTER_SAMPLES,      /* timer ticks in a target */
+	COUNTER_LOST,	      /* samples for which the ring buffer had no room */
+	COUNTER_LOST_PROTO,   /* proto descriptions for which it had none (sent again later) */
+	COUNTER_STACKS_FULL,  /* samples sent one by one because the stack map is full */
+	COUNTER_ACTIVATIONS,  /* activations of the interpreter or of a trace seen in samples */
+	COUNTER_WITH_LUA,     /* samples that carry Lua frames */
+	COUNTER_THROUGH_VM,   /* samples whose C stack passes through the interpreter or a trace */
+	COUNTER_SKIPPED,      /* samples with native frames that had to be skipped */
+	COUNTER_LUA_COMPLETE, /* of those, the ones whose every activation gave its Lua frames */
+	COUNTER_STOP,	      /* + enum walk_stop */
 	COUNTER_LUA_ERROR = COUNTER_STOP + STOP_COUNT, /* + enum walk_error */
 	COUNTER_COUNT = COUNTER_LUA_ERROR + LUA_ERROR_COUNT,
 };
@@ -277,15 +285,17 @@ enum record_type {
 struct record_stack {
 	__u32 type;
 	__u32 tgid;
-	__u32 tid; /* of the first sample; part of the key with --threads */
-	__u8 stop; /* enum walk_stop */
+	__u32 tid;  /* of the first sample; part of the key with --threads */
+	__u8 stop;  /* enum walk_stop */
 	__u8 flags; /* STACK_* */
 	__u16 word_count;
 	__u64 hash; /* key in the stacks map */
 	char comm[16];
 	__u64 words[MAX_WORDS];
 };
-#define STACK_LUA_ORDER 1 /* Lua frames are not to be trusted: they did not match the activations */
+#define STACK_LUA_ORDER                                                                            \
+	1 /* Lua frames are not to be trusted: they did not match the activations                  \
+	   */
 #define RECORD_STACK_HEADER 40u
 _Static_assert(sizeof(struct record_stack) == RECORD_STACK_HEADER + 8 * MAX_WORDS,
 	       "record_stack is part of the contract");

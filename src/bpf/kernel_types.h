@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The few kernel types that the BPF programs touch, declared here so that building needs no BTF of
- * any kernel. preserve_access_index makes libbpf relocate each access to the running kernel (CO-RE).
- * Only what is used; nothing of user space.
+ * any kernel. preserve_access_index makes libbpf relocate each access to the running kernel
+ * (CO-RE). Only what is used; nothing of user space.
  */
 #ifndef LUASPY_KERNEL_TYPES_H
 #define LUASPY_KERNEL_TYPES_H

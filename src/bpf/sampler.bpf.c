@@ -25,14 +25,15 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* ---- settings, fixed at load time ------------------------------------------------------------ */
 
-const volatile bool with_kernel = true;	       /* kernel frames */
-const volatile bool with_user = true;	       /* user frames */
-const volatile bool per_thread = false;	       /* the thread is part of a stack's identity */
-const volatile bool follow_children = false;   /* report samples of unknown children */
-const volatile bool has_task_pt_regs = false;  /* bpf_task_pt_regs, since Linux 5.15 */
+const volatile bool with_kernel = true;		 /* kernel frames */
+const volatile bool with_user = true;		 /* user frames */
+const volatile bool per_thread = false;		 /* the thread is part of a stack's identity */
+const volatile bool follow_children = false;	 /* report samples of unknown children */
+const volatile bool has_task_pt_regs = false;	 /* bpf_task_pt_regs, since Linux 5.15 */
 const volatile __u32 kernel_stack_bytes = 16384; /* THREAD_SIZE, for kernels without it */
 
-/* ---- maps ------------------------------------------------------------------------------------- */
+/* ---- maps -------------------------------------------------------------------------------------
+ */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -141,7 +142,8 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
-/* ---- the walk's surroundings (walk_env.h) ----------------------------------------------------- */
+/* ---- the walk's surroundings (walk_env.h) -----------------------------------------------------
+ */
 
 #include "walk_env.h"
 
@@ -239,7 +241,8 @@ static __always_inline struct walk *walk_state(void)
 	return bpf_map_lookup_elem(&walks, &zero);
 }
 
-/* ---- results ---------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------------
+ */
 
 static __always_inline void count(__u32 counter)
 {
@@ -253,7 +256,7 @@ static __always_inline void count(__u32 counter)
 static __always_inline __u64 wakeup_flags(void)
 {
 	return bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA) > (1 << 20) ? BPF_RB_FORCE_WAKEUP
-									   : BPF_RB_NO_WAKEUP;
+									  : BPF_RB_NO_WAKEUP;
 }
 
 static __always_inline void send_process(__u32 event, __u32 tgid, __u32 child, __u64 pc)
@@ -312,7 +315,8 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 	record->chunk_length = 0;
 	bpf_probe_read_user(&record->chunk_length, 4, (void *)(chunk + build->string_length));
 	record->chunk[0] = 0;
-	bpf_probe_read_user_str(record->chunk, MAX_CHUNK_NAME, (void *)(chunk + build->string_data));
+	bpf_probe_read_user_str(record->chunk, MAX_CHUNK_NAME,
+				(void *)(chunk + build->string_data));
 	bpf_ringbuf_submit(record, wakeup_flags());
 	bpf_map_update_elem(&known_protos, &id, &one, BPF_ANY);
 	*sent = id;
@@ -393,7 +397,8 @@ __attribute__((noinline)) int send_stack(void)
 	return 0;
 }
 
-/* ---- one sample --------------------------------------------------------------------------------- */
+/* ---- one sample ---------------------------------------------------------------------------------
+ */
 
 static __always_inline void set_registers(struct walk *w, const struct x86_regs *regs)
 {
@@ -557,7 +562,8 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	return 0;
 }
 
-/* ---- the lives of targets ------------------------------------------------------------------------- */
+/* ---- the lives of targets
+ * ------------------------------------------------------------------------- */
 
 SEC("raw_tracepoint/sched_process_fork")
 int on_fork(struct bpf_raw_tracepoint_args *ctx)

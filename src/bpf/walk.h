@@ -14,15 +14,15 @@
 #include "contract.h"
 #include "walk_env.h"
 
-#define BLOCK_SIZE 4096u
-#define BLOCK_SLACK 128u    /* saved registers stand at most this far below the CFA, mostly */
-#define PROTO_MEMO 64u	    /* powers of two */
-#define CHUNK_MEMO 32u
+#define BLOCK_SIZE	  4096u
+#define BLOCK_SLACK	  128u /* saved registers stand at most this far below the CFA, mostly */
+#define PROTO_MEMO	  64u  /* powers of two */
+#define CHUNK_MEMO	  32u
 #define CHUNK_HASHED_SIZE 72u
-#define CHUNK_READ_SIZE 104u /* header, up to 0x18 bytes, and what is hashed */
+#define CHUNK_READ_SIZE	  104u /* header, up to 0x18 bytes, and what is hashed */
 #define REGISTERS_KEPT                                                                             \
-	(1u << DW_REG_RBX | 1u << DW_REG_RBP | 1u << DW_REG_RSP | 1u << DW_REG_R12 | 1u << DW_REG_R13 |           \
-	 1u << DW_REG_R14 | 1u << DW_REG_R15 | 1u << DW_REG_RA)
+	(1u << DW_REG_RBX | 1u << DW_REG_RBP | 1u << DW_REG_RSP | 1u << DW_REG_R12 |               \
+	 1u << DW_REG_R13 | 1u << DW_REG_R14 | 1u << DW_REG_R15 | 1u << DW_REG_RA)
 #define REGISTERS_ALL ((1u << DW_REG_COUNT) - 1)
 
 /* Where a return address was found; see find_frame. */
@@ -96,7 +96,7 @@ struct walk {
 	__u64 return_pc; /* bytecode position in the next frame's function, 0 = not known */
 	__u64 function;
 	__u64 no_frame_activation;
-	__u64 thrown_to; /* the activation that an error is on its way to */
+	__u64 thrown_to;      /* the activation that an error is on its way to */
 	__u32 return_pc_soft; /* only a hint: no error when it is not in the function */
 	__u32 compiled;
 	__u32 first;
@@ -288,10 +288,10 @@ SUBPROGRAM int find_rule(void)
 }
 
 /*
- * Sets walk.file_id, vaddr and rule for walk.lookup_pc; negative when it is in no mapping. The callers
- * of a sample are mostly those of an earlier one, and searching for a pc touches a dozen cache lines
- * that are cold after a tick of the timer: so what was found for a pc is kept, for as long as the
- * process's mappings stay the same.
+ * Sets walk.file_id, vaddr and rule for walk.lookup_pc; negative when it is in no mapping. The
+ * callers of a sample are mostly those of an earlier one, and searching for a pc touches a dozen
+ * cache lines that are cold after a tick of the timer: so what was found for a pc is kept, for as
+ * long as the process's mappings stay the same.
  */
 SUBPROGRAM int find_frame(void)
 {
@@ -325,6 +325,7 @@ SUBPROGRAM int find_frame(void)
 }
 
 #include "walk_luajit.h"
+#include "walk_luajit_vm.h"
 
 /* ---- one native frame ----------------------------------------------------------------------- */
 
@@ -503,12 +504,12 @@ INLINE int unwind_registers(struct walk *w, const struct unwind_rule *rule)
 		r15 = saved_word(words, rule, SAVED_R15, w->regs[DW_REG_R15]);
 		valid |= (w->valid | rule->saved_mask) & REGISTERS_KEPT;
 	} else if (restore_register(w, rule, SAVED_RA, DW_REG_RA, &ra, &valid) != 0 ||
-	    restore_register(w, rule, SAVED_RBX, DW_REG_RBX, &rbx, &valid) != 0 ||
-	    restore_register(w, rule, SAVED_RBP, DW_REG_RBP, &rbp, &valid) != 0 ||
-	    restore_register(w, rule, SAVED_R12, DW_REG_R12, &r12, &valid) != 0 ||
-	    restore_register(w, rule, SAVED_R13, DW_REG_R13, &r13, &valid) != 0 ||
-	    restore_register(w, rule, SAVED_R14, DW_REG_R14, &r14, &valid) != 0 ||
-	    restore_register(w, rule, SAVED_R15, DW_REG_R15, &r15, &valid) != 0)
+		   restore_register(w, rule, SAVED_RBX, DW_REG_RBX, &rbx, &valid) != 0 ||
+		   restore_register(w, rule, SAVED_RBP, DW_REG_RBP, &rbp, &valid) != 0 ||
+		   restore_register(w, rule, SAVED_R12, DW_REG_R12, &r12, &valid) != 0 ||
+		   restore_register(w, rule, SAVED_R13, DW_REG_R13, &r13, &valid) != 0 ||
+		   restore_register(w, rule, SAVED_R14, DW_REG_R14, &r14, &valid) != 0 ||
+		   restore_register(w, rule, SAVED_R15, DW_REG_R15, &r15, &valid) != 0)
 		return walk_end(w, STOP_READ_STACK);
 	if (!(valid & 1u << DW_REG_RA))
 		return walk_end(w, STOP_REGISTER);

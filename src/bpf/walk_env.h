@@ -20,9 +20,9 @@ struct walk;
 
 #include <bpf/bpf_helpers.h>
 
-#define SUBPROGRAM __attribute__((noinline))
+#define SUBPROGRAM	  __attribute__((noinline))
 #define load_u64(address) (*(const __u64 *)(address))
-#define INLINE static __attribute__((always_inline)) inline
+#define INLINE		  static __attribute__((always_inline)) inline
 
 #else
 
@@ -31,10 +31,9 @@ struct walk;
 #include <string.h>
 
 #define SUBPROGRAM
-#define INLINE static inline
-#define bpf_probe_read_user(dst, size, address) env__read_user(dst, size, address)
-#define bpf_probe_read_user_str(dst, size, address) env__read_user_str(dst, size, address)
-#define barrier_var(x) ((void)0)
+#define INLINE					    static inline
+#define bpf_probe_read_user(dst, size, address)	    env__read_user(dst, size, address)
+#define barrier_var(x)				    ((void)0)
 
 /* A hostile rsp makes words of the copied stack unaligned, which only C minds. */
 static inline __u64 load_u64(const void *address)
@@ -49,7 +48,6 @@ static inline __u64 load_u64(const void *address)
 struct walk *walk_state(void);
 long env__read_user(void *dst, __u32 size, const void *address); /* 0 or negative errno; zero-fills
 								  * dst when it fails */
-long env__read_user_str(void *dst, __u32 size, const void *address); /* bytes with the 0, or the same */
 const struct mapping *mapping_at(__u32 index);
 const struct file_table *file_at(__u32 file_id);
 typedef const struct replay_table *table_handle;
@@ -58,7 +56,7 @@ const __u64 *table_entry(table_handle table, __u32 index); /* NULL outside the t
 const struct unwind_rule *rule_at(__u32 rule);
 struct known_frame *known_frame(__u32 slot); /* may be NULL */
 const struct luajit_build *build_at(__u32 vm);
-__u64 thread_vm(__u32 tid);	       /* the global_State last seen on a thread, or 0 */
+__u64 thread_vm(__u32 tid); /* the global_State last seen on a thread, or 0 */
 void thread_vm_set(__u32 tid, __u64 g);
 
 int find_frame(void);

@@ -14,8 +14,8 @@
 
 /*
  * The mappings of all processes share one array. A process's new list is written to a free extent
- * and becomes current when its process entry is replaced; the old extent may still be read by a walk
- * that is under way, so it is only reused a while later. A walk takes microseconds.
+ * and becomes current when its process entry is replaced; the old extent may still be read by a
+ * walk that is under way, so it is only reused a while later. A walk takes microseconds.
  */
 #define REUSE_AFTER_NS 1000000000ull
 
@@ -40,7 +40,7 @@ struct kernel_tables {
 	uint32_t pending_ids[MAX_PENDING];
 	int pending_tables[MAX_PENDING];
 	uint32_t rules_sent;
-	uint32_t generation; /* the kernel side adds 1 at an exec */
+	uint32_t generation;   /* the kernel side adds 1 at an exec */
 	uint32_t next_mapping; /* above it nothing was ever used */
 	struct extent *freed;
 	size_t freed_count, freed_capacity;
@@ -77,7 +77,7 @@ void kernel_tables__free(struct kernel_tables *self)
 	if (!self)
 		return;
 	close_pending(self);
-	HASH_ITER(hh, self->processes, entry, next) {
+	HASH_ITER (hh, self->processes, entry, next) {
 		HASH_DEL(self->processes, entry);
 		free(entry);
 	}
@@ -118,9 +118,9 @@ static int fill_array(int fd, const uint64_t *entries, size_t count)
 }
 
 /*
- * Each update of a map of maps waits for an RCU grace period, 10 to 20 ms, in the system call. So the
- * tables of the files that a process maps are put in by one call, just before the process's mappings
- * become current.
+ * Each update of a map of maps waits for an RCU grace period, 10 to 20 ms, in the system call. So
+ * the tables of the files that a process maps are put in by one call, just before the process's
+ * mappings become current.
  */
 static int flush_pending(struct kernel_tables *self)
 {

@@ -116,7 +116,8 @@ static int build_tables(struct modules *self, struct entry *entry)
 		err = unwind_table__encode(entry->table, &file, &entries, &count);
 	file.vm = entry->module.vm;
 	if (!err)
-		err = kernel_tables__put_file(self->tables, entry->module.id, &file, entries, count);
+		err = kernel_tables__put_file(self->tables, entry->module.id, &file, entries,
+					      count);
 	free(entries);
 	/* From here on only the functions are needed. */
 	free(entry->table->rows);

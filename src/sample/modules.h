@@ -16,8 +16,8 @@
 struct modules;
 
 struct module {
-	uint32_t id; /* the file id of frames */
-	uint32_t vm; /* 1 + index of its LuaJIT build, 0 when it has none */
+	uint32_t id;	  /* the file id of frames */
+	uint32_t vm;	  /* 1 + index of its LuaJIT build, 0 when it has none */
 	const char *name; /* base name of its path; "[vdso]" */
 	const char *path; /* as in the target's mount namespace */
 	int error;	  /* why it has no tables: a file that could not be opened or is corrupt */

@@ -33,11 +33,11 @@ void stack_store__free(struct stack_store *self)
 
 	if (!self)
 		return;
-	HASH_ITER(hh, self->stacks, stack, next_stack) {
+	HASH_ITER (hh, self->stacks, stack, next_stack) {
 		HASH_DEL(self->stacks, stack);
 		free(stack);
 	}
-	HASH_ITER(hh, self->protos, proto, next_proto) {
+	HASH_ITER (hh, self->protos, proto, next_proto) {
 		HASH_DEL(self->protos, proto);
 		free(proto);
 	}

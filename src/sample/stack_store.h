@@ -36,9 +36,12 @@ struct stored_proto {
 struct stack_store *stack_store__new(void);
 void stack_store__free(struct stack_store *self);
 
-/* Takes a record of `size` bytes; one that is too short for what it claims is ignored. 0 or -ENOMEM. */
-int stack_store__add_stack(struct stack_store *self, const struct record_stack *record, size_t size);
-int stack_store__add_proto(struct stack_store *self, const struct record_proto *record, size_t size);
+/* Takes a record of `size` bytes; one that is too short for what it claims is ignored. 0 or
+ * -ENOMEM. */
+int stack_store__add_stack(struct stack_store *self, const struct record_stack *record,
+			   size_t size);
+int stack_store__add_proto(struct stack_store *self, const struct record_proto *record,
+			   size_t size);
 
 /* Adds repeats of a known stack (from the kernel's counts); unknown hashes are ignored. */
 void stack_store__add_count(struct stack_store *self, uint64_t hash, uint64_t count);

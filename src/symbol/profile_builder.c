@@ -327,7 +327,7 @@ int profile_builder__add(struct profile *profile, const struct stack_store *stac
 	for (stack = stack_store__next(stacks, NULL); stack && !err;
 	     stack = stack_store__next(stacks, stack))
 		err = add_stack(&b, stack);
-	HASH_ITER(hh, b.frames, entry, next) {
+	HASH_ITER (hh, b.frames, entry, next) {
 		HASH_DEL(b.frames, entry);
 		free(entry);
 	}

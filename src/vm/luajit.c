@@ -17,7 +17,8 @@ static bool saved_at(const struct unwind_rule *rule, enum saved_register which, 
 }
 
 /* One constant rule over the whole function: CFA rsp+80, rbp, rbx, r15, r14 pushed, nothing else.
- * No compiler makes such a function; lj_vm's FDE is written by hand (LuaJIT src/host/buildvm_asm.c). */
+ * No compiler makes such a function; lj_vm's FDE is written by hand (LuaJIT
+ * src/host/buildvm_asm.c). */
 static bool is_interpreter(const struct unwind_table *table, const struct unwind_rules *rules,
 			   const struct unwind_function *function)
 {

@@ -84,9 +84,9 @@ static int find_trace_exit(struct luajit_code *self)
 	size_t at, end;
 
 	for (at = 0; at + 2 < self->code.count; at++) {
-		if (i[at].op == X86_PUSH && i[at].source == DW_REG_R13 && i[at + 1].op == X86_PUSH &&
-		    i[at + 1].source == DW_REG_R12 && i[at + 2].op == X86_PUSH &&
-		    i[at + 2].source == DW_REG_R10 + 1)
+		if (i[at].op == X86_PUSH && i[at].source == DW_REG_R13 &&
+		    i[at + 1].op == X86_PUSH && i[at + 1].source == DW_REG_R12 &&
+		    i[at + 2].op == X86_PUSH && i[at + 2].source == DW_REG_R10 + 1)
 			break;
 	}
 	if (at + 2 >= self->code.count)
@@ -126,8 +126,8 @@ static int find_vmstate(struct luajit_code *self)
 	for (at = 0; at < self->code.count; at++) {
 		const struct x86_instruction *i = &self->code.instructions[at], *j;
 
-		if (i->op != X86_STORE_IMM || i->base != DW_REG_R14 || (uint32_t)i->imm != 0xffffffff ||
-		    i->width != 4)
+		if (i->op != X86_STORE_IMM || i->base != DW_REG_R14 ||
+		    (uint32_t)i->imm != 0xffffffff || i->width != 4)
 			continue;
 		count = 0;
 		for (other = at; other < self->code.count; other++) {
@@ -146,7 +146,8 @@ static int find_vmstate(struct luajit_code *self)
 	return 0;
 }
 
-/* From an entry up to where it has stored its first frame link: SAVE_L, the previous cframe, cur_L. */
+/* From an entry up to where it has stored its first frame link: SAVE_L, the previous cframe, cur_L.
+ */
 static int find_entry_offsets(struct luajit_code *self)
 {
 	struct luajit_build *build = &self->build;

@@ -13,11 +13,12 @@
 struct luajit_code {
 	struct x86_code code;
 	struct luajit_build build;
-	int link_size;		 /* of a frame link and a reference: 8 (GC64) or 4 (GC32) */
-	int l_base, l_top;	 /* offsets in lua_State */
-	int save_pc;		 /* offset of SAVE_PC from rsp */
-	int vmstate_disp;	 /* vmstate from the dispatch register */
-	uint64_t trace_exit_start; /* lj_vm_exit_handler up to where rsp is the interpreter's again */
+	int link_size;		   /* of a frame link and a reference: 8 (GC64) or 4 (GC32) */
+	int l_base, l_top;	   /* offsets in lua_State */
+	int save_pc;		   /* offset of SAVE_PC from rsp */
+	int vmstate_disp;	   /* vmstate from the dispatch register */
+	uint64_t trace_exit_start; /* lj_vm_exit_handler up to where rsp is the interpreter's again
+				    */
 	uint64_t trace_exit_end;
 };
 

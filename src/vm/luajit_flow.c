@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See luajit_flow.h. In order: the state that is tracked, one instruction's effect on it, where the
- * states start, the fixed point, and the rows. Finding the build's offsets is luajit_offsets.c.
+ * See luajit_flow.h. In order: where states start, the fixed point, and the rows. The state and
+ * what one instruction does to it are luajit_state.c, the offsets of a build luajit_code.c.
  */
 #include "luajit_flow.h"
 
@@ -10,397 +10,18 @@
 #include <string.h>
 
 #include "luajit_code.h"
+#include "luajit_state.h"
 
-#define BIT(reg) (1u << (reg))
-#define CALLEE_SAVED                                                                               \
-	(BIT(DW_REG_RBX) | BIT(DW_REG_RBP) | BIT(DW_REG_R12) | BIT(DW_REG_R13) | BIT(DW_REG_R14) | BIT(DW_REG_R15))
+#define FRAME_SIZE  80	  /* rsp to CFA in the steady state */
+#define ENTRY_SHIFT (-72) /* at an entry only the return address is on the stack */
+#define MAX_ROUNDS  500
 
-#define FRAME_SIZE 80	   /* rsp to CFA in the steady state */
-#define ENTRY_SHIFT (-72)  /* at an entry only the return address is on the stack */
-#define MAX_ROUNDS 500
-
-/* ---- the state before an instruction ----------------------------------------------------- */
-
-enum kind {
-	KIND_ACTIVATION, /* CFA = rsp + 80 + shift */
-	KIND_FUNCTION,	 /* called like a C function: CFA = rsp + shift while shift > 0; a helper
-			  * that pops its return address is back in the activation (shift 0) */
-};
-
-enum frame {
-	FRAME_YES,   /* the activation has its boundary and Lua frames */
-	FRAME_NO,    /* being entered: not yet */
-	FRAME_CHECK, /* code shared by calls from C and from Lua: PC's type bits tell */
-	FRAME_ENDED, /* being left: no more */
-	FRAME_CALLBACK, /* a call in which a callback's frame is made or dropped */
-};
-
-struct state {
-	bool reached;
-	bool conflict;
-	uint8_t caller; /* with FRAME_ENDED: where the caller's BASE is (VM_CALLER_*), or VM_NO_REG */
-	uint8_t kind;
-	uint8_t frame;
-	int16_t shift;
-	uint16_t holders; /* registers that hold BASE */
-	bool synced;	  /* L->base == BASE */
-	bool slot_valid;  /* the top frame's link is in its slot */
-	bool link_in_pc;  /* ... is in rbx */
-	bool link_toggled; /* ... with its lowest bit inverted */
-	bool link_masked;  /* ... of a pcall, without its type bits */
-	bool link_saved;  /* ... is in SAVE_PC */
-	bool func_gone;	  /* the top frame's function slot was overwritten */
-	bool dying;	  /* the frame is returning: PC was loaded from its link */
-	bool suspect;	  /* rdx was written while BASE was known elsewhere: argument or new BASE? */
-};
-
-static const struct state handler_state = {
-	.reached = true, .kind = KIND_ACTIVATION, .frame = FRAME_YES, .holders = BIT(DW_REG_RDX),
-	.slot_valid = true, .caller = VM_NO_REG};
-
-static bool state_equal(const struct state *a, const struct state *b)
-{
-	return a->reached == b->reached && a->conflict == b->conflict && a->kind == b->kind && a->caller == b->caller &&
-	       a->frame == b->frame && a->shift == b->shift && a->holders == b->holders &&
-	       a->synced == b->synced && a->slot_valid == b->slot_valid &&
-	       a->link_in_pc == b->link_in_pc && a->link_saved == b->link_saved &&
-	       a->link_toggled == b->link_toggled && a->link_masked == b->link_masked && a->func_gone == b->func_gone &&
-	       a->dying == b->dying && a->suspect == b->suspect;
-}
-
-/* What holds on both ways to an instruction. */
-static struct state state_join(const struct state *a, const struct state *b)
-{
-	struct state out = *a;
-
-	if (!a->reached)
-		return *b;
-	if (!b->reached)
-		return *a;
-	if (a->kind != b->kind || a->shift != b->shift)
-		out.conflict = true;
-	out.conflict |= b->conflict;
-	out.holders &= b->holders;
-	if (!out.holders && a->suspect != b->suspect &&
-	    (a->suspect ? b->holders : a->holders) & BIT(DW_REG_RDX)) {
-		/* One side has already found out that rdx is the new BASE. */
-		out = a->suspect ? *b : *a;
-		out.conflict |= a->conflict | b->conflict;
-		return out;
-	}
-	out.synced &= b->synced;
-	out.slot_valid &= b->slot_valid;
-	out.link_in_pc &= b->link_in_pc && a->link_toggled == b->link_toggled &&
-			  a->link_masked == b->link_masked;
-	out.link_saved &= b->link_saved;
-	out.func_gone |= b->func_gone;
-	out.dying |= b->dying;
-	out.suspect &= b->suspect;
-	if (a->frame != b->frame) {
-		if (a->frame == FRAME_ENDED || b->frame == FRAME_ENDED)
-			out.frame = FRAME_ENDED;
-		else
-			out.frame = FRAME_CHECK;
-		out.caller = a->frame == FRAME_ENDED ? a->caller : b->caller;
-	} else if (a->caller != b->caller) {
-		out.caller = VM_NO_REG;
-	}
-	return out;
-}
-
-/* ---- one instruction ------------------------------------------------------------------------- */
-
-static void new_frame_stored(struct state *s)
-{
-	s->frame = FRAME_YES;
-	s->holders = BIT(DW_REG_RDX);
-	s->synced = false;
-	s->slot_valid = true;
-	s->link_in_pc = s->link_saved = s->func_gone = s->dying = s->suspect = false;
-}
-
-/* BASE was moved to the caller's: `lea rdx, [rdx+x*8-16]` with a negative x, `sub rdx, x`. */
-static void frame_returned(struct state *s)
-{
-	s->holders = BIT(DW_REG_RDX);
-	s->synced = false;
-	s->slot_valid = true;
-	s->link_in_pc = s->link_saved = s->func_gone = s->dying = s->suspect = false;
-}
-
-/* A call: rdx is the new frame's BASE, and its link is still in PC. */
-static void new_base(struct state *s)
-{
-	s->holders = BIT(DW_REG_RDX);
-	s->synced = s->slot_valid = false;
-	s->link_in_pc = true;
-	s->link_toggled = s->link_masked = s->link_saved = s->func_gone = s->dying = s->suspect = false;
-}
-
-/* rdx gets a value that is not known to be BASE. */
-static void write_base_register(const struct x86_instruction *i, struct state *s)
-{
-	bool returns = (i->op == X86_LEA && i->base == DW_REG_RDX && i->index != X86_NO_REG &&
-			i->disp <= 0) ||
-		       i->op == X86_SUB;
-
-	if (s->dying && returns) {
-		frame_returned(s);
-		return;
-	}
-	if (s->synced || s->holders & ~BIT(DW_REG_RDX)) {
-		/* rdx is also the third argument of a C function, set up when BASE is safe. */
-		s->holders &= ~BIT(DW_REG_RDX);
-		s->suspect = true;
-		return;
-	}
-	s->holders = 0;
-	if (i->op == X86_LEA || i->op == X86_MOVE || i->op == X86_ADD_IMM)
-		new_base(s);
-}
-
-/* Is the next instruction the store of a link to the frame at rdx? Then rdx is a new BASE. */
-static bool stores_link_next(const struct luajit_code *lj, const struct x86_instruction *i)
-{
-	const struct x86_instruction *next = i + 1;
-
-	return next < lj->code.instructions + lj->code.count && next->op == X86_STORE &&
-	       next->source == DW_REG_RBX && luajit_code__is_link(lj, next);
-}
-
-static void store(const struct luajit_code *lj, const struct x86_instruction *i, struct state *s)
-{
-	int end;
-
-	if (i->op == X86_STORE && luajit_code__is_link(lj, i) && i->source == DW_REG_RBX) {
-		new_frame_stored(s);
-		return;
-	}
-	if (i->op == X86_STORE && luajit_code__is_l_base(lj, i) && i->source < 16 &&
-	    s->holders & BIT(i->source)) {
-		s->synced = true;
-		return;
-	}
-	if (i->op == X86_STORE_IMM && i->base == DW_REG_R14 && i->disp == lj->vmstate_disp &&
-	    (uint32_t)i->imm == 0xfffffffe && s->dying) {
-		s->frame = FRAME_ENDED; /* vmstate = ~C: returning to C */
-		s->caller = VM_CALLER_BELOW;
-		return;
-	}
-	if (i->op == X86_STORE && s->frame == FRAME_ENDED && luajit_code__is_l_base(lj, i)) {
-		s->caller = VM_NO_REG;
-		return;
-	}
-	if (i->base == DW_REG_RSP && i->disp == lj->save_pc)
-		s->link_saved = i->op == X86_STORE && i->source == DW_REG_RBX && s->link_in_pc &&
-				!s->link_toggled;
-	if (!s->dying || i->base == DW_REG_RSP || i->base == DW_REG_R14 || i->base == X86_NO_REG)
-		return;
-	if (luajit_code__is_l_base(lj, i) || i->disp == lj->l_top)
-		return; /* fields of L */
-	if (i->base != DW_REG_RDX || i->index != X86_NO_REG) {
-		/* Results being copied down, unless the frame is in a state that C code may see. */
-		if (!s->synced && (i->disp < 0 || i->index != X86_NO_REG)) {
-			s->func_gone = true;
-			s->slot_valid = false;
-		}
-		return;
-	}
-	/* Results go to the function's and the link's slot. */
-	end = i->disp + (i->width ? i->width : 8);
-	if (i->disp < -lj->link_size && end > -2 * lj->link_size)
-		s->func_gone = true;
-	if (i->disp < 0 && end > -lj->link_size)
-		s->slot_valid = false;
-}
-
-/* Before a call of the C function that does what a fast function could not: it may put its result over
- * the function and, in GC32, the link. */
-static bool is_fallback(const struct state *s)
-{
-	return s->synced && s->link_saved;
-}
-
-/* lj_ccallback_enter: nothing else is called by name before an activation has its boundary. */
-static bool enters_callback(const struct x86_instruction *i, const struct state *s)
-{
-	return i->op == X86_CALL && i->target && s->kind == KIND_ACTIVATION && s->frame == FRAME_NO;
-}
-
-static void call(const struct luajit_code *lj, const struct x86_instruction *i, struct state *s)
-{
-	enum luajit_helper helper = luajit_code__helper(lj, i);
-
-	s->suspect = false;
-	switch (helper) {
-	case HELPER_KEEPS_BASE:
-		return;
-	case HELPER_RELOADS_BASE:
-		s->holders = BIT(DW_REG_RDX);
-		s->synced = true;
-		return;
-	case HELPER_NONE:
-		s->holders &= CALLEE_SAVED;
-		if (is_fallback(s)) {
-			s->slot_valid = false;
-			s->func_gone = true;
-		}
-		if (enters_callback(i, s)) {
-			s->frame = FRAME_YES;
-			s->synced = true;
-		}
-		return;
-	}
-}
-
-static void load(const struct luajit_code *lj, const struct x86_instruction *i, struct state *s)
-{
-	if (i->reg == DW_REG_RBX && luajit_code__is_link(lj, i)) {
-		/* A return, or resuming a coroutine after a yield. */
-		s->dying = s->link_in_pc = true;
-		s->link_toggled = s->link_masked = false;
-		s->holders |= BIT(DW_REG_RDX);
-		if (s->frame != FRAME_ENDED)
-			s->frame = FRAME_YES;
-		return;
-	}
-	if (i->reg == DW_REG_RDX && luajit_code__is_l_base(lj, i)) {
-		s->holders |= BIT(DW_REG_RDX);
-		s->synced = true;
-		s->suspect = false;
-		/* lj_ccallback_enter returned L: it has made the frame. */
-		if (s->frame == FRAME_NO && i->base == DW_REG_RAX)
-			s->frame = FRAME_YES;
-	}
-}
-
-/* The way of the caller's BASE in lj_vm_return: `and rbx, -8; sub rbx, rdx; neg rbx`. */
-static void leave(const struct x86_instruction *i, struct state *s)
-{
-	if (s->frame != FRAME_ENDED || !(i->writes & BIT(DW_REG_RBX)))
-		return;
-	if (s->caller == VM_CALLER_BELOW && i->op == X86_SUB && i->source == DW_REG_RDX)
-		s->caller = VM_CALLER_NEGATED;
-	else if (s->caller == VM_CALLER_NEGATED)
-		s->caller = VM_CALLER_IN_PC;
-}
-
-/* `and rbx, -8`, then either `sub rdx, rbx` (lj_vm_returnp: a pcall's frame) or `mov rbp, rdx;
- * sub rdx, rbx` (cont_dispatch). True when the link is still in rbx, without its type. */
-static bool mask_link(const struct luajit_code *lj, const struct x86_instruction *i, struct state *s)
-{
-	const struct x86_instruction *next = i + 1, *end = lj->code.instructions + lj->code.count;
-	bool continuation;
-
-	if (i->reg != DW_REG_RBX || (int32_t)i->imm != -8 || !s->dying || next + 1 >= end)
-		return false;
-	continuation = next->op == X86_MOVE && next->source == DW_REG_RDX;
-	next += continuation;
-	if (next->op != X86_SUB || next->reg != DW_REG_RDX || next->source != DW_REG_RBX)
-		return false;
-	s->link_in_pc = s->link_masked = true;
-	s->link_toggled = continuation;
-	s->slot_valid = false; /* results may have been copied over it */
-	return true;
-}
-
-static struct state state_after(const struct luajit_code *lj, const struct x86_instruction *i,
-				struct state s)
-{
-	uint16_t writes = i->writes;
-
-	leave(i, &s);
-	switch (i->op) {
-	case X86_PUSH:
-		s.shift += 8;
-		return s;
-	case X86_POP:
-		s.shift -= 8;
-		break;
-	case X86_ADD_IMM:
-		if (i->reg == DW_REG_RSP) {
-			s.shift -= (int16_t)i->imm;
-			return s;
-		}
-		break;
-	case X86_MOVE:
-		if (i->reg == DW_REG_RSP) {
-			/* Unwinding: the C frame is the argument, nothing else is known. */
-			s = handler_state;
-			s.holders = 0;
-			s.synced = true;
-			return s;
-		}
-		if (i->source < 16 && s.holders & BIT(i->source) && i->reg < 16) {
-			s.holders |= BIT(i->reg);
-			writes &= ~BIT(i->reg);
-		}
-		break;
-	case X86_STORE:
-	case X86_STORE_IMM:
-	case X86_STORE_OTHER:
-		store(lj, i, &s);
-		break;
-	case X86_XOR_IMM:
-		if (i->reg == DW_REG_RBX && i->imm == 1 && s.link_in_pc) {
-			s.link_toggled = !s.link_toggled;
-			return s;
-		}
-		break;
-	case X86_AND_IMM:
-		if (mask_link(lj, i, &s))
-			return s;
-		break;
-	case X86_LOAD:
-		/* A fallback that asks for a retry or a tail call has left no results: only then is
-		 * L->top of interest. In GC32 the new function has overwritten the link all the same. */
-		if (i->disp == lj->l_top && s.synced && s.link_saved && lj->link_size == 8 && i->base == DW_REG_RBP)
-			s.slot_valid = true;
-		if (i->reg == DW_REG_RBX && i->base == DW_REG_RSP && i->disp == lj->save_pc &&
-		    s.link_saved) {
-			s.link_in_pc = true;
-			s.link_toggled = s.link_masked = false;
-			s.holders &= ~BIT(DW_REG_RBX);
-			return s;
-		}
-		if ((i->reg == DW_REG_RBX && luajit_code__is_link(lj, i)) ||
-		    (i->reg == DW_REG_RDX && luajit_code__is_l_base(lj, i))) {
-			load(lj, i, &s);
-			if (i->reg == DW_REG_RBX)
-				s.holders &= ~BIT(DW_REG_RBX);
-			return s;
-		}
-		break;
-	case X86_CALL:
-		call(lj, i, &s);
-		return s;
-	default:
-		break;
-	}
-	if (writes & BIT(DW_REG_RBX))
-		s.link_in_pc = false;
-	if (writes & BIT(DW_REG_RDX)) {
-		if (stores_link_next(lj, i))
-			new_base(&s);
-		else
-			write_base_register(i, &s);
-	}
-	s.holders &= ~(writes & ~BIT(DW_REG_RDX));
-	if (!s.holders && !s.synced && s.suspect) {
-		/* The last other copy of BASE is gone, so what went to rdx was the new BASE
-		 * (a vararg function's frame, whose link is stored already). */
-		s.holders = BIT(DW_REG_RDX);
-		s.slot_valid = true;
-		s.link_in_pc = s.link_saved = s.dying = s.func_gone = s.suspect = false;
-	}
-	return s;
-}
-
-/* ---- where states start ------------------------------------------------------------------------ */
+/* ---- where states start ------------------------------------------------------------------------
+ */
 
 /* Does code that starts at `from` (as an activation) return by `ret`, or replace rsp? Then it is
- * not a bytecode handler, which only ever jumps to the next one, but a function called from C or from
- * compiled code. */
+ * not a bytecode handler, which only ever jumps to the next one, but a function called from C or
+ * from compiled code. */
 static bool is_function(const struct luajit_code *lj, size_t from, uint8_t *seen, size_t *stack)
 {
 	const struct x86_instruction *i;
@@ -438,7 +59,7 @@ static bool ends_block(const struct x86_instruction *i)
 	return i->op == X86_JUMP || i->op == X86_RETURN || i->op == X86_STOP;
 }
 
-static int find_roots(const struct luajit_code *lj, struct state *roots, uint8_t *is_root)
+static int find_roots(const struct luajit_code *lj, struct luajit_state *roots, uint8_t *is_root)
 {
 	size_t count = lj->code.count, at;
 	const struct x86_instruction *i, *before;
@@ -461,7 +82,7 @@ static int find_roots(const struct luajit_code *lj, struct state *roots, uint8_t
 		}
 	}
 	for (at = 0; at < count; at++) {
-		struct state s = handler_state;
+		struct luajit_state s = luajit_state_handler;
 
 		i = &lj->code.instructions[at];
 		before = at ? i - 1 : NULL;
@@ -477,7 +98,8 @@ static int find_roots(const struct luajit_code *lj, struct state *roots, uint8_t
 			s.kind = KIND_FUNCTION;
 			s.shift = 8;
 		} else if (i->address == lj->trace_exit_end) {
-			/* GC64 has loaded BASE before it leaves the exit handler's stack, GC32 has not. */
+			/* GC64 has loaded BASE before it leaves the exit handler's stack, GC32 has
+			 * not. */
 			s.holders = lj->build.gc64 ? BIT(DW_REG_RDX) : 0;
 			s.synced = !lj->build.gc64;
 		} else if (!before || (ends_block(before) && !targeted[at])) {
@@ -501,11 +123,12 @@ out:
 	return err;
 }
 
-/* ---- the fixed point ------------------------------------------------------------------------------ */
+/* ---- the fixed point
+ * ------------------------------------------------------------------------------ */
 
 /*
- * Control flow backwards: the predecessors of instruction i are from[first[i]] to from[first[i + 1]].
- * A state is always made anew from all predecessors, so that what was assumed too early in the
+ * Control flow backwards: the predecessors of instruction i are from[first[i]] to from[first[i +
+ * 1]]. A state is always made anew from all predecessors, so that what was assumed too early in the
  * iteration leaves no trace.
  */
 struct flow_graph {
@@ -514,7 +137,8 @@ struct flow_graph {
 };
 
 /* The up to two successors of an instruction; returns their number. */
-static int successors(const struct luajit_code *lj, size_t at, const uint8_t *is_root, size_t out[2])
+static int successors(const struct luajit_code *lj, size_t at, const uint8_t *is_root,
+		      size_t out[2])
 {
 	const struct x86_instruction *i = &lj->code.instructions[at];
 	ptrdiff_t target = -1;
@@ -572,11 +196,11 @@ static void flow_graph__free(struct flow_graph *self)
 
 /* Iterates until nothing changes; the rounds are bounded, they are about twenty. */
 static int iterate(const struct luajit_code *lj, const struct flow_graph *graph,
-		   const struct state *roots, struct state *states)
+		   const struct luajit_state *roots, struct luajit_state *states)
 {
 	size_t at, round;
 	bool changed = true;
-	struct state s, out;
+	struct luajit_state s, out;
 	uint32_t k;
 
 	for (round = 0; changed && round < MAX_ROUNDS; round++) {
@@ -588,10 +212,11 @@ static int iterate(const struct luajit_code *lj, const struct flow_graph *graph,
 
 				if (!states[from].reached)
 					continue;
-				out = state_after(lj, &lj->code.instructions[from], states[from]);
-				s = state_join(&s, &out);
+				out = luajit_state__after(lj, &lj->code.instructions[from],
+							  states[from]);
+				s = luajit_state__join(&s, &out);
 			}
-			if (!state_equal(&s, &states[at])) {
+			if (!luajit_state__equal(&s, &states[at])) {
 				states[at] = s;
 				changed = true;
 			}
@@ -600,8 +225,8 @@ static int iterate(const struct luajit_code *lj, const struct flow_graph *graph,
 	return changed ? -EINVAL : 0;
 }
 
-static int solve(const struct luajit_code *lj, struct state *roots, uint8_t *is_root,
-		 struct state *states)
+static int solve(const struct luajit_code *lj, struct luajit_state *roots, uint8_t *is_root,
+		 struct luajit_state *states)
 {
 	struct flow_graph graph = {};
 	size_t at;
@@ -615,7 +240,7 @@ static int solve(const struct luajit_code *lj, struct state *roots, uint8_t *is_
 		if (states[at].reached || !ends_block(&lj->code.instructions[at - 1]) ||
 		    luajit_code__in_trace_exit(lj, lj->code.instructions[at].address))
 			continue;
-		roots[at] = handler_state;
+		roots[at] = luajit_state_handler;
 		err = iterate(lj, &graph, roots, states);
 	}
 	flow_graph__free(&graph);
@@ -633,10 +258,10 @@ static bool is_step(const struct x86_instruction *i)
 	       i->op != X86_RETURN && i->op != X86_STOP;
 }
 
-static void mark_leaving(const struct luajit_code *lj, struct state *states)
+static void mark_leaving(const struct luajit_code *lj, struct luajit_state *states)
 {
 	const struct x86_instruction *i;
-	struct state *s, *next;
+	struct luajit_state *s, *next;
 	size_t at = lj->code.count;
 	bool ends, callback = false; /* these instructions end an FFI callback */
 	ptrdiff_t target;
@@ -673,7 +298,8 @@ static void mark_leaving(const struct luajit_code *lj, struct state *states)
 	}
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------- */
+/* ---- rows
+ * -------------------------------------------------------------------------------------------- */
 
 static void save(struct unwind_rule *rule, enum saved_register which, int offset)
 {
@@ -696,14 +322,14 @@ static uint8_t base_register(uint16_t holders)
 	return VM_NO_REG;
 }
 
-static bool base_is_unknown(const struct state *s)
+static bool base_is_unknown(const struct luajit_state *s)
 {
 	if (s->frame == FRAME_NO || s->frame == FRAME_ENDED || s->frame == FRAME_CALLBACK)
 		return false;
 	return (!s->synced && !s->holders) || (!s->slot_valid && !s->link_in_pc && !s->link_saved);
 }
 
-static struct unwind_rule rule_of(const struct x86_instruction *i, const struct state *s)
+static struct unwind_rule rule_of(const struct x86_instruction *i, const struct luajit_state *s)
 {
 	struct unwind_rule rule = {.cfa_kind = CFA_REG, .cfa_reg = DW_REG_RSP};
 	int which;
@@ -728,7 +354,7 @@ static struct unwind_rule rule_of(const struct x86_instruction *i, const struct 
 	if (s->shift >= -40)
 		save(&rule, SAVED_R14, -40);
 	rule.flags = RULE_LUAJIT;
-	if (s->frame == FRAME_CALLBACK || enters_callback(i, s)) {
+	if (s->frame == FRAME_CALLBACK || luajit_state__enters_callback(i, s)) {
 		rule.vm_flags = VM_NO_FRAME | VM_L_BASE;
 		return rule;
 	}
@@ -747,7 +373,7 @@ static struct unwind_rule rule_of(const struct x86_instruction *i, const struct 
 		rule.vm_base_reg = base_register(s->holders);
 	if (!s->slot_valid)
 		rule.vm_flags |= s->link_in_pc ? VM_LINK_IN_PC : VM_LINK_SAVED;
-	else if (i->op == X86_CALL && is_fallback(s))
+	else if (i->op == X86_CALL && luajit_state__is_fallback(s))
 		rule.vm_flags |= VM_LINK_SAVED;
 	if (rule.vm_flags & VM_LINK_IN_PC && s->link_masked)
 		rule.vm_flags |= VM_LINK_MASKED;
@@ -768,10 +394,10 @@ static struct unwind_rule rule_trace_exit(void)
 	return rule;
 }
 
-static int make_rows(const struct luajit_code *lj, const struct state *states,
+static int make_rows(const struct luajit_code *lj, const struct luajit_state *states,
 		     struct unwind_rules *rules, struct luajit_flow *flow)
 {
-	struct state unreached = handler_state;
+	struct luajit_state unreached = luajit_state_handler;
 	const struct x86_instruction *i;
 	struct unwind_rule rule;
 	size_t at;
@@ -806,7 +432,7 @@ int luajit_flow__analyse(const uint8_t *text, size_t size, uint64_t vaddr,
 			 struct unwind_rules *rules, struct luajit_flow *flow)
 {
 	struct luajit_code lj = {};
-	struct state *states = NULL, *roots = NULL;
+	struct luajit_state *states = NULL, *roots = NULL;
 	uint8_t *is_root = NULL;
 	int err;
 

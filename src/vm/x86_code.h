@@ -13,26 +13,26 @@
 
 enum x86_op {
 	X86_OTHER,
-	X86_MOVE,	   /* reg <- source */
-	X86_LOAD,	   /* reg <- memory (plain mov) */
-	X86_STORE,	   /* memory <- source register (plain mov) */
-	X86_STORE_IMM,	   /* memory <- imm */
-	X86_STORE_OTHER,   /* any other instruction whose first operand is memory that it writes */
-	X86_LOAD_EXTEND,   /* reg <- memory (movzx) */
-	X86_LEA,	   /* reg <- address of the memory operand */
-	X86_ADD_IMM,	   /* reg <- reg + imm (sub: negated) */
-	X86_SUB,	   /* reg <- reg - source register */
-	X86_XOR_IMM,	   /* reg <- reg ^ imm */
-	X86_AND_IMM,	   /* reg <- reg & imm */
-	X86_NEGATE,	   /* reg <- -reg */
-	X86_COMPARE_IMM,   /* memory compared with imm */
+	X86_MOVE,	 /* reg <- source */
+	X86_LOAD,	 /* reg <- memory (plain mov) */
+	X86_STORE,	 /* memory <- source register (plain mov) */
+	X86_STORE_IMM,	 /* memory <- imm */
+	X86_STORE_OTHER, /* any other instruction whose first operand is memory that it writes */
+	X86_LOAD_EXTEND, /* reg <- memory (movzx) */
+	X86_LEA,	 /* reg <- address of the memory operand */
+	X86_ADD_IMM,	 /* reg <- reg + imm (sub: negated) */
+	X86_SUB,	 /* reg <- reg - source register */
+	X86_XOR_IMM,	 /* reg <- reg ^ imm */
+	X86_AND_IMM,	 /* reg <- reg & imm */
+	X86_NEGATE,	 /* reg <- -reg */
+	X86_COMPARE_IMM, /* memory compared with imm */
 	X86_PUSH,
 	X86_POP,
-	X86_CALL,	   /* target, or 0 when indirect */
-	X86_JUMP,	   /* target, or 0 when indirect */
-	X86_BRANCH,	   /* target or the next instruction */
+	X86_CALL,   /* target, or 0 when indirect */
+	X86_JUMP,   /* target, or 0 when indirect */
+	X86_BRANCH, /* target or the next instruction */
 	X86_RETURN,
-	X86_STOP,	   /* int3, ud2, hlt */
+	X86_STOP, /* int3, ud2, hlt */
 };
 
 #define X86_NO_REG 0xff
@@ -42,13 +42,13 @@ struct x86_instruction {
 	uint64_t address;
 	uint64_t target; /* of a direct call, jump or branch */
 	int64_t imm;
-	int32_t disp; /* of the memory operand */
+	int32_t disp;	 /* of the memory operand */
 	uint16_t writes; /* bit per general register */
 	uint8_t op;	 /* enum x86_op */
 	uint8_t size;
-	uint8_t width;	/* bytes of the operand */
-	uint8_t reg;	/* destination */
-	uint8_t source; /* source register */
+	uint8_t width;	     /* bytes of the operand */
+	uint8_t reg;	     /* destination */
+	uint8_t source;	     /* source register */
 	uint8_t base, index; /* of the memory operand */
 };
 

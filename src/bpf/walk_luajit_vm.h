@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From a pc that no table covers back to the VM: compiled code (traces), and native code without
+ * unwind information that was called from Lua. Both go on at the innermost activation of the VM
+ * that runs on the thread, which its lua_State's cframe names.
+ */
+#ifndef LUASPY_WALK_LUAJIT_VM_H
+#define LUASPY_WALK_LUAJIT_VM_H
+
+#ifndef LUASPY_WALK_LUAJIT_H
+#error "included by walk.h"
+#endif
+
+/* ---- the VM of a thread ------------------------------------------------------------------------
+ */
+
+/*
+ * Is g the VM that runs here? Then sets walk.L (its cur_L), that one's stack, and walk.activation
+ * to its innermost activation above rsp; *base is where its frames start, *compiled whether that is
+ * in a trace (jit_base is only set while one runs).
+ */
+INLINE int vm_check(struct walk *w, const struct luajit_build *build, __u64 g, __u64 *base,
+		    __u32 *compiled)
+{
+	__u64 cframe, of, rsp = w->regs[DW_REG_RSP], jit_base = 0, L = 0;
+	__u32 size = w->gc64 ? 8 : 4;
+	int i;
+
+	if (!g || g & 3)
+		return -1;
+	if (bpf_probe_read_user(&L, size, (void *)(g + build->cur_L)) != 0 ||
+	    bpf_probe_read_user(&jit_base, size, (void *)(g + build->jit_base)) != 0)
+		return -1;
+	w->L = L;
+	if (lua_state_read(w, base, &cframe, &of) != 0 || of != g)
+		return -1;
+	/* Below rsp are activations that were made from within, by a finalizer for example. */
+	for (i = 0; i < 8 && cframe && cframe <= rsp; i++) {
+		if (cframe & 7 || bpf_probe_read_user(&cframe, sizeof(cframe),
+						      (void *)(cframe + build->save_cframe)) != 0)
+			return -1;
+		cframe &= ~CFRAME_FLAGS;
+	}
+	if (cframe & 7 || cframe <= rsp || cframe - rsp > 1 << 20)
+		return -1;
+	w->activation = cframe;
+	*compiled = jit_base != 0;
+	if (jit_base)
+		*base = jit_base;
+	return 0;
+}
+
+/* Is there an activation at rsp + offset? Then 1, and walk.candidate is its global_State. */
+SUBPROGRAM int vm_try(__u32 offset)
+{
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	__u64 at, L, cframe, g = 0;
+
+	if (!w)
+		return -1;
+	build = build_at(w->vm - 1);
+	if (!build)
+		return -1;
+	at = (w->regs[DW_REG_RSP] & ~7ull) + offset;
+	if (stack_word(w, at + build->save_L, &L) != 0)
+		return -1;
+	if (!w->gc64)
+		L = (__u32)L;
+	if (L < 4096 || L & 7 || L >> 47)
+		return 0;
+	if (bpf_probe_read_user(&cframe, sizeof(cframe),
+				(void *)(L + (w->gc64 ? GC64_L_CFRAME : GC32_L_CFRAME))) != 0 ||
+	    (cframe & ~CFRAME_FLAGS) != at)
+		return 0;
+	bpf_probe_read_user(&g, w->gc64 ? 8 : 4,
+			    (void *)(L + (w->gc64 ? GC64_L_GLREF : GC32_L_GLREF)));
+	w->candidate = g;
+	return g != 0;
+}
+
+/*
+ * The VM of this thread: by the dispatch register, which GC64 reserves in traces; by what was seen
+ * on the thread before; or, for a thread that only ever ran compiled code while it was watched, by
+ * an activation among the next words of the C stack: it is one if its SAVE_L is a lua_State whose
+ * cframe points back to it.
+ */
+INLINE int vm_find(struct walk *w, const struct luajit_build *build, __u64 *base, __u32 *compiled)
+{
+	int i;
+
+	w->foreign = 0;
+	if (w->gc64 && w->valid & 1u << DW_REG_R14 &&
+	    vm_check(w, build, w->regs[DW_REG_R14] - (__s64)build->dispatch_from_g, base,
+		     compiled) == 0)
+		return 0;
+	w->foreign = w->gc64;
+	if (vm_check(w, build, thread_vm(w->tid), base, compiled) == 0)
+		return 0;
+	if (block_load(&w->stack, w->regs[DW_REG_RSP] & ~7ull, 256) != 0)
+		return -1;
+	for (i = 0; i < 192; i++) {
+		if (vm_try(8 * i) > 0)
+			break;
+	}
+	if (i == 192 || vm_check(w, build, w->candidate, base, compiled) != 0)
+		return -1;
+	thread_vm_set(w->tid, w->candidate);
+	return 0;
+}
+
+/*
+ * The walk is stuck in native code: machine code that another compiler made at run time (PCRE's,
+ * for one), or a file without unwind tables. If that code was called from the VM, the walk can go
+ * on at the VM's activation, which L->cframe names, with a return address right below it. What lies
+ * between is not known, and a SKIPPED frame says so. 0 when the walk goes on.
+ */
+SUBPROGRAM int vm_resume(void)
+{
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	__u64 base, pc;
+	__u32 compiled;
+
+	if (!w || !w->vm)
+		return -1;
+	build = build_at(w->vm - 1);
+	if (!build)
+		return -1;
+	w->gc64 = build->gc64;
+	if (vm_find(w, build, &base, &compiled) != 0 || compiled)
+		return -1;
+	if (bpf_probe_read_user(&pc, sizeof(pc), (void *)(w->activation - 8)) != 0)
+		return -1;
+	/* It has to be the interpreter that made the call. */
+	w->lookup_pc = pc - 1;
+	if (find_mapping() != 0 || find_rule() != 0 || !rule_is_activation(w))
+		return -1;
+	emit(w, (__u64)FRAME_KIND_SKIPPED << FRAME_KIND_SHIFT);
+	w->skipped = 1;
+	w->stop = STOP_COUNT;
+	w->regs[DW_REG_RSP] = w->activation;
+	w->regs[DW_REG_RA] = pc;
+	w->valid = 1u << DW_REG_RSP | 1u << DW_REG_RA;
+	w->exact_pc = 0;
+	return 0;
+}
+
+/* ---- compiled code -----------------------------------------------------------------------------
+ */
+
+/*
+ * A pc in compiled code, in a trace's exit handler, or a return address there. The trace runs on
+ * top of the interpreter's C frame of cur_L's innermost activation, which L->cframe names: so the
+ * CFA needs neither the trace nor its stack adjustment (tests compare it with
+ * rsp + 96 + spadjust). Writes the Lua frames from jit_base on and goes to the caller of the
+ * activation. 0 when done; negative when this is no compiled code (nothing is changed then).
+ */
+SUBPROGRAM int trace_activation(void)
+{
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	__u64 base, pair[2], saved[5];
+	__u32 index, compiled;
+
+	if (!w || !w->vm)
+		return -1;
+	build = build_at(w->vm - 1);
+	if (!build)
+		return -1;
+	w->gc64 = build->gc64;
+	if (vm_find(w, build, &base, &compiled) != 0)
+		return -1;
+	/* The exit handler has cleared jit_base at some point; anywhere else its absence means that
+	 * this is another compiler's code. */
+	if (!compiled && w->rule == RULE_ID_NONE)
+		return -1;
+	if (w->foreign && w->rule == RULE_ID_NONE) {
+		/* A trace has called a C function that runs code made by another compiler. */
+		emit(w, frame_address(w->lookup_pc));
+		emit(w, (__u64)FRAME_KIND_SKIPPED << FRAME_KIND_SHIFT);
+		w->skipped = 1;
+	}
+	w->activations++;
+	w->compiled = compiled;
+	w->vm_flags = 0;
+	coroutine_find();
+	index = w->coroutine_index;
+	if (index < w->coroutines) {
+		if (coroutine_continue(w, index) == 0)
+			lua_frames();
+	} else if (coroutine_add(w, index) == 0) {
+		w->link_override = 0;
+		w->return_pc = 0;
+		w->first = 1;
+		if (lua_base_set(w, base) != 0)
+			lua_fail(w, LUA_BASE);
+		else
+			lua_frames();
+	}
+	if (w->lua_error || w->stop == STOP_TRUNCATED)
+		lua_lost(w);
+
+	/* The interpreter's frame: rbp, rbx, r15, r14 below the CFA; r12 and r13 where BC_JLOOP put
+	 * them before it entered the trace. */
+	w->cfa = w->activation + build->frame_size;
+	if (bpf_probe_read_user(saved, sizeof(saved), (void *)(w->cfa - 40)) != 0 ||
+	    bpf_probe_read_user(pair, sizeof(pair), (void *)(w->activation - (w->gc64 ? 8 : 0))) !=
+		    0) {
+		w->stop = STOP_TRUNCATED;
+		return 0;
+	}
+	w->regs[DW_REG_R14] = saved[0];
+	w->regs[DW_REG_R15] = saved[1];
+	w->regs[DW_REG_RBX] = saved[2];
+	w->regs[DW_REG_RBP] = saved[3];
+	w->regs[DW_REG_RA] = saved[4];
+	w->regs[DW_REG_R12] = w->gc64 ? pair[1] : pair[0];
+	w->regs[DW_REG_R13] = w->gc64 ? pair[0] : pair[1];
+	w->regs[DW_REG_RSP] = w->cfa;
+	w->valid = REGISTERS_KEPT;
+	w->exact_pc = 0;
+	return 0;
+}
+
+#endif
