@@ -8,13 +8,17 @@
  *     luaspy-recording 1
  *     # comment
  *     build N...                    the fields of struct luajit_build, in order
- *     rule ID N...                  of struct unwind_rule, up to vm_base_reg, then base and offset
- * of each saved register; those that are used, ids ascending file TEXT_BASE PAGES VM       the next
- * file id, counted from 0 row FILE ROW                  a row of its table that is used
- * (contract.h: ROW_MAKE) mapping START END BIAS FILE vm VM TID take                          one
- * moment; memory carries over from the take before registers R0 ... R16          by DWARF number,
- * the last is the pc thread_vm G                   before the walk memory ADDRESS BYTES          a
- * line of REPLAY_LINE bytes result STOP LUA_ERROR WORD... what the walk gave
+ *     rule ID N...                  the fields of struct unwind_rule up to vm_base_reg, then base
+ *                                   and offset per saved register. Only rules in use; ids ascend
+ *     file TEXT_BASE PAGES VM       the next file id, counted from 0
+ *     row FILE ROW                  a row of its table that is used (contract.h: ROW_MAKE)
+ *     mapping START END BIAS FILE
+ *     vm VM TID
+ *     take                          one moment; memory carries over from the take before
+ *     registers R0 ... R16          by DWARF number, the last is the pc
+ *     thread_vm G                   before the walk
+ *     memory ADDRESS BYTES          a line of REPLAY_LINE bytes
+ *     result STOP LUA_ERROR WORD... what the walk gave
  */
 #ifndef LUASPY_RECORDING_H
 #define LUASPY_RECORDING_H
