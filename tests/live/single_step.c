@@ -2,13 +2,14 @@
 /*
  * Steps a Lua program instruction by instruction and walks its stack at each one (a test's own
  * target: the product never stops a process). The program, single_step.lua, declares all of its
- * possible stacks; the walk must give one of them, whichever instruction was interrupted. That covers what sampling hits once in a million: the prologues,
- * calls and returns of the interpreter in which registers and Lua stack disagree.
+ * possible stacks; the walk must give one of them, whichever instruction was interrupted. That
+ * covers what sampling hits once in a million: the prologues, calls and returns of the interpreter
+ * in which registers and Lua stack disagree.
  *
- * A stack that is not possible is never accepted. An error that the walk itself reports is, where it is
- * known that nothing can be found out: while a Lua stack is being moved, while libgcc installs the
- * registers of an exception's handler, and in a few instructions of the interpreter (at most
- * MAX_ERROR_PCS, in at most MAX_ERROR_SHARE of all walks).
+ * A stack that is not possible is never accepted. An error that the walk itself reports is, where
+ * it is known that nothing can be found out: while a Lua stack is being moved, while libgcc
+ * installs the registers of an exception's handler, and in a few instructions of the interpreter
+ * (at most MAX_ERROR_PCS, in at most MAX_ERROR_SHARE of all walks).
  *
  *     single_step [-n STEPS] [-k EVERY] [-v] NAME SCRIPT LUAJIT [ARG...]
  *
@@ -34,7 +35,7 @@
 #define MAX_FINDINGS	400
 #define MAX_PROTO_CACHE 1024
 #define NAMES_SHOWN	12
-#define MAX_ERROR_PCS 16
+#define MAX_ERROR_PCS	16
 #define MAX_ERROR_SHARE 0.005
 
 struct pair {
