@@ -115,6 +115,17 @@ static void lua_name(const struct builder *b, uint64_t proto_id, char *out, size
 	snprintf(out, size, "@%s:%u", chunk, proto->first_line);
 }
 
+/* LuaJIT's own functions that are written in Lua (table.foreach and others) have no lines. */
+static bool library_name(const struct builder *b, uint64_t proto_id, char *out, size_t size)
+{
+	const struct stored_proto *proto = stack_store__proto(b->stacks, proto_id);
+
+	if (!proto || proto->first_line != UINT32_MAX)
+		return false;
+	snprintf(out, size, "builtin %s", proto->chunk + (*proto->chunk == '='));
+	return true;
+}
+
 static void native_name(const struct builder *b, uint64_t word, char *out, size_t size)
 {
 	uint32_t file = (uint32_t)(word >> FRAME_FILE_SHIFT & FRAME_FILE_MASK);
@@ -157,6 +168,8 @@ static enum profile_frame_type name_frame(const struct builder *b, uint64_t word
 		native_name(b, word, out, size);
 		return PROFILE_NATIVE;
 	case FRAME_KIND_LUA:
+		if (library_name(b, second, out, size))
+			return PROFILE_BUILTIN;
 		lua_name(b, second, out, size);
 		return word & FRAME_LUA_COMPILED ? PROFILE_LUA_COMPILED : PROFILE_LUA;
 	case FRAME_KIND_BUILTIN:
