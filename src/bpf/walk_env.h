@@ -31,9 +31,9 @@ struct walk;
 #include <string.h>
 
 #define SUBPROGRAM
-#define INLINE					    static inline
-#define bpf_probe_read_user(dst, size, address)	    env__read_user(dst, size, address)
-#define barrier_var(x)				    ((void)0)
+#define INLINE					static inline
+#define bpf_probe_read_user(dst, size, address) env__read_user(dst, size, address)
+#define barrier_var(x)				((void)0)
 
 /* A hostile rsp makes words of the copied stack unaligned, which only C minds. */
 static inline __u64 load_u64(const void *address)
