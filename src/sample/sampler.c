@@ -28,12 +28,14 @@ struct sampler {
 	bool stopped;
 };
 
-static int print_warnings(enum libbpf_print_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int print_warnings(enum libbpf_print_level level,
+								const char *format, va_list args)
 {
 	return level == LIBBPF_DEBUG ? 0 : vfprintf(stderr, format, args);
 }
 
-static int print_nothing(enum libbpf_print_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int print_nothing(enum libbpf_print_level level,
+							       const char *format, va_list args)
 {
 	return 0;
 }
@@ -138,11 +140,10 @@ int sampler__new(const struct sampler_options *options, struct sampler **sampler
 	if (!self->modules)
 		goto out;
 	self->targets = targets__new(self->tables, self->modules);
-	self->events = cpu_events__new(options->rate_hz,
-				       bpf_program__fd(self->bpf->progs.on_sample),
-				       options->children);
-	self->ring = ring_buffer__new(bpf_map__fd(self->bpf->maps.records), handle_record, self,
-				      NULL);
+	self->events = cpu_events__new(
+		options->rate_hz, bpf_program__fd(self->bpf->progs.on_sample), options->children);
+	self->ring =
+		ring_buffer__new(bpf_map__fd(self->bpf->maps.records), handle_record, self, NULL);
 	if (!self->targets || !self->events || !self->ring)
 		goto out;
 	*sampler = self;

@@ -55,6 +55,8 @@ def lua_frames(frames):
         if found:
             line = int(found.group(1))
             out.append("main" if line == 0 else NAMES.get(line))
+        elif frame == "builtin foreach":
+            out.append("library")  # LuaJIT's own function, written in Lua
     return out
 
 
