@@ -81,4 +81,4 @@ fuzz: $(FUZZ_BIN)
 clean:
 	rm -rf $(B)
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/src $(B)/tests $(B)/bench -name '*.d' -type f 2>/dev/null)

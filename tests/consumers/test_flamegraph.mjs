@@ -71,7 +71,7 @@ function prepare() {
 			execFileSync("npm", ["install", "--prefix", join(BUILD, "npm"), "--no-audit", "--no-fund",
 				"playwright-core"], { stdio: "ignore" });
 		} catch (error) {
-			skip("npm cannot install playwright-core");
+			skip("cannot: npm cannot install playwright-core here");
 		}
 	}
 	return createRequire(join(BUILD, "npm/"))("playwright-core").chromium;

@@ -105,4 +105,9 @@ function _M.log()
 	latency_total = latency_total + (ngx.now() - (ngx.ctx.started or ngx.now()))
 end
 
+-- Requests served by this worker.
+function _M.served()
+	return requests
+end
+
 return _M
