@@ -18,6 +18,8 @@
 #define BLOCK_SLACK	  128u /* saved registers stand at most this far below the CFA, mostly */
 #define PROTO_MEMO	  64u  /* powers of two */
 #define CHUNK_MEMO	  32u
+#define FUNCTION_MEMO	  32u
+#define INSTRUCTION_MEMO  32u
 #define CHUNK_HASHED_SIZE 72u
 #define CHUNK_READ_SIZE	  104u /* header, up to 0x18 bytes, and what is hashed */
 #define REGISTERS_KEPT                                                                             \
@@ -56,6 +58,22 @@ struct proto_memo {
 	__u64 sample;
 	__u64 id;
 	__u32 bytecode_count;
+	__u32 reserved;
+};
+
+struct function_memo {
+	__u64 function;
+	__u64 sample;
+	__u64 pc;
+	__u64 entry; /* of a C function */
+	__u32 ffid;
+	__u32 reserved;
+};
+
+struct instruction_memo {
+	__u64 address;
+	__u64 sample;
+	__u32 instruction;
 	__u32 reserved;
 };
 
@@ -121,6 +139,8 @@ struct walk {
 	struct coroutine coroutine[MAX_COROUTINES];
 	struct proto_memo protos[PROTO_MEMO];
 	struct chunk_memo chunks[CHUNK_MEMO];
+	struct function_memo functions[FUNCTION_MEMO];
+	struct instruction_memo instructions[INSTRUCTION_MEMO];
 	__u64 lua_protos[MAX_LUA_FRAMES]; /* proto address of each LUA frame, in order */
 	struct block stack;
 	struct block lua_stack;

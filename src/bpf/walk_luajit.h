@@ -201,7 +201,8 @@ SUBPROGRAM int lua_function(void)
 	const struct luajit_build *build;
 	struct proto_memo *memo;
 	__u8 bytes[FUNC_SIZE] __attribute__((aligned(8)));
-	__u32 ffid, gct, position;
+	struct function_memo *known;
+	__u32 ffid, position;
 	__u64 pc, entry, proto, word;
 
 	if (!w)
@@ -209,21 +210,27 @@ SUBPROGRAM int lua_function(void)
 	build = build_at(w->vm - 1);
 	if (!build)
 		return -1;
-	if (bpf_probe_read_user(bytes, sizeof(bytes), (void *)w->function) != 0)
-		return w->vm_flags & VM_LINK_SAVED ? 0 : lua_fail(w, LUA_FUNCTION);
-	if (w->gc64) {
-		gct = bytes[GC64_GCT];
-		ffid = bytes[GC64_FUNC_FFID];
-		pc = *(__u64 *)(bytes + GC64_FUNC_PC);
-		entry = *(__u64 *)(bytes + GC64_FUNC_C);
-	} else {
-		gct = bytes[GC32_GCT];
-		ffid = bytes[GC32_FUNC_FFID];
-		pc = *(__u32 *)(bytes + GC32_FUNC_PC);
-		entry = *(__u64 *)(bytes + GC32_FUNC_C);
+	known = &w->functions[(w->function >> 4) & (FUNCTION_MEMO - 1)];
+	if (known->function != w->function || known->sample != w->sample) {
+		if (bpf_probe_read_user(bytes, sizeof(bytes), (void *)w->function) != 0)
+			return w->vm_flags & VM_LINK_SAVED ? 0 : lua_fail(w, LUA_FUNCTION);
+		if (bytes[w->gc64 ? GC64_GCT : GC32_GCT] != GCT_FUNCTION)
+			return w->vm_flags & VM_LINK_SAVED ? 0 : lua_fail(w, LUA_FUNCTION);
+		known->function = w->function;
+		known->sample = w->sample;
+		if (w->gc64) {
+			known->ffid = bytes[GC64_FUNC_FFID];
+			known->pc = *(__u64 *)(bytes + GC64_FUNC_PC);
+			known->entry = *(__u64 *)(bytes + GC64_FUNC_C);
+		} else {
+			known->ffid = bytes[GC32_FUNC_FFID];
+			known->pc = *(__u32 *)(bytes + GC32_FUNC_PC);
+			known->entry = *(__u64 *)(bytes + GC32_FUNC_C);
+		}
 	}
-	if (gct != GCT_FUNCTION)
-		return w->vm_flags & VM_LINK_SAVED ? 0 : lua_fail(w, LUA_FUNCTION);
+	ffid = known->ffid;
+	pc = known->pc;
+	entry = known->entry;
 	if (w->lua_frames >= MAX_LUA_FRAMES || w->words >= MAX_WORDS - 2) {
 		w->stop = STOP_TRUNCATED;
 		return -1;
@@ -269,6 +276,22 @@ SUBPROGRAM int lua_function(void)
 
 /* ---- frames -----------------------------------------------------------------------------------
  */
+
+/* A bytecode instruction; the calls of a recursion are the same ones. */
+INLINE int lua_instruction(struct walk *w, __u64 address, __u32 *instruction)
+{
+	struct instruction_memo *known = &w->instructions[(address >> 2) & (INSTRUCTION_MEMO - 1)];
+
+	if (known->address != address || known->sample != w->sample) {
+		if (bpf_probe_read_user(instruction, sizeof(*instruction), (void *)address) != 0)
+			return -1;
+		known->address = address;
+		known->sample = w->sample;
+		known->instruction = *instruction;
+	}
+	*instruction = known->instruction;
+	return 0;
+}
 
 /* One frame of the Lua stack. 0 to go on, 1 at the activation's boundary or the stack's bottom
  * (walk.frame is then where the next activation continues), negative on an error. */
@@ -324,7 +347,7 @@ SUBPROGRAM int lua_frame(void)
 	w->vm_flags &= ~(VM_FUNC_GONE | VM_LINK_SAVED); /* those of the top frame */
 
 	if ((type & LINK_TYPE) == LINK_LUA) {
-		if (bpf_probe_read_user(&instruction, sizeof(instruction), (void *)(link - 4)) != 0)
+		if (lua_instruction(w, link - 4, &instruction) != 0)
 			return lua_fail(w, LUA_FRAME_LINK);
 		size = 8 * (1 + (w->gc64 ? 1 : 0) + (instruction >> 8 & 0xff));
 		w->return_pc = link;

@@ -32,7 +32,7 @@ struct recording {
 	struct record_options options;
 	struct sampler *sampler;
 	struct child_command child;
-	char comm[64];	   /* of the first target */
+	char comm[64]; /* of the first target */
 	char title[128];
 	char command_line[512];
 	char path[512];
@@ -122,7 +122,8 @@ static int check_pid(pid_t *pid, struct process_info *info)
 	}
 	if (info->is_zombie) {
 		fprintf(stderr,
-			"luaspy: process %d (%s) has ended and waits to be reaped by its parent %d.\n",
+			"luaspy: process %d (%s) has ended and waits to be reaped by its parent "
+			"%d.\n",
 			(int)*pid, info->comm, (int)info->parent);
 		return -ESRCH;
 	}
@@ -154,9 +155,10 @@ static int add_pids(struct recording *r)
 			print_target_error(*pid, err, r->options.rate_hz);
 			return err;
 		}
-		if (sampler__with_vm(r->sampler) == before)
+		if (sampler__with_vm(r->sampler) == before && !r->options.quiet)
 			fprintf(stderr,
-				"luaspy: warning: process %d (%s) has no LuaJIT that is known here; its C "
+				"luaspy: warning: process %d (%s) has no LuaJIT that is known "
+				"here; its C "
 				"frames are shown.\n",
 				(int)*pid, info.comm);
 	}
@@ -209,8 +211,10 @@ static int open_sampler(struct recording *r)
 	} else {
 		uname(&kernel);
 		fprintf(stderr,
-			"luaspy: the BPF programs do not load on Linux %s: %s. It has to be 5.10 or "
-			"newer with BPF and BTF (CONFIG_BPF_SYSCALL, CONFIG_DEBUG_INFO_BTF); -v shows "
+			"luaspy: the BPF programs do not load on Linux %s: %s. It has to be 5.10 "
+			"or "
+			"newer with BPF and BTF (CONFIG_BPF_SYSCALL, CONFIG_DEBUG_INFO_BTF); -v "
+			"shows "
 			"what the kernel says.\n",
 			kernel.release, strerror(-err));
 	}
@@ -253,8 +257,8 @@ static int check_path(const struct recording *r)
 		if (access(dirname(copy), W_OK | X_OK) == 0)
 			return 0;
 	}
-	fprintf(stderr, "luaspy: %s cannot be written: %s. Choose another place with -o.\n", r->path,
-		strerror(errno));
+	fprintf(stderr, "luaspy: %s cannot be written: %s. Choose another place with -o.\n",
+		r->path, strerror(errno));
 	return -EACCES;
 }
 
@@ -265,8 +269,7 @@ static int write_elsewhere(const struct recording *r, const struct profile *prof
 	char copy[512], path[640];
 	size_t i;
 
-	snprintf(copy, sizeof(copy), "%s",
-		 strcmp(r->path, "-") == 0 ? "luaspy-output" : r->path);
+	snprintf(copy, sizeof(copy), "%s", strcmp(r->path, "-") == 0 ? "luaspy-output" : r->path);
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s.%d", places[i], basename(copy), (int)getpid());
 		if (access(path, F_OK) != 0 &&
@@ -307,7 +310,8 @@ static void print_progress(const struct recording *r, double elapsed)
 	uint64_t counters[COUNTER_COUNT];
 
 	sampler__counters(r->sampler, counters);
-	fprintf(stderr, "\r%.1f s, %" PRIu64 " samples, %" PRIu64 " lost (Ctrl-C writes the result) ",
+	fprintf(stderr,
+		"\r%.1f s, %" PRIu64 " samples, %" PRIu64 " lost (Ctrl-C writes the result) ",
 		elapsed, counters[COUNTER_SAMPLES], counters[COUNTER_LOST]);
 }
 
@@ -402,7 +406,8 @@ static int finish(struct recording *r)
 		if (!err && strcmp(r->path, "-") != 0)
 			fprintf(stderr, "wrote %s: %s\n", r->path,
 				strcmp(r->options.extension, "folded") == 0
-					? "folded stacks, for flamegraph.pl, speedscope and the like"
+					? "folded stacks, for flamegraph.pl, speedscope and the "
+					  "like"
 					: "open it in a browser");
 	}
 	if (!err && !info.samples && !r->options.quiet)
@@ -419,9 +424,9 @@ static void join_command_line(struct recording *r, int argc, char **argv)
 	int i;
 
 	for (i = 0; i < argc && length + 1 < sizeof(r->command_line); i++)
-		length += (size_t)snprintf(r->command_line + length,
-					   sizeof(r->command_line) - length, "%s%s",
-					   i ? " " : "luaspy ", argv[i]);
+		length +=
+			(size_t)snprintf(r->command_line + length, sizeof(r->command_line) - length,
+					 "%s%s", i ? " " : "luaspy ", argv[i]);
 }
 
 int cmd_record(int argc, char **argv)
