@@ -78,8 +78,10 @@ void privileges__explain(char *text, size_t size)
 			 "the kernel is locked down in confidentiality mode, which closes BPF "
 			 "memory reads to everybody. It is a boot setting (lockdown=)");
 	else
-		snprintf(text, size,
-			 "no capability is missing; look at `sysctl kernel.perf_event_paranoid` (3 or "
-			 "more closes perf events on some distributions), at the seccomp profile of "
-			 "the container, and at `dmesg`");
+		snprintf(
+			text, size,
+			"no capability is missing; look at `sysctl kernel.perf_event_paranoid` (3 "
+			"or "
+			"more closes perf events on some distributions), at the seccomp profile of "
+			"the container, and at `dmesg`");
 }

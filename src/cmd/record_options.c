@@ -8,11 +8,11 @@
 
 #include "../output/output.h"
 
-#define OPT_KERNEL 256
+#define OPT_KERNEL    256
 #define OPT_NO_KERNEL 257
-#define OPT_NATIVE 258
+#define OPT_NATIVE    258
 #define OPT_NO_NATIVE 259
-#define OPT_THREADS 260
+#define OPT_THREADS   260
 
 static const struct format {
 	const char *name;
@@ -28,9 +28,11 @@ static const struct format {
 
 static const struct argp_option options[] = {
 	{"pid", 'p', "PID[,PID...]", 0, "profile these processes, all their threads", 1},
-	{"duration", 'd', "SECONDS", 0, "stop after this time (default: Ctrl-C or the target's end)", 2},
+	{"duration", 'd', "SECONDS", 0,
+	 "stop after this time (default: Ctrl-C or the target's end)", 2},
 	{"rate", 'F', "HZ", 0, "samples per second of CPU time, 1 to 9999 (default 99)", 2},
-	{"output", 'o', "FILE", 0, "write there; - is stdout (default: luaspy-COMM-PID-TIME.html)", 3},
+	{"output", 'o', "FILE", 0, "write there; - is stdout (default: luaspy-COMM-PID-TIME.html)",
+	 3},
 	{"format", 'f', "html|svg|folded", 0, "default: by the file's ending", 3},
 	{"kernel", OPT_KERNEL, 0, 0, "show kernel frames (default)", 4},
 	{"no-kernel", OPT_NO_KERNEL, 0, 0, "leave kernel frames out", 4},
@@ -88,7 +90,8 @@ static void parse_duration(struct argp_state *state, struct record_options *self
 
 	self->duration_seconds = strtod(arg, &end);
 	if (end == arg || *end || !(self->duration_seconds > 0) || self->duration_seconds > 1e7)
-		argp_error(state, "the duration must be a number of seconds above 0, not '%s'", arg);
+		argp_error(state, "the duration must be a number of seconds above 0, not '%s'",
+			   arg);
 }
 
 static const struct format *format_by_name(const char *name)
@@ -204,8 +207,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 void record_options__parse(struct record_options *self, int argc, char **argv)
 {
-	static const struct argp argp = {
-		.options = options, .parser = parse, .args_doc = "[-- COMMAND [ARG...]]", .doc = doc};
+	static const struct argp argp = {.options = options,
+					 .parser = parse,
+					 .args_doc = "[-- COMMAND [ARG...]]",
+					 .doc = doc};
 	struct parse_input input = {.options = self};
 	static char name[] = "luaspy record";
 

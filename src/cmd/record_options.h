@@ -18,7 +18,7 @@
 struct record_options {
 	pid_t pids[RECORD_MAX_PIDS];
 	size_t pid_count;
-	char **command; /* NULL-terminated, or NULL: then pids */
+	char **command;		 /* NULL-terminated, or NULL: then pids */
 	double duration_seconds; /* 0: no limit */
 	uint32_t rate_hz;
 	const char *output; /* NULL: a name of our own; "-": stdout */

@@ -68,7 +68,7 @@ void targets__free(struct targets *self)
 
 	if (!self)
 		return;
-	HASH_ITER(hh, self->by_pid, target, next) {
+	HASH_ITER (hh, self->by_pid, target, next) {
 		HASH_DEL(self->by_pid, target);
 		target_free(target);
 	}
@@ -213,7 +213,7 @@ void targets__tend(struct targets *self)
 
 	if (look)
 		self->looked_ms = now;
-	HASH_ITER(hh, self->by_pid, target, next) {
+	HASH_ITER (hh, self->by_pid, target, next) {
 		if (target->ended)
 			continue;
 		if (has_ended(target)) {

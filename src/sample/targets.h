@@ -19,8 +19,8 @@ struct targets;
 struct targets *targets__new(struct kernel_tables *tables, struct modules *modules);
 void targets__free(struct targets *self);
 
-/* Starts to follow a process; with `will_exec` what it has mapped now does not matter. Returns 0 (also
- * when it is followed already), -ESRCH, -EACCES, -EPERM, -ENOSPC, -ENOMEM. */
+/* Starts to follow a process; with `will_exec` what it has mapped now does not matter. Returns 0
+ * (also when it is followed already), -ESRCH, -EACCES, -EPERM, -ENOSPC, -ENOMEM. */
 int targets__add(struct targets *self, pid_t pid, bool will_exec);
 
 /* Reads the process's mappings again if it is followed. */
@@ -33,7 +33,8 @@ void targets__executed(struct targets *self, pid_t pid);
  * called ten times a second. */
 void targets__tend(struct targets *self);
 
-/* Number of processes followed that have not ended; how many of those followed ever had a LuaJIT. */
+/* Number of processes followed that have not ended; how many of those followed ever had a LuaJIT.
+ */
 size_t targets__alive(const struct targets *self);
 size_t targets__with_vm(const struct targets *self);
 

@@ -50,7 +50,8 @@ struct unwind_function {
 };
 
 struct unwind_table {
-	struct unwind_row *rows; /* ascending by pc, no two equal, no two neighbours with one rule */
+	struct unwind_row
+		*rows; /* ascending by pc, no two equal, no two neighbours with one rule */
 	size_t row_count;
 	struct unwind_function *functions; /* ascending by start */
 	size_t function_count;
@@ -73,7 +74,7 @@ uint32_t unwind_table__rule_at(const struct unwind_table *self, uint64_t vaddr);
 
 /* The FDE that covers `vaddr`, or NULL. Borrowed. */
 const struct unwind_function *unwind_table__function_at(const struct unwind_table *self,
-							 uint64_t vaddr);
+							uint64_t vaddr);
 
 /*
  * Replaces the rows of [start, end) by `rows` (ascending, all within the range); the rule that was

@@ -26,8 +26,9 @@ struct oracle_totals {
 };
 
 static const int dwarf_numbers[SAVED_COUNT] = {
-	[SAVED_RBX] = DW_REG_RBX, [SAVED_RBP] = DW_REG_RBP, [SAVED_R12] = DW_REG_R12, [SAVED_R13] = DW_REG_R13,
-	[SAVED_R14] = DW_REG_R14, [SAVED_R15] = DW_REG_R15, [SAVED_RA] = DW_REG_RA,
+	[SAVED_RBX] = DW_REG_RBX, [SAVED_RBP] = DW_REG_RBP, [SAVED_R12] = DW_REG_R12,
+	[SAVED_R13] = DW_REG_R13, [SAVED_R14] = DW_REG_R14, [SAVED_R15] = DW_REG_R15,
+	[SAVED_RA] = DW_REG_RA,
 };
 
 static bool is_breg(const Dwarf_Op *op)
