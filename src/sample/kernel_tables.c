@@ -78,7 +78,7 @@ void kernel_tables__free(struct kernel_tables *self)
 		return;
 	close_pending(self);
 	HASH_ITER (hh, self->processes, entry, next) {
-		HASH_DEL(self->processes, entry);
+		HASH_DEL(self->processes, entry); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(entry);
 	}
 	free(self->freed);

@@ -182,6 +182,7 @@ int modules__get(struct modules *self, pid_t pid, const struct map_entry *map,
 		return -EINVAL;
 	if (vdso)
 		key = (struct module_key){};
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): uthash */
 	HASH_FIND(hh, self->by_key, &key, sizeof(key), entry);
 	if (!entry) {
 		err = entry_add(self, pid, map, &key, &entry);

@@ -34,11 +34,11 @@ void stack_store__free(struct stack_store *self)
 	if (!self)
 		return;
 	HASH_ITER (hh, self->stacks, stack, next_stack) {
-		HASH_DEL(self->stacks, stack);
+		HASH_DEL(self->stacks, stack); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(stack);
 	}
 	HASH_ITER (hh, self->protos, proto, next_proto) {
-		HASH_DEL(self->protos, proto);
+		HASH_DEL(self->protos, proto); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(proto);
 	}
 	free(self);

@@ -69,7 +69,7 @@ void targets__free(struct targets *self)
 	if (!self)
 		return;
 	HASH_ITER (hh, self->by_pid, target, next) {
-		HASH_DEL(self->by_pid, target);
+		HASH_DEL(self->by_pid, target); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		target_free(target);
 	}
 	free(self);

@@ -210,6 +210,7 @@ static int push_frame(struct builder *b, uint64_t word, uint64_t second)
 	/* The current line is not part of a frame's name here. */
 	if (word >> FRAME_KIND_SHIFT == FRAME_KIND_LUA)
 		key.word &= ~0xffffffffull;
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): uthash */
 	HASH_FIND(hh, b->frames, &key, sizeof(key), entry);
 	if (!entry) {
 		type = name_frame(b, word, second, name, sizeof(name));
@@ -341,7 +342,7 @@ int profile_builder__add(struct profile *profile, const struct stack_store *stac
 	     stack = stack_store__next(stacks, stack))
 		err = add_stack(&b, stack);
 	HASH_ITER (hh, b.frames, entry, next) {
-		HASH_DEL(b.frames, entry);
+		HASH_DEL(b.frames, entry); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(entry);
 	}
 	free(b.ids);

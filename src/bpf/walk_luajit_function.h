@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The function of a Lua frame: what identifies it, and its place in the bytecode. Which frames
+ * there are is walk_luajit.h.
+ */
+#ifndef LUASPY_WALK_LUAJIT_FUNCTION_H
+#define LUASPY_WALK_LUAJIT_FUNCTION_H
+
+#ifndef LUASPY_WALK_LUAJIT_H
+#error "included by walk_luajit.h"
+#endif
+
+INLINE __u64 hash_mix(__u64 hash, __u64 value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 29;
+}
+
+/*
+ * A fingerprint of a chunk name: its length, its first 72 characters and its last 8. The name is
+ * part of a proto's identity, because a proto that the collector frees and allocates again at the
+ * same address may well have the same lines and size. One read does for most names.
+ */
+INLINE __u64 chunk_hash(struct walk *w, const struct luajit_build *build, __u64 string)
+{
+	struct chunk_memo *memo = &w->chunks[(string >> 4) & (CHUNK_MEMO - 1)];
+	__u64 words[CHUNK_READ_SIZE / 8], word, last = 0, hash;
+	const __u8 *bytes = (const __u8 *)words;
+	__u32 data, length, left, i;
+
+	if (memo->string == string && memo->sample == w->sample)
+		return memo->hash;
+	if (bpf_probe_read_user(words, sizeof(words), (void *)string) != 0)
+		return 0;
+	data = build->string_data & 0x1c; /* 0x10, 0x14 or 0x18 */
+	length = *(const __u32 *)(bytes + (build->string_length & 0x1c));
+	hash = hash_mix(1, length);
+	for (i = 0; i < CHUNK_HASHED_SIZE; i += 8) {
+		if (i >= length)
+			break;
+		left = length - i;
+		word = *(const __u32 *)(bytes + data + i) |
+		       (__u64) * (const __u32 *)(bytes + data + i + 4) << 32;
+		/* What lies behind the name is not part of it. */
+		if (left < 8)
+			word &= (1ull << 8 * left) - 1;
+		hash = hash_mix(hash, word);
+	}
+	if (length > CHUNK_HASHED_SIZE &&
+	    bpf_probe_read_user(&last, sizeof(last), (void *)(string + data + length - 8)) == 0)
+		hash = hash_mix(hash, last);
+	memo->string = string;
+	memo->sample = w->sample;
+	memo->hash = hash;
+	return hash;
+}
+
+/* The identity of a proto, memorised within the sample; NULL when it is none. */
+INLINE struct proto_memo *proto_identify(struct walk *w, const struct luajit_build *build,
+					 __u64 proto)
+{
+	struct proto_memo *memo = &w->protos[(proto >> 4) & (PROTO_MEMO - 1)];
+	__u8 bytes[PROTO_READ_SIZE] __attribute__((aligned(8)));
+	__u32 bytecodes, gct;
+	__u64 chunk, lines;
+
+	if (memo->proto == proto && memo->sample == w->sample)
+		return memo;
+	if (bpf_probe_read_user(bytes, sizeof(bytes), (void *)proto) != 0)
+		return NULL;
+	if (w->gc64) {
+		gct = bytes[GC64_GCT];
+		bytecodes = *(__u32 *)(bytes + GC64_PROTO_SIZEBC);
+		chunk = *(__u64 *)(bytes + GC64_PROTO_CHUNKNAME);
+		lines = *(__u64 *)(bytes + GC64_PROTO_FIRSTLINE);
+	} else {
+		gct = bytes[GC32_GCT];
+		bytecodes = *(__u32 *)(bytes + GC32_PROTO_SIZEBC);
+		chunk = *(__u32 *)(bytes + GC32_PROTO_CHUNKNAME);
+		/* two u32 side by side, not 8-aligned */
+		lines = (__u64) * (__u32 *)(bytes + GC32_PROTO_NUMLINE) << 32 |
+			*(__u32 *)(bytes + GC32_PROTO_FIRSTLINE);
+	}
+	if (gct != GCT_PROTO)
+		return NULL;
+	memo->proto = proto;
+	memo->sample = w->sample;
+	memo->bytecode_count = bytecodes;
+	memo->id =
+		hash_mix(hash_mix(hash_mix(chunk_hash(w, build, chunk), proto), lines), bytecodes);
+	return memo;
+}
+
+/* Bytecode position of `pc` (which points behind the instruction), or BCPOS_NONE. */
+INLINE __u32 bytecode_position(const struct proto_memo *memo, __u64 bytecode, __u64 pc)
+{
+	__u64 position = (pc - bytecode) >> 2;
+
+	if (pc & 3 || pc <= bytecode || position > memo->bytecode_count)
+		return BCPOS_NONE;
+	return position - 1;
+}
+
+/* Where the innermost frame of an activation is: PC if it points into the function, else SAVE_PC,
+ * which is right whenever the VM is in C code that may throw or look at lines. */
+INLINE __u32 current_position(struct walk *w, const struct proto_memo *memo, __u64 bytecode)
+{
+	__u32 position = BCPOS_NONE;
+	__u64 pc;
+
+	if (w->compiled)
+		return BCPOS_NONE;
+	if (w->valid & 1u << DW_REG_RBX)
+		position = bytecode_position(memo, bytecode, w->regs[DW_REG_RBX]);
+	if (position != BCPOS_NONE)
+		return position;
+	if (stack_word(w, w->activation + SAVE_PC_WORD, &pc) != 0)
+		return BCPOS_NONE;
+	if (!w->gc64)
+		pc >>= 32;
+	return bytecode_position(memo, bytecode, pc);
+}
+
+/* Writes the frame of walk.function. Negative when it is no function, or does not hold the pc that
+ * its callee returns to. */
+SUBPROGRAM int lua_function(void)
+{
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	struct proto_memo *memo;
+	__u8 bytes[FUNC_SIZE] __attribute__((aligned(8)));
+	struct function_memo *known;
+	__u32 ffid, position;
+	__u64 pc, entry, proto, word;
+
+	if (!w)
+		return -1;
+	build = build_at(w->vm - 1);
+	if (!build)
+		return -1;
+	known = &w->functions[(w->function >> 4) & (FUNCTION_MEMO - 1)];
+	if (known->function != w->function || known->sample != w->sample) {
+		if (bpf_probe_read_user(bytes, sizeof(bytes), (void *)w->function) != 0)
+			return w->vm_flags & VM_LINK_SAVED ? 0 : lua_fail(w, LUA_FUNCTION);
+		if (bytes[w->gc64 ? GC64_GCT : GC32_GCT] != GCT_FUNCTION)
+			return w->vm_flags & VM_LINK_SAVED ? 0 : lua_fail(w, LUA_FUNCTION);
+		known->function = w->function;
+		known->sample = w->sample;
+		if (w->gc64) {
+			known->ffid = bytes[GC64_FUNC_FFID];
+			known->pc = *(__u64 *)(bytes + GC64_FUNC_PC);
+			known->entry = *(__u64 *)(bytes + GC64_FUNC_C);
+		} else {
+			known->ffid = bytes[GC32_FUNC_FFID];
+			known->pc = *(__u32 *)(bytes + GC32_FUNC_PC);
+			known->entry = *(__u64 *)(bytes + GC32_FUNC_C);
+		}
+	}
+	ffid = known->ffid;
+	pc = known->pc;
+	entry = known->entry;
+	if (w->lua_frames >= MAX_LUA_FRAMES || w->words >= MAX_WORDS - 2) {
+		w->stop = STOP_TRUNCATED;
+		return -1;
+	}
+	if (ffid) {
+		if (w->return_pc && !w->return_pc_soft)
+			return lua_fail(w, LUA_FUNCTION); /* only Lua code is returned to by pc */
+		word = 0;
+		w->lookup_pc = entry;
+		if (find_mapping() == 0) {
+			const struct mapping *m = mapping_at(w->mapping);
+
+			if (m)
+				word = frame_native(m->file_id, entry - m->bias);
+		}
+		emit(w, (__u64)FRAME_KIND_BUILTIN << FRAME_KIND_SHIFT | ffid);
+		emit(w, word);
+		w->first = 0;
+		return 0;
+	}
+	proto = pc - (w->gc64 ? GC64_PROTO_SIZE : GC32_PROTO_SIZE);
+	memo = proto_identify(w, build, proto);
+	if (!memo)
+		return lua_fail(w, LUA_FUNCTION);
+	if (w->return_pc) {
+		position = bytecode_position(memo, pc, w->return_pc);
+		if (position == BCPOS_NONE && !w->return_pc_soft)
+			return lua_fail(w, LUA_FUNCTION);
+	} else {
+		position = w->first ? current_position(w, memo, pc) : BCPOS_NONE;
+	}
+	word = (__u64)FRAME_KIND_LUA << FRAME_KIND_SHIFT | position;
+	if (w->compiled && w->first)
+		word |= FRAME_LUA_COMPILED;
+	emit(w, word);
+	emit(w, memo->id);
+	if (w->lua_frames < MAX_LUA_FRAMES)
+		w->lua_protos[w->lua_frames] = proto;
+	w->lua_frames++;
+	w->first = 0;
+	return 0;
+}
+
+#endif
