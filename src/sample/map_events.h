@@ -12,11 +12,13 @@
 
 struct map_events;
 
-/* Watches the threads that `pid` has now. NULL when that is not possible, which is no error. */
-struct map_events *map_events__new(pid_t pid);
+/* Watches the threads that `pid` has now, and wakes `epoll_fd` up (data.fd is a descriptor of this
+ * module; EPOLLHUP means that it can be taken out). NULL when that is not possible, which is no
+ * error. */
+struct map_events *map_events__new(pid_t pid, int epoll_fd);
 void map_events__free(struct map_events *self);
 
-/* Whether something was mapped since the last call. NULL-safe. */
+/* Whether a file was mapped since the last call. NULL-safe. */
 bool map_events__pending(struct map_events *self);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ struct sampler {
 	struct cpu_events *events;
 	struct stack_store *stacks;
 	struct ring_buffer *ring;
+	int epoll_fd; /* the ring buffer's and what targets waits for */
 	int record_error; /* set by the ring buffer's callback */
 	bool stopped;
 };
@@ -122,10 +124,12 @@ static int load_programs(struct sampler *self)
 int sampler__new(const struct sampler_options *options, struct sampler **sampler)
 {
 	struct sampler *self = calloc(1, sizeof(*self));
+	struct epoll_event wake = {.events = EPOLLIN};
 	int err;
 
 	if (!self)
 		return -ENOMEM;
+	self->epoll_fd = -1;
 	self->options = *options;
 	raise_limits();
 	err = load_programs(self);
@@ -139,13 +143,19 @@ int sampler__new(const struct sampler_options *options, struct sampler **sampler
 	self->modules = modules__new(self->tables);
 	if (!self->modules)
 		goto out;
-	self->targets = targets__new(self->tables, self->modules);
+	self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	self->targets = targets__new(self->tables, self->modules, self->epoll_fd);
 	self->events = cpu_events__new(
 		options->rate_hz, bpf_program__fd(self->bpf->progs.on_sample), options->children);
 	self->ring =
 		ring_buffer__new(bpf_map__fd(self->bpf->maps.records), handle_record, self, NULL);
 	if (!self->targets || !self->events || !self->ring)
 		goto out;
+	wake.data.fd = ring_buffer__epoll_fd(self->ring);
+	if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, wake.data.fd, &wake) != 0) {
+		err = -errno;
+		goto out;
+	}
 	*sampler = self;
 	return 0;
 out:
@@ -163,6 +173,8 @@ void sampler__free(struct sampler *self)
 	modules__free(self->modules);
 	stack_store__free(self->stacks);
 	kernel_tables__free(self->tables);
+	if (self->epoll_fd >= 0)
+		close(self->epoll_fd);
 	sampler_bpf__destroy(self->bpf);
 	free(self);
 }
@@ -181,10 +193,16 @@ void sampler__start(struct sampler *self)
 
 int sampler__poll(struct sampler *self, int timeout_ms)
 {
-	int err = ring_buffer__poll(self->ring, timeout_ms);
+	struct epoll_event events[16];
+	int i, count = epoll_wait(self->epoll_fd, events, 16, timeout_ms);
 
-	if (err == -EINTR)
-		return err;
+	if (count < 0)
+		return -errno;
+	for (i = 0; i < count; i++) {
+		/* The thread of a mapping event has ended. */
+		if (events[i].events & (EPOLLHUP | EPOLLERR))
+			epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, events[i].data.fd, NULL);
+	}
 	/* Most records come without a wake-up. */
 	ring_buffer__consume(self->ring);
 	targets__tend(self->targets);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ struct targets {
 	struct kernel_tables *tables;
 	struct modules *modules;
 	struct target *by_pid;
+	int epoll_fd; /* the caller's */
 	uint64_t looked_ms;
 };
 
@@ -42,13 +44,14 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-struct targets *targets__new(struct kernel_tables *tables, struct modules *modules)
+struct targets *targets__new(struct kernel_tables *tables, struct modules *modules, int epoll_fd)
 {
 	struct targets *self = calloc(1, sizeof(*self));
 
 	if (self) {
 		self->tables = tables;
 		self->modules = modules;
+		self->epoll_fd = epoll_fd;
 	}
 	return self;
 }
@@ -146,6 +149,7 @@ static int refresh(struct targets *self, struct target *target)
 
 int targets__add(struct targets *self, pid_t pid, bool will_exec)
 {
+	struct epoll_event wake = {.events = EPOLLIN};
 	struct target *target;
 	int err;
 
@@ -161,8 +165,11 @@ int targets__add(struct targets *self, pid_t pid, bool will_exec)
 		return -ENOMEM;
 	target->pid = pid;
 	target->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	wake.data.fd = target->pidfd;
+	if (target->pidfd >= 0)
+		epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, target->pidfd, &wake);
 	/* Before the first look, so that nothing is missed in between. */
-	target->events = map_events__new(pid);
+	target->events = map_events__new(pid, self->epoll_fd);
 	err = will_exec ? kernel_tables__put_process(self->tables, (uint32_t)pid, NULL, 0, 0)
 			: refresh(self, target);
 	if (err) {
@@ -218,6 +225,9 @@ void targets__tend(struct targets *self)
 			continue;
 		if (has_ended(target)) {
 			target->ended = true;
+			if (target->pidfd >= 0)
+				close(target->pidfd); /* it would stay readable */
+			target->pidfd = -1;
 			kernel_tables__remove_process(self->tables, (uint32_t)target->pid);
 			continue;
 		}

@@ -16,7 +16,8 @@
 
 struct targets;
 
-struct targets *targets__new(struct kernel_tables *tables, struct modules *modules);
+/* Wakes `epoll_fd` up when there is something to tend. */
+struct targets *targets__new(struct kernel_tables *tables, struct modules *modules, int epoll_fd);
 void targets__free(struct targets *self);
 
 /* Starts to follow a process; with `will_exec` what it has mapped now does not matter. Returns 0
