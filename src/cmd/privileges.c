@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef CAP_PERFMON
 #define CAP_PERFMON 38
@@ -51,8 +52,10 @@ void privileges__explain(char *text, size_t size)
 		      {CAP_PERFMON, "CAP_PERFMON"},
 		      {CAP_SYS_PTRACE, "CAP_SYS_PTRACE"}};
 	uint64_t caps = effective_capabilities();
-	char missing[128] = "", lockdown[128];
+	char missing[128] = "", lockdown[128], self[200] = "luaspy";
+	char path[200];
 	size_t i, length;
+	ssize_t n;
 
 	/* CAP_SYS_ADMIN contains the first two. */
 	if (caps & 1ull << CAP_SYS_ADMIN)
@@ -65,11 +68,15 @@ void privileges__explain(char *text, size_t size)
 			 needed[i].name);
 	}
 	if (*missing) {
+		/* A path that is too long to be shown whole would be no help. */
+		n = readlink("/proc/self/exe", path, sizeof(path));
+		if (n > 0 && n < (ssize_t)sizeof(path))
+			snprintf(self, sizeof(self), "%.*s", (int)n, path);
 		snprintf(text, size,
 			 "missing capability: %s. Run it as root (sudo luaspy ...), or in a "
 			 "container with --privileged, or give it the capabilities: sudo setcap "
-			 "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_syslog+ep luaspy",
-			 missing);
+			 "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_syslog+ep %s",
+			 missing, self);
 		return;
 	}
 	read_word("/sys/kernel/security/lockdown", lockdown, sizeof(lockdown));

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -126,6 +127,11 @@ static int check_pid(pid_t *pid, struct process_info *info)
 			"%d.\n",
 			(int)*pid, info->comm, (int)info->parent);
 		return -ESRCH;
+	}
+	if (info->exe_error == -EACCES || info->exe_error == -EPERM) {
+		/* Newer kernels show the mappings all the same, but no file could be opened. */
+		print_target_error(*pid, info->exe_error, 0);
+		return info->exe_error;
 	}
 	if (info->tgid != *pid) {
 		fprintf(stderr, "luaspy: %d is a thread of process %d, which is profiled.\n",
@@ -249,8 +255,18 @@ static void choose_path(struct recording *r)
 static int check_path(const struct recording *r)
 {
 	char copy[512];
+	struct stat st;
 
-	if (strcmp(r->path, "-") == 0 || access(r->path, W_OK) == 0)
+	if (strcmp(r->path, "-") == 0)
+		return 0;
+	if (stat(r->path, &st) == 0 && S_ISDIR(st.st_mode)) {
+		fprintf(stderr,
+			"luaspy: %s is a directory. Name a file in it with -o, or leave -o out and "
+			"run luaspy there.\n",
+			r->path);
+		return -EISDIR;
+	}
+	if (access(r->path, W_OK) == 0)
 		return 0;
 	if (errno == ENOENT) {
 		snprintf(copy, sizeof(copy), "%s", r->path);

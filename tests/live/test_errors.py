@@ -129,9 +129,9 @@ refused("a folder that is not there", luaspy("record", "-p", target.pid, "-d", 1
         "/no/dir/x.html", "-o")
 small = os.path.join(live.SCRATCH, "small")
 os.mkdir(small)
-script = ("mount -t tmpfs -o size=8k none %s && %s record -p %d -d 2 -F 997 -o %s/full.html; s=$?; ls -A %s; exit $s" %
-          (small, live.LUASPY, target.pid, small, small))
-done = subprocess.run(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+script = ("mount -t tmpfs -o size=8k none %s && %s record -p %d -d 2 -F 997 -o %s/full.html; s=$?; ls -A %s; "
+          "umount %s; exit $s" % (small, live.LUASPY, target.pid, small, small, small))
+done = subprocess.run(["unshare", "-m", "--propagation", "unchanged", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                       check=False, timeout=60)
 text = done.stderr.decode()
 saved = re.search(r"written to (\S+) instead", text)
