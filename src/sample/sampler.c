@@ -25,7 +25,7 @@ struct sampler {
 	struct cpu_events *events;
 	struct stack_store *stacks;
 	struct ring_buffer *ring;
-	int epoll_fd; /* the ring buffer's and what targets waits for */
+	int epoll_fd;	  /* the ring buffer's and what targets waits for */
 	int record_error; /* set by the ring buffer's callback */
 	bool stopped;
 };
