@@ -80,6 +80,36 @@ done = subprocess.run(["setpriv", "--bounding-set=-sys_admin,-perfmon", "--inh-c
                        "-p", str(target.pid), "-d", "1", "-o", "/tmp/x.html"],
                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=60)
 refused("one capability is missing: that one is named", done, 1, "missing capability: CAP_PERFMON.")
+
+
+def unprivileged(capabilities, *arguments):
+    """luaspy record as nobody, with these capabilities."""
+    sets = "-all" + "".join(",+" + c for c in capabilities)
+    return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=" + sets,
+                           "--ambient-caps=" + sets, "--bounding-set=" + sets, copy, "record", "-p",
+                           str(target.pid), "-d", "1", "-F", "499", "-o", "-", *arguments],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=60)
+
+
+refused("a process whose files may not be read", unprivileged(["bpf", "perfmon"]), 1,
+        "process %d" % target.pid, "missing capability: CAP_SYS_PTRACE.", "setcap", copy)
+pointers = "/proc/sys/kernel/kptr_restrict"
+with open(pointers) as f:
+    before = f.read()
+try:
+    for value, capabilities, hidden in (("2", (), True), ("1", (), True), ("1", ("syslog",), False)):
+        with open(pointers, "w") as f:
+            f.write(value)
+        done = unprivileged(["bpf", "perfmon", "sys_ptrace", *capabilities])
+        text = done.stderr.decode()
+        live.check("as nobody, kptr_restrict=%s%s: the Lua stacks%s" %
+                   (value, ", CAP_SYSLOG" * bool(capabilities),
+                    "; a warning about kernel names" if hidden else " without a warning"),
+                   done.returncode == 0 and b";@(command line)" in done.stdout and
+                   ("CAP_SYSLOG" in text) == hidden and "100.0 %" in text, text, done.stdout)
+finally:
+    with open(pointers, "w") as f:
+        f.write(before)
 os.unlink(copy)
 limit = "/proc/sys/kernel/perf_event_max_sample_rate"
 with open(limit) as f:
@@ -127,12 +157,23 @@ done = luaspy("record", "-q", "-p", target.pid, "-d", 1, "-o", OUT)
 live.check("-q says nothing", done.returncode == 0 and not done.stderr and not done.stdout, done.stderr)
 refused("a folder that is not there", luaspy("record", "-p", target.pid, "-d", 1, "-o", "/no/dir/x.html"), 1,
         "/no/dir/x.html", "-o")
+refused("a folder as output", luaspy("record", "-p", target.pid, "-d", 1, "-f", "html", "-o", live.SCRATCH), 1,
+        "is a directory", "-o")
 small = os.path.join(live.SCRATCH, "small")
 os.mkdir(small)
 script = ("mount -t tmpfs -o size=8k none %s && %s record -p %d -d 2 -F 997 -o %s/full.html; s=$?; ls -A %s; "
           "umount %s; exit $s" % (small, live.LUASPY, target.pid, small, small, small))
-done = subprocess.run(["unshare", "-m", "--propagation", "unchanged", "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                      check=False, timeout=60)
+
+
+def with_mount(script):
+    return subprocess.run(["unshare", "-m", "--propagation", "unchanged", "sh", "-c", script],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=60)
+
+
+refused("a read-only place", with_mount("mount -t tmpfs -o ro none %s && %s record -p %d -d 1 -o %s/x.html; s=$?; "
+                                        "umount %s; exit $s" % (small, live.LUASPY, target.pid, small, small)), 1,
+        "Read-only", "-o")
+done = with_mount(script)
 text = done.stderr.decode()
 saved = re.search(r"written to (\S+) instead", text)
 live.check("a full disk: a message, a status, no half file",
