@@ -478,8 +478,11 @@ INLINE int find_cfa(struct walk *w, const struct unwind_rule *rule)
 	default:
 		return walk_end(w, STOP_UNSUPPORTED);
 	}
-	/* Frames grow towards higher addresses; anything else is a loop or a corrupt stack. */
-	if (cfa <= w->regs[DW_REG_RSP] || cfa & 7)
+	/* Frames grow towards higher addresses; anything else is a loop or a corrupt stack. At a
+	 * throw's last jump nothing is on the stack any more: the pc to go to is in a register. */
+	if (cfa <= w->regs[DW_REG_RSP] -
+			    (w->exact_pc && rule->saved_base[SAVED_RA] >= BASE_VALUE) ||
+	    cfa & 7)
 		return walk_end(w, STOP_CFA_ORDER);
 	w->cfa = cfa;
 	return 0;

@@ -9,12 +9,15 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cpu_events.h"
 #include "kernel_tables.h"
 #include "sampler.skel.h"
 #include "targets.h"
+
+#define WAKEUP_GAP_NS 2000000ll
 
 struct sampler {
 	struct sampler_options options;
@@ -25,6 +28,7 @@ struct sampler {
 	struct cpu_events *events;
 	struct stack_store *stacks;
 	struct ring_buffer *ring;
+	struct timespec woken;
 	int epoll_fd;	  /* the ring buffer's and what targets waits for */
 	int record_error; /* set by the ring buffer's callback */
 	bool stopped;
@@ -191,6 +195,19 @@ void sampler__start(struct sampler *self)
 	cpu_events__enable(self->events, true);
 }
 
+/* A JIT compiler that changes its memory's protection for each trace may wake us up 15,000 times a
+ * second. */
+static void limit_wakeups(struct sampler *self)
+{
+	struct timespec now, pause = {.tv_nsec = WAKEUP_GAP_NS};
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if ((now.tv_sec - self->woken.tv_sec) * 1000000000ll + now.tv_nsec - self->woken.tv_nsec <
+	    WAKEUP_GAP_NS)
+		nanosleep(&pause, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &self->woken);
+}
+
 int sampler__poll(struct sampler *self, int timeout_ms)
 {
 	struct epoll_event events[16];
@@ -198,6 +215,8 @@ int sampler__poll(struct sampler *self, int timeout_ms)
 
 	if (count < 0)
 		return -errno;
+	if (count > 0)
+		limit_wakeups(self);
 	for (i = 0; i < count; i++) {
 		/* The thread of a mapping event has ended. */
 		if (events[i].events & (EPOLLHUP | EPOLLERR))

@@ -198,3 +198,18 @@ void cfi_rule__from_state(const struct cfi_state *state, bool is_signal_frame,
 		 rule->saved_base[SAVED_RA] == BASE_SAME)
 		set_unsupported(rule);
 }
+
+void cfi_rule__resume_throw(struct unwind_rule *rule, bool *resuming)
+{
+	bool from_rcx =
+		rule->cfa_kind == CFA_REG && rule->cfa_reg == DW_REG_RCX && rule->cfa_offset == 8;
+	bool from_rsp = rule->cfa_kind == CFA_REG && rule->cfa_reg == DW_REG_RSP;
+
+	*resuming = from_rcx || (*resuming && from_rsp);
+	if (!*resuming)
+		return;
+	for (int i = 0; i < SAVED_RA; i++) {
+		rule->saved_base[i] = BASE_SAME;
+		rule->saved_offset[i] = 0;
+	}
+}

@@ -77,6 +77,7 @@ static int append_fde(struct row_list *list, const struct eh_frame *frame,
 	uint64_t end = fde->end < limit ? fde->end : limit;
 	size_t count_before = list->count;
 	struct unwind_row last = {0};
+	bool resuming = false;
 	uint32_t row_count = 0;
 	uint64_t pc;
 	int err;
@@ -93,6 +94,7 @@ static int append_fde(struct row_list *list, const struct eh_frame *frame,
 			break;
 		}
 		cfi_rule__from_state(&program->state, cie->is_signal_frame, &rule);
+		cfi_rule__resume_throw(&rule, &resuming);
 		id = unwind_rules__intern(rules, &rule);
 		if (id < 0)
 			return id;

@@ -215,6 +215,35 @@ static void test_register_rules(void)
 	release(&b);
 }
 
+/* As GCC ends _Unwind_RaiseException: mov rsp, rcx; pop rcx; jmp rcx. */
+static void test_resume_throw(void)
+{
+	struct piece p = {0};
+	size_t fde, cie = put_usual_cie(&p);
+	struct built b;
+
+	fde = begin_fde(&p, cie, TEXT_START, 64);
+	PUT(&p, DW_CFA_def_cfa, 6, 16, DW_CFA_offset | 6, 2, DW_CFA_offset | 3, 7);
+	PUT(&p, DW_CFA_remember_state);
+	PUT(&p, DW_CFA_advance_loc | 4, DW_CFA_def_cfa, 2, 8, DW_CFA_restore | 6);
+	PUT(&p, DW_CFA_advance_loc | 3, DW_CFA_def_cfa_register, 7);
+	PUT(&p, DW_CFA_advance_loc | 1, DW_CFA_def_cfa_offset, 0, DW_CFA_register, 16, 2);
+	PUT(&p, DW_CFA_advance_loc | 4, DW_CFA_restore_state);
+	end_entry(&p, fde);
+	b = build(&p);
+	CHECK_SAVED(&b, TEXT_START, SAVED_RBX, BASE_CFA, -56);
+	CHECK_CFA(&b, TEXT_START + 4, CFA_REG, DW_REG_RCX, 8);
+	CHECK_SAVED(&b, TEXT_START + 4, SAVED_RBX, BASE_SAME, 0);
+	CHECK_SAVED(&b, TEXT_START + 4, SAVED_RA, BASE_CFA, -8);
+	CHECK_CFA(&b, TEXT_START + 7, CFA_REG, DW_REG_RSP, 8);
+	CHECK_SAVED(&b, TEXT_START + 7, SAVED_RBX, BASE_SAME, 0);
+	CHECK_CFA(&b, TEXT_START + 8, CFA_REG, DW_REG_RSP, 0);
+	CHECK_SAVED(&b, TEXT_START + 8, SAVED_RA, BASE_VALUE + DW_REG_RCX, 0);
+	CHECK_CFA(&b, TEXT_START + 12, CFA_REG, DW_REG_RBP, 16);
+	CHECK_SAVED(&b, TEXT_START + 12, SAVED_RBX, BASE_CFA, -56);
+	release(&b);
+}
+
 static void test_unsupported(void)
 {
 	struct piece p = {0};
@@ -276,6 +305,7 @@ int main(void)
 	RUN(test_signal_frame, "a signal frame is one only with augmentation S");
 	RUN(test_outermost_frame, "an undefined return address ends the stack");
 	RUN(test_register_rules, "every register rule is translated");
+	RUN(test_resume_throw, "registers are already those of the frame that a throw resumes");
 	RUN(test_unsupported, "other expressions are unsupported, not wrong");
 	RUN(test_clipping, "rows are clipped to the FDE");
 	return TEST_RESULT();
