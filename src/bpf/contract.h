@@ -40,12 +40,16 @@
  *   NATIVE    file id (bits 44-59), ELF virtual address (bits 0-43). The address of a caller is
  *             that of its call instruction's last byte (return address - 1): look it up as it is.
  *   ADDRESS   an address outside every known file (bits 0-59), the same adjustment.
- *   LUA       bits 0-31: bytecode position (0 = the function header) or BCPOS_NONE;
- *             LUA_COMPILED when the frame runs in a trace. Second word: proto id.
+ *   LUA       bits 0-31: bytecode position (0 = the function header) or BCPOS_NONE; bits 32-57:
+ *             its line, 0 = not known (set only in what is sent, not part of a stack's identity);
+ *             LUA_COMPILED when the frame runs in a trace, LUA_ESTIMATED when what is inlined there
+ *             is not known exactly. Second word: proto id.
  *   BUILTIN   a C function or fast function on the Lua stack. bits 0-7: ffid.
  *             Second word: its C entry as a NATIVE or ADDRESS word, or 0.
  *   SKIPPED   native frames that could not be unwound; the walk went on at the VM's activation
- * below. LUA_LOST  an activation whose Lua frames could not be read; bits 0-7: enum walk_error.
+ *             below.
+ *   LUA_LOST  an activation whose Lua frames could not be read; bits 0-7: enum walk_error.
+ *   COROUTINE where a coroutine begins: what follows resumed it. Only on request.
  */
 enum frame_kind {
 	FRAME_KIND_NATIVE = 1,
@@ -54,15 +58,19 @@ enum frame_kind {
 	FRAME_KIND_BUILTIN = 4,
 	FRAME_KIND_LUA_LOST = 5,
 	FRAME_KIND_SKIPPED = 6,
+	FRAME_KIND_COROUTINE = 7,
 	FRAME_KIND_KERNEL = 15,
 };
 
-#define FRAME_KIND_SHIFT   60
-#define FRAME_FILE_SHIFT   44
-#define FRAME_VADDR_MASK   ((1ull << FRAME_FILE_SHIFT) - 1)
-#define FRAME_FILE_MASK	   0xffffull
-#define FRAME_LUA_COMPILED (1ull << 59)
-#define BCPOS_NONE	   0xffffffffu
+#define FRAME_KIND_SHIFT    60
+#define FRAME_FILE_SHIFT    44
+#define FRAME_VADDR_MASK    ((1ull << FRAME_FILE_SHIFT) - 1)
+#define FRAME_FILE_MASK	    0xffffull
+#define FRAME_LUA_COMPILED  (1ull << 59)
+#define FRAME_LUA_ESTIMATED (1ull << 58)
+#define FRAME_LINE_SHIFT    32
+#define FRAME_LINE_MASK	    ((1ull << 26) - 1)
+#define BCPOS_NONE	    0xffffffffu
 
 /* ---- registers and unwind rules --------------------------------------------------------- */
 
@@ -215,6 +223,8 @@ struct luajit_build {
 	__u32 vmstate;	       /* offsets in global_State, bytes */
 	__u32 cur_L;
 	__u32 jit_base;
+	__u32 trace_array; /* jit_State.trace; 0: no JIT compiler */
+	__u32 reserved2;
 	__u8 gc64;
 	__u8 save_L;	  /* offset of SAVE_L from rsp in the interpreter's C frame */
 	__u8 save_cframe; /* offset of the previous cframe */
@@ -223,7 +233,7 @@ struct luajit_build {
 	__u8 string_length;
 	__u8 reserved[2];
 };
-_Static_assert(sizeof(struct luajit_build) == 40, "luajit_build is part of the contract");
+_Static_assert(sizeof(struct luajit_build) == 48, "luajit_build is part of the contract");
 
 /* ---- results ----------------------------------------------------------------------------- */
 
@@ -279,6 +289,7 @@ enum record_type {
 	RECORD_STACK = 1,
 	RECORD_PROTO = 2,
 	RECORD_PROCESS = 3,
+	RECORD_VM = 4,
 };
 
 /* A stack seen for the first time. It stands for one sample; repeats are counted in the map. */
@@ -293,9 +304,24 @@ struct record_stack {
 	char comm[16];
 	__u64 words[MAX_WORDS];
 };
+/* record_stack.flags: */
 #define STACK_LUA_ORDER                                                                            \
-	1 /* Lua frames are not to be trusted: they did not match the activations                  \
-	   */
+	0x01 /* Lua frames are not to be trusted: they do not match the activations */
+#define STACK_VM_STATE_SHIFT 4 /* enum vm_state */
+
+/* What the VM was doing. */
+enum vm_state {
+	VM_STATE_NONE, /* no VM on the stack, or not known */
+	VM_STATE_INTERPRETED,
+	VM_STATE_C,
+	VM_STATE_GC,
+	VM_STATE_EXIT,
+	VM_STATE_RECORD,
+	VM_STATE_OPTIMISE,
+	VM_STATE_ASSEMBLE,
+	VM_STATE_COMPILED,
+	VM_STATE_COUNT,
+};
 #define RECORD_STACK_HEADER 40u
 _Static_assert(sizeof(struct record_stack) == RECORD_STACK_HEADER + 8 * MAX_WORDS,
 	       "record_stack is part of the contract");
@@ -314,6 +340,17 @@ struct record_proto {
 };
 _Static_assert(sizeof(struct record_proto) == 40 + MAX_CHUNK_NAME,
 	       "record_proto is part of the contract");
+
+/* A Lua VM seen for the first time. */
+struct record_vm {
+	__u32 type;
+	__u32 tgid;
+	__u64 g;  /* its global_State */
+	__u64 L;  /* a lua_State of it */
+	__u32 vm; /* 1 + index of its build */
+	__u32 reserved;
+};
+_Static_assert(sizeof(struct record_vm) == 32, "record_vm is part of the contract");
 
 enum process_event {
 	PROCESS_UNKNOWN_PC = 1, /* a pc outside the known mappings: read them again */

@@ -32,6 +32,7 @@
 #define GCT_THREAD	  6
 #define GCT_PROTO	  7
 #define GCT_FUNCTION	  8
+#define GCT_TRACE	  9
 #define GC64_TAG_SHIFT	  47
 #define GC64_TAG_FUNCTION 0x1fff7u /* ~8 in 17 bits */
 #define GC64_TAG_THREAD	  0x1fff9u
@@ -51,13 +52,80 @@
 #define GC64_PROTO_CHUNKNAME 0x40
 #define GC64_PROTO_FIRSTLINE 0x48
 #define GC64_PROTO_NUMLINE   0x4c
+#define GC64_PROTO_LINEINFO  0x50
 #define GC64_PROTO_SIZE	     0x68
 #define GC32_PROTO_SIZEBC    0x08
 #define GC32_PROTO_CHUNKNAME 0x28
 #define GC32_PROTO_FIRSTLINE 0x2c
 #define GC32_PROTO_NUMLINE   0x30
+#define GC32_PROTO_LINEINFO  0x34
 #define GC32_PROTO_SIZE	     0x40
 #define PROTO_READ_SIZE	     0x50 /* enough for both */
+
+/* global_State.vmstate: the number of the running trace, or the complement of one of these. */
+#define VMST_INTERP 0
+#define VMST_C	    1
+#define VMST_GC	    2
+#define VMST_EXIT   3
+#define VMST_RECORD 4
+#define VMST_OPT    5
+#define VMST_ASM    6
+
+/* GCtrace (lj_jit.h). ir, snap and snapmap lie in one block behind it, in this order, so that the
+ * pointers tell the size of a snapshot: 8 bytes (2017 to 2019, where nsnap stood elsewhere) or 12.
+ */
+#define GC64_TRACE_NSNAP    0x0a
+#define GC64_TRACE_NINS	    0x0c
+#define GC64_TRACE_IR	    0x20
+#define GC64_TRACE_NK	    0x28
+#define GC64_TRACE_NSNAPMAP 0x2c /* before 2019: nsnap, nsnapmap, 16 bits each */
+#define GC64_TRACE_SNAP	    0x30
+#define GC64_TRACE_SNAPMAP  0x38
+#define GC64_TRACE_SZMCODE  0x54
+#define GC64_TRACE_MCODE    0x58
+#define GC32_TRACE_NSNAP    0x06
+#define GC32_TRACE_NINS	    0x08
+#define GC32_TRACE_IR	    0x10
+#define GC32_TRACE_NK	    0x18
+#define GC32_TRACE_NSNAPMAP 0x1c
+#define GC32_TRACE_SNAP	    0x20
+#define GC32_TRACE_SNAPMAP  0x28
+#define GC32_TRACE_SZMCODE  0x3c
+#define GC32_TRACE_MCODE    0x40
+#define TRACE_READ_SIZE	    0x60 /* enough for both */
+#define J_SIZETRACE	    0x0c /* from jit_State.trace to the size of that array */
+
+/* SnapShot: mapofs, ref, [mcofs,] nslots, topslot, nent, count. mcofs, where a snapshot's machine
+ * code starts, came in 2021. */
+#define SNAP_OLD_SIZE  8 /* mapofs has 16 bits */
+#define SNAP_OLD_REF   2
+#define SNAP_OLD_NENT  6
+#define SNAP_SIZE      12
+#define SNAP_REF       4
+#define SNAP_MCOFS     6
+#define SNAP_NENT      10
+#define SNAP_NENT_2019 8
+
+/* SnapEntry: slot << 24 | flags | IR reference; constants have references below IR_BIAS. */
+#define SNAP_FRAME     0x10000u
+#define IR_BIAS	       0x8000u
+#define IR_SIZE	       8
+#define IR_TYPE_MASK   0x1f
+#define IR_TYPE_OFFSET 4
+
+/* Opcodes (lj_bc.h); the same in every 2.1 up to 2025. The header of a function tells. */
+#define BC_MOV	  18
+#define BC_KSTR	  39
+#define BC_KPRI	  43
+#define BC_UGET	  45
+#define BC_GGET	  54
+#define BC_TGETS  57
+#define BC_CALLM  65
+#define BC_CALL	  66
+#define BC_RETM	  73
+#define BC_RET1	  76
+#define BC_FUNCF  89
+#define BC_JFUNCV 94
 
 /* A frame link's low bits (lj_frame.h). Lua frames hold a bytecode pc, the others a byte delta. */
 #define LINK_TYPE	  3

@@ -28,6 +28,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile bool with_kernel = true;		 /* kernel frames */
 const volatile bool with_user = true;		 /* user frames */
 const volatile bool per_thread = false;		 /* the thread is part of a stack's identity */
+const volatile bool with_coroutines = false;	 /* a frame where a coroutine begins */
 const volatile bool follow_children = false;	 /* report samples of unknown children */
 const volatile bool has_task_pt_regs = false;	 /* bpf_task_pt_regs, since Linux 5.15 */
 const volatile __u32 kernel_stack_bytes = 16384; /* THREAD_SIZE, for kernels without it */
@@ -101,6 +102,21 @@ struct {
 	__type(value, struct thread_vm);
 } thread_vms SEC(".maps");
 
+/* The trace that a pc was last found in: a hint as well. */
+#define TRACE_HINTS 1024u
+struct trace_hint {
+	__u64 pc;
+	__u32 trace;
+	__u32 reserved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TRACE_HINTS);
+	__type(key, __u32);
+	__type(value, struct trace_hint);
+} trace_hints SEC(".maps");
+
 /* Samples of known stacks beyond the first one, by hash. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -115,6 +131,19 @@ struct {
 	__type(key, __u64);
 	__type(value, __u8);
 } known_protos SEC(".maps");
+
+/* VMs that user space was told of, by global_State and process. */
+struct vm_key {
+	__u64 g;
+	__u64 tgid;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct vm_key);
+	__type(value, __u8);
+} known_vms SEC(".maps");
 
 /* Pages of code that were reported as unknown, so that each is reported once. */
 struct unknown_key {
@@ -201,6 +230,25 @@ static __always_inline void thread_vm_set(__u32 tid, __u64 g)
 	if (vm && (vm->g != g || vm->tid != tid)) {
 		vm->tid = tid;
 		vm->g = g;
+	}
+}
+
+static __always_inline __u32 trace_hint(__u64 pc)
+{
+	__u32 slot = (pc ^ pc >> 10) & (TRACE_HINTS - 1);
+	struct trace_hint *hint = bpf_map_lookup_elem(&trace_hints, &slot);
+
+	return hint && hint->pc == pc ? hint->trace : 0;
+}
+
+static __always_inline void trace_hint_set(__u64 pc, __u32 trace)
+{
+	__u32 slot = (pc ^ pc >> 10) & (TRACE_HINTS - 1);
+	struct trace_hint *hint = bpf_map_lookup_elem(&trace_hints, &slot);
+
+	if (hint) {
+		hint->trace = trace;
+		hint->pc = pc;
 	}
 }
 
@@ -323,11 +371,43 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 	return 0;
 }
 
+/* The line of a bytecode position, 0 when it is not known (lj_debug.c, lj_debug_line). One byte per
+ * instruction where the function has fewer than 256 lines, else two or four. */
+__attribute__((noinline)) int line_of(__u32 i, __u32 position)
+{
+	struct walk *w = walk_state();
+	__u64 proto, table = 0;
+	__u32 header[2], entry = 0;
+
+	if (!w || i >= MAX_LUA_FRAMES || position == BCPOS_NONE)
+		return 0;
+	proto = w->lua_protos[i];
+	if (bpf_probe_read_user(header, sizeof(header),
+				(void *)(proto + (w->gc64 ? GC64_PROTO_FIRSTLINE
+							  : GC32_PROTO_FIRSTLINE))) != 0 ||
+	    bpf_probe_read_user(
+		    &table, w->gc64 ? 8 : 4,
+		    (void *)(proto + (w->gc64 ? GC64_PROTO_LINEINFO : GC32_PROTO_LINEINFO))) != 0 ||
+	    !table)
+		return 0;
+	if (position) {
+		position--;
+		if (header[1] < 256)
+			bpf_probe_read_user(&entry, 1, (void *)(table + position));
+		else if (header[1] < 65536)
+			bpf_probe_read_user(&entry, 2, (void *)(table + 2ull * position));
+		else
+			bpf_probe_read_user(&entry, 4, (void *)(table + 4ull * position));
+	}
+	return header[0] + entry;
+}
+
+/* Describes the Lua functions of a stack that is sent, and puts in the current lines. */
 __attribute__((noinline)) int send_protos(void)
 {
 	struct walk *w = walk_state();
 	__u32 i, lua = 0;
-	__u64 word;
+	__u64 word, line;
 
 	if (!w)
 		return 0;
@@ -337,12 +417,37 @@ __attribute__((noinline)) int send_protos(void)
 		word = w->record.words[i];
 		if (word >> FRAME_KIND_SHIFT == FRAME_KIND_LUA) {
 			send_proto(lua, w->record.words[i + 1]);
+			line = (__u32)line_of(lua, (__u32)word);
+			if (line <= FRAME_LINE_MASK)
+				w->record.words[i] = word | line << FRAME_LINE_SHIFT;
 			lua++;
 			i++;
 		} else if (word >> FRAME_KIND_SHIFT == FRAME_KIND_BUILTIN) {
 			i++;
 		}
 	}
+	return 0;
+}
+
+__attribute__((noinline)) int send_vm(void)
+{
+	struct walk *w = walk_state();
+	struct record_vm record = {.type = RECORD_VM};
+	struct vm_key key = {};
+	__u8 one = 1;
+
+	if (!w)
+		return 0;
+	key.g = w->g;
+	key.tgid = w->record.tgid;
+	if (bpf_map_lookup_elem(&known_vms, &key))
+		return 0;
+	record.tgid = w->record.tgid;
+	record.g = w->g;
+	record.L = w->L;
+	record.vm = w->vm;
+	if (bpf_ringbuf_output(&records, &record, sizeof(record), BPF_RB_FORCE_WAKEUP) == 0)
+		bpf_map_update_elem(&known_vms, &key, &one, BPF_ANY);
 	return 0;
 }
 
@@ -382,8 +487,10 @@ __attribute__((noinline)) int send_stack(void)
 		__sync_fetch_and_add(known, 1);
 		return 0;
 	}
-	if (w->lua_frames)
+	if (w->lua_frames) {
 		send_protos();
+		send_vm();
+	}
 	w->record.word_count = w->words;
 	size = RECORD_STACK_HEADER + 8 * (__u64)w->words;
 	if (size > sizeof(w->record))
@@ -505,6 +612,8 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	w->lua_error = LUA_OK;
 	w->unknown_pc = 0;
 	w->skipped = 0;
+	w->vm_state = VM_STATE_NONE;
+	w->with_coroutines = with_coroutines;
 	w->record.type = RECORD_STACK;
 	w->record.tgid = tgid;
 	w->record.tid = per_thread ? (__u32)pid_tgid : 0;
@@ -543,7 +652,8 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	}
 
 	w->record.stop = w->stop;
-	w->record.flags = w->lua_error == LUA_ORDER ? STACK_LUA_ORDER : 0;
+	w->record.flags = (w->lua_error == LUA_ORDER ? STACK_LUA_ORDER : 0) |
+			  w->vm_state << STACK_VM_STATE_SHIFT;
 	count(COUNTER_STOP + w->stop);
 	if (w->lua_error)
 		count(COUNTER_LUA_ERROR + w->lua_error);

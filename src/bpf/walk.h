@@ -22,6 +22,7 @@
 #define INSTRUCTION_MEMO  32u
 #define CHUNK_HASHED_SIZE 72u
 #define CHUNK_READ_SIZE	  104u /* header, up to 0x18 bytes, and what is hashed */
+#define FRAME_TRACE_SHIFT 56   /* walk.in_trace to the flags of a frame */
 #define REGISTERS_KEPT                                                                             \
 	(1u << DW_REG_RBX | 1u << DW_REG_RBP | 1u << DW_REG_RSP | 1u << DW_REG_R12 |               \
 	 1u << DW_REG_R13 | 1u << DW_REG_R14 | 1u << DW_REG_R15 | 1u << DW_REG_RA)
@@ -83,6 +84,23 @@ struct chunk_memo {
 	__u64 hash;
 };
 
+/* The frames of calls that a trace inlined, innermost first. */
+#define MAX_INLINED 64u
+struct inlined_frame {
+	__u64 function; /* 0: only its proto is known */
+	__u64 proto;
+	__u64 link;
+	__u64 continue_pc; /* of a continuation */
+};
+
+struct inlined {
+	__u64 pc; /* of the instruction that runs next in the innermost one */
+	__u64 base_function;
+	__u32 count;
+	__u32 reserved;
+	struct inlined_frame frames[MAX_INLINED];
+};
+
 struct walk {
 	/* the frame that is looked at */
 	__u64 regs[32]; /* by DWARF number; [DW_REG_RA] is its pc */
@@ -102,6 +120,7 @@ struct walk {
 	__u32 mapping_count;
 	__u32 vm; /* 1 + index of the process's LuaJIT build */
 	__u32 generation;
+	__u32 with_coroutines; /* COROUTINE frames are asked for */
 
 	/* the activation that is looked at; see walk_luajit.h */
 	__u64 activation; /* rsp inside the interpreter's C frame */
@@ -125,6 +144,33 @@ struct walk {
 	__u32 foreign;	 /* the VM is not in the dispatch register: this is no trace's code */
 	__u32 skipped;	 /* native frames were skipped in this sample */
 	__u64 candidate; /* a global_State that vm_try found */
+
+	/* the trace that is looked at; see walk_luajit_trace.h */
+	__u64 g;	/* of the innermost activation */
+	__u32 vm_state; /* enum vm_state, of the innermost activation */
+	__u32 in_trace; /* 0, or the FRAME_LUA_* flags of the next frame, shifted right by 56 */
+	__u64 base;	/* jit_base */
+	__u64 base_function; /* in the place of the one on the Lua stack: a tail call in the trace
+			      */
+	__u64 proto;
+	__u64 trace_ir;
+	__u64 trace_snap;
+	__u64 trace_snapmap;
+	__u32 trace_nins;
+	__u32 trace_nk;
+	__u32 trace_nsnap;
+	__u32 trace_nsnapmap;
+	__u32 trace_offset; /* of the pc in its machine code */
+	__u32 trace_size;
+	__u32 snap_kind; /* enum snap_kind */
+	__u32 snap_index;
+	__u32 snap_entries;
+	__u32 snap_link; /* GC32: the next frame link in snapmap */
+	__u32 snapmap[512];
+	struct inlined inlined[2]; /* of the snapshot at the pc, of the one after it */
+	__u64 inlined_pc;
+	__u32 inlined_which;
+	__u32 inlined_from;
 
 	/* the sample */
 	__u32 words;
@@ -552,7 +598,9 @@ INLINE int unwind_registers(struct walk *w, const struct unwind_rule *rule)
 	return 0;
 }
 
-/* One frame: writes it and goes to its caller. 0 to go on, 1 when the walk has ended. */
+/* One frame: writes it and goes to its caller. 0 to go on, 1 when the walk has ended, STEP_TRACE
+ * when this may be compiled code. */
+#define STEP_TRACE 2
 SUBPROGRAM int walk_step(void)
 {
 	struct walk *w = walk_state();
@@ -572,22 +620,17 @@ SUBPROGRAM int walk_step(void)
 	if (find_frame() < 0) {
 		if (w->vm) {
 			w->rule = RULE_ID_NONE;
-			if (trace_activation() == 0)
-				return w->stop == STOP_TRUNCATED;
+			return STEP_TRACE;
 		}
 		emit(w, frame_address(w->lookup_pc));
 		w->unknown_pc = pc;
-		return walk_end(w, w->vm ? STOP_TRACE : STOP_NO_MAPPING);
+		return walk_end(w, STOP_NO_MAPPING);
 	}
 	rule = rule_at(w->rule);
 	if (!rule)
 		return walk_end(w, STOP_NO_RULE);
-	if (rule->cfa_kind == CFA_LUAJIT_TRACE) {
-		if (trace_activation() == 0)
-			return w->stop == STOP_TRUNCATED;
-		emit(w, frame_native(w->file_id, w->vaddr));
-		return walk_end(w, STOP_TRACE);
-	}
+	if (rule->cfa_kind == CFA_LUAJIT_TRACE)
+		return STEP_TRACE;
 	if (rule->cfa_kind == CFA_NONE || rule->cfa_kind == CFA_END ||
 	    rule->cfa_kind == CFA_SIGNAL) {
 		emit(w, frame_native(w->file_id, w->vaddr));
@@ -635,7 +678,7 @@ SUBPROGRAM int walk_check_order(void)
 SUBPROGRAM int walk_user(void)
 {
 	struct walk *w = walk_state();
-	int i;
+	int i, step;
 
 	if (!w)
 		return 0;
@@ -649,11 +692,17 @@ SUBPROGRAM int walk_user(void)
 	w->unknown_pc = 0;
 	w->no_frame_activation = 0;
 	w->thrown_to = 0;
+	w->vm_state = VM_STATE_NONE;
+	w->in_trace = 0;
+	w->base_function = 0;
 	w->stop = STOP_COUNT; /* not ended */
 	w->stack.size = 0;
 	w->lua_stack.size = 0;
 	for (i = 0; i < (int)MAX_NATIVE_FRAMES + 2; i++) {
-		if (!walk_step())
+		step = walk_step();
+		if (step == STEP_TRACE)
+			step = walk_trace();
+		if (!step)
 			continue;
 		if (w->stop == STOP_COMPLETE || w->stop == STOP_TRUNCATED || vm_resume() != 0)
 			break;

@@ -58,6 +58,8 @@ struct known_frame *known_frame(__u32 slot); /* may be NULL */
 const struct luajit_build *build_at(__u32 vm);
 __u64 thread_vm(__u32 tid); /* the global_State last seen on a thread, or 0 */
 void thread_vm_set(__u32 tid, __u64 g);
+__u32 trace_hint(__u64 pc); /* the trace that had this pc, or 0 */
+void trace_hint_set(__u64 pc, __u32 trace);
 
 int find_frame(void);
 int walk_user(void);
@@ -70,7 +72,23 @@ int vm_resume(void);
 int lua_activation(void);
 int lua_frame(void);
 int lua_function(void);
-int trace_activation(void);
+int lua_proto_frame(void);
+int trace_try(__u32 number);
+int trace_scan(void);
+int snapshot_find(void);
+int snapshot_entry(__u32 which, __u32 i);
+int snapshot_parse(__u32 which, __u32 index);
+int prepared_call(__u64 pc);
+int refine_return(__u32 i);
+int refine_call(__u32 depth);
+int inlined_write(void);
+int trace_locate(void);
+int trace_proto_try(__u32 i);
+int trace_proto_find(void);
+int trace_enter(void);
+int trace_frames(void);
+int trace_leave(void);
+int walk_trace(void);
 int find_mapping(void);
 int find_rule(void);
 

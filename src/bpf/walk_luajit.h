@@ -145,10 +145,12 @@ SUBPROGRAM int lua_frame(void)
 	 * A frame that is being left may have lost its function to the first result.
 	 */
 	if ((type & LINK_TYPE) != LINK_VARG && !dummy && !(w->vm_flags & VM_FUNC_GONE)) {
-		w->function = function;
+		w->function = w->base_function ? w->base_function : function;
 		if (lua_function() < 0)
 			return -1;
 		w->return_pc = 0;
+		w->base_function = 0;
+		w->in_trace = 0;
 	}
 	/* The pc that a vararg function's callee returns to belongs to the outer frame as well. */
 	kept = (type & LINK_TYPE) == LINK_VARG;
@@ -192,6 +194,21 @@ SUBPROGRAM int lua_frame(void)
 	return boundary;
 }
 
+/* What the VM does, for the innermost activation. */
+INLINE void vm_state_read(struct walk *w, const struct luajit_build *build, __u64 g)
+{
+	__s32 state;
+
+	if (w->vm_state ||
+	    bpf_probe_read_user(&state, sizeof(state), (void *)(g + build->vmstate)) != 0)
+		return;
+	w->g = g;
+	if (state >= 0)
+		w->vm_state = VM_STATE_COMPILED;
+	else if (~state <= VMST_ASM)
+		w->vm_state = VM_STATE_INTERPRETED + ~state;
+}
+
 /* Walks the frames of the activation from walk.frame on; the rest is kept for the next activation
  * of the same L in walk.coroutine_index. Negative on an error. */
 SUBPROGRAM int lua_frames(void)
@@ -215,6 +232,10 @@ SUBPROGRAM int lua_frames(void)
 	}
 	if (index < MAX_COROUTINES)
 		w->coroutine[index].next = result < 0 ? 0 : w->frame;
+	/* The main thread's lua_State stands right before the global_State (lj_dispatch.h,
+	 * GG_State). */
+	if (w->with_coroutines && result > 0 && w->frame <= w->bottom && w->g - w->L > 0x100)
+		emit(w, (__u64)FRAME_KIND_COROUTINE << FRAME_KIND_SHIFT);
 	return result > 0 ? 0 : -1;
 }
 
@@ -466,6 +487,8 @@ SUBPROGRAM int lua_activation(void)
 		w->thrown_to = 0;
 	w->no_frame_activation = 0;
 	thread_vm_set(w->tid, g);
+	vm_state_read(w, build, g);
+	w->g = g;
 	if (coroutine_add(w, index) != 0)
 		return lua_lost(w);
 

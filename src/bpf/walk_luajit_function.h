@@ -121,22 +121,59 @@ INLINE __u32 current_position(struct walk *w, const struct proto_memo *memo, __u
 	return bytecode_position(memo, bytecode, pc);
 }
 
-/* Writes the frame of walk.function. Negative when it is no function, or does not hold the pc that
- * its callee returns to. */
-SUBPROGRAM int lua_function(void)
+/* Writes the frame of walk.proto. Negative when it is none, or does not hold the pc that its callee
+ * returns to. */
+SUBPROGRAM int lua_proto_frame(void)
 {
 	struct walk *w = walk_state();
 	const struct luajit_build *build;
 	struct proto_memo *memo;
-	__u8 bytes[FUNC_SIZE] __attribute__((aligned(8)));
-	struct function_memo *known;
-	__u32 ffid, position;
-	__u64 pc, entry, proto, word;
+	__u64 proto, bytecode, word;
+	__u32 position;
 
 	if (!w)
 		return -1;
 	build = build_at(w->vm - 1);
 	if (!build)
+		return -1;
+	if (w->lua_frames >= MAX_LUA_FRAMES || w->words >= MAX_WORDS - 2) {
+		w->stop = STOP_TRUNCATED;
+		return -1;
+	}
+	proto = w->proto;
+	bytecode = proto + (w->gc64 ? GC64_PROTO_SIZE : GC32_PROTO_SIZE);
+	memo = proto_identify(w, build, proto);
+	if (!memo)
+		return lua_fail(w, LUA_FUNCTION);
+	if (w->return_pc) {
+		position = bytecode_position(memo, bytecode, w->return_pc);
+		if (position == BCPOS_NONE && !w->return_pc_soft)
+			return lua_fail(w, LUA_FUNCTION);
+	} else {
+		position = w->first ? current_position(w, memo, bytecode) : BCPOS_NONE;
+	}
+	word = (__u64)FRAME_KIND_LUA << FRAME_KIND_SHIFT | position |
+	       (__u64)w->in_trace << FRAME_TRACE_SHIFT;
+	emit(w, word);
+	emit(w, memo->id);
+	if (w->lua_frames < MAX_LUA_FRAMES)
+		w->lua_protos[w->lua_frames] = proto;
+	w->lua_frames++;
+	w->first = 0;
+	return 0;
+}
+
+/* Writes the frame of walk.function. Negative when it is no function, or does not hold the pc that
+ * its callee returns to. */
+SUBPROGRAM int lua_function(void)
+{
+	struct walk *w = walk_state();
+	__u8 bytes[FUNC_SIZE] __attribute__((aligned(8)));
+	struct function_memo *known;
+	__u64 entry, word;
+	__u32 ffid;
+
+	if (!w)
 		return -1;
 	known = &w->functions[(w->function >> 4) & (FUNCTION_MEMO - 1)];
 	if (known->function != w->function || known->sample != w->sample) {
@@ -157,7 +194,6 @@ SUBPROGRAM int lua_function(void)
 		}
 	}
 	ffid = known->ffid;
-	pc = known->pc;
 	entry = known->entry;
 	if (w->lua_frames >= MAX_LUA_FRAMES || w->words >= MAX_WORDS - 2) {
 		w->stop = STOP_TRUNCATED;
@@ -179,27 +215,8 @@ SUBPROGRAM int lua_function(void)
 		w->first = 0;
 		return 0;
 	}
-	proto = pc - (w->gc64 ? GC64_PROTO_SIZE : GC32_PROTO_SIZE);
-	memo = proto_identify(w, build, proto);
-	if (!memo)
-		return lua_fail(w, LUA_FUNCTION);
-	if (w->return_pc) {
-		position = bytecode_position(memo, pc, w->return_pc);
-		if (position == BCPOS_NONE && !w->return_pc_soft)
-			return lua_fail(w, LUA_FUNCTION);
-	} else {
-		position = w->first ? current_position(w, memo, pc) : BCPOS_NONE;
-	}
-	word = (__u64)FRAME_KIND_LUA << FRAME_KIND_SHIFT | position;
-	if (w->compiled && w->first)
-		word |= FRAME_LUA_COMPILED;
-	emit(w, word);
-	emit(w, memo->id);
-	if (w->lua_frames < MAX_LUA_FRAMES)
-		w->lua_protos[w->lua_frames] = proto;
-	w->lua_frames++;
-	w->first = 0;
-	return 0;
+	w->proto = known->pc - (w->gc64 ? GC64_PROTO_SIZE : GC32_PROTO_SIZE);
+	return lua_proto_frame();
 }
 
 #endif

@@ -44,6 +44,7 @@ INLINE int vm_check(struct walk *w, const struct luajit_build *build, __u64 g, _
 	if (cframe & 7 || cframe <= rsp || cframe - rsp > 1 << 20)
 		return -1;
 	w->activation = cframe;
+	w->g = g;
 	*compiled = jit_base != 0;
 	if (jit_base)
 		*base = jit_base;
@@ -146,6 +147,8 @@ SUBPROGRAM int vm_resume(void)
 	return 0;
 }
 
+#include "walk_luajit_trace.h"
+
 /* ---- compiled code -----------------------------------------------------------------------------
  */
 
@@ -153,15 +156,15 @@ SUBPROGRAM int vm_resume(void)
  * A pc in compiled code, in a trace's exit handler, or a return address there. The trace runs on
  * top of the interpreter's C frame of cur_L's innermost activation, which L->cframe names: so the
  * CFA needs neither the trace nor its stack adjustment (tests compare it with
- * rsp + 96 + spadjust). Writes the Lua frames from jit_base on and goes to the caller of the
- * activation. 0 when done; negative when this is no compiled code (nothing is changed then).
+ * rsp + 96 + spadjust). 0 when that activation was found, and walk.compiled, walk.base and
+ * walk.coroutine_index are set; negative when this is no compiled code (nothing is changed then).
  */
-SUBPROGRAM int trace_activation(void)
+SUBPROGRAM int trace_enter(void)
 {
 	struct walk *w = walk_state();
 	const struct luajit_build *build;
-	__u64 base, pair[2], saved[5];
-	__u32 index, compiled;
+	__u32 compiled;
+	__u64 base;
 
 	if (!w || !w->vm)
 		return -1;
@@ -183,24 +186,52 @@ SUBPROGRAM int trace_activation(void)
 	}
 	w->activations++;
 	w->compiled = compiled;
+	w->base = base;
 	w->vm_flags = 0;
+	w->link_override = 0;
+	w->return_pc = 0;
+	w->return_pc_soft = 0;
+	w->first = 1;
+	vm_state_read(w, build, w->g);
 	coroutine_find();
+	return 0;
+}
+
+/* Writes the Lua frames from walk.base on. */
+SUBPROGRAM int trace_frames(void)
+{
+	struct walk *w = walk_state();
+	__u32 index;
+
+	if (!w)
+		return -1;
 	index = w->coroutine_index;
 	if (index < w->coroutines) {
 		if (coroutine_continue(w, index) == 0)
 			lua_frames();
 	} else if (coroutine_add(w, index) == 0) {
-		w->link_override = 0;
-		w->return_pc = 0;
-		w->first = 1;
-		if (lua_base_set(w, base) != 0)
+		if (lua_base_set(w, w->base) != 0)
 			lua_fail(w, LUA_BASE);
 		else
 			lua_frames();
 	}
 	if (w->lua_error || w->stop == STOP_TRUNCATED)
 		lua_lost(w);
+	return 0;
+}
 
+/* Goes to the caller of the activation. */
+SUBPROGRAM int trace_leave(void)
+{
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	__u64 pair[2], saved[5];
+
+	if (!w)
+		return -1;
+	build = build_at(w->vm - 1);
+	if (!build)
+		return -1;
 	/* The interpreter's frame: rbp, rbx, r15, r14 below the CFA; r12 and r13 where BC_JLOOP put
 	 * them before it entered the trace. */
 	w->cfa = w->activation + build->frame_size;
@@ -221,6 +252,31 @@ SUBPROGRAM int trace_activation(void)
 	w->valid = REGISTERS_KEPT;
 	w->exact_pc = 0;
 	return 0;
+}
+
+/* A frame of compiled code, whole: its Lua functions, and to its caller. Where it is none it ends
+ * the walk. Directly below walk_user, because calls may be nested eight deep only. */
+SUBPROGRAM int walk_trace(void)
+{
+	struct walk *w = walk_state();
+
+	if (!w)
+		return 1;
+	if (trace_enter() != 0) {
+		if (w->rule != RULE_ID_NONE) {
+			emit(w, frame_native(w->file_id, w->vaddr));
+			return walk_end(w, STOP_TRACE);
+		}
+		emit(w, frame_address(w->lookup_pc));
+		w->unknown_pc = w->regs[DW_REG_RA];
+		return walk_end(w, STOP_TRACE);
+	}
+	if (w->compiled && w->coroutine_index >= w->coroutines)
+		trace_inlined(w);
+	trace_frames();
+	w->in_trace = 0;
+	trace_leave();
+	return w->stop == STOP_TRUNCATED;
 }
 
 #endif

@@ -201,6 +201,7 @@ static int open_sampler(struct recording *r)
 					  .kernel = r->options.kernel && r->options.native,
 					  .per_thread = r->options.threads,
 					  .children = r->options.command != NULL,
+					  .coroutines = r->options.coroutines,
 					  .verbose = r->options.verbose};
 	struct utsname kernel;
 	char why[512];
@@ -388,7 +389,9 @@ static void fill_info(const struct recording *r, const struct profile *profile,
 static int finish(struct recording *r)
 {
 	struct profile_builder_options options = {.native = r->options.native,
-						  .per_thread = r->options.threads};
+						  .per_thread = r->options.threads,
+						  .lines = r->options.lines,
+						  .by_vm_state = r->options.by_vm_state};
 	uint64_t counters[COUNTER_COUNT];
 	struct kernel_symbols *kernel = NULL;
 	struct profile_info info = {};
@@ -414,6 +417,7 @@ static int finish(struct recording *r)
 		info.host = host.nodename;
 	sampler__counters(r->sampler, counters);
 	record_summary__make(&summary, counters, &info);
+	profile_builder__vm_states(sampler__stacks(r->sampler), summary.vm_states);
 	profile__set_info(profile, &info);
 	err = write_result(r, profile);
 	summary.profiler_cpu_seconds = record_summary__own_cpu_seconds();

@@ -13,6 +13,9 @@
 #define OPT_NATIVE    258
 #define OPT_NO_NATIVE 259
 #define OPT_THREADS   260
+#define OPT_LINES     261
+#define OPT_BY	      262
+#define OPT_COROUTINE 263
 
 static const struct format {
 	const char *name;
@@ -39,6 +42,10 @@ static const struct argp_option options[] = {
 	{"native", OPT_NATIVE, 0, 0, "show C frames (default)", 4},
 	{"no-native", OPT_NO_NATIVE, 0, 0, "show Lua frames only", 4},
 	{"threads", OPT_THREADS, 0, 0, "keep threads apart", 4},
+	{"lines", OPT_LINES, 0, 0, "add the current line to each Lua frame", 4},
+	{"by", OPT_BY, "vmstate", 0,
+	 "split the root by what the VM does: interpreted, compiled, GC...", 4},
+	{"coroutines", OPT_COROUTINE, 0, 0, "show where a coroutine was resumed", 4},
 	{"quiet", 'q', 0, 0, "say nothing but errors", 5},
 	{"verbose", 'v', 0, 0, "say more", 5},
 	{0},
@@ -184,6 +191,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case OPT_THREADS:
 		self->threads = true;
+		break;
+	case OPT_LINES:
+		self->lines = true;
+		break;
+	case OPT_BY:
+		if (strcmp(arg, "vmstate") != 0)
+			argp_error(state, "--by knows vmstate, not '%s'", arg);
+		self->by_vm_state = true;
+		break;
+	case OPT_COROUTINE:
+		self->coroutines = true;
 		break;
 	case 'q':
 		self->quiet = true;

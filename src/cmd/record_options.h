@@ -24,7 +24,7 @@ struct record_options {
 	const char *output; /* NULL: a name of our own; "-": stdout */
 	const char *extension;
 	int (*write)(const struct profile *profile, FILE *out);
-	bool kernel, native, threads, quiet, verbose;
+	bool kernel, native, threads, lines, by_vm_state, coroutines, quiet, verbose;
 };
 
 /* Parses the command line; on a mistake prints what is wrong and exits with status 2, on --help

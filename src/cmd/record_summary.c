@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "../symbol/profile_builder.h"
+#include "../symbol/frame_names.h"
 
 static void add_error(struct record_summary *self, const char *name, uint64_t count)
 {
@@ -53,6 +53,34 @@ static double percent(uint64_t part, uint64_t whole)
 	return whole ? 100.0 * (double)part / (double)whole : 0;
 }
 
+/* Samples in the VM by what it did, the most frequent first. */
+static void print_vm_states(const struct record_summary *self, FILE *out)
+{
+	uint64_t total = 0;
+	bool printed[VM_STATE_COUNT] = {};
+	unsigned int i, k, best;
+
+	for (i = VM_STATE_NONE + 1; i < VM_STATE_COUNT; i++)
+		total += self->vm_states[i];
+	if (!total)
+		return;
+	fprintf(out, "  state of the VM              ");
+	for (k = 0; k < VM_STATE_COUNT; k++) {
+		best = VM_STATE_NONE;
+		for (i = VM_STATE_NONE + 1; i < VM_STATE_COUNT; i++) {
+			if (!printed[i] && self->vm_states[i] &&
+			    (best == VM_STATE_NONE || self->vm_states[i] > self->vm_states[best]))
+				best = i;
+		}
+		if (best == VM_STATE_NONE)
+			break;
+		printed[best] = true;
+		fprintf(out, "%s %s %.1f %%", k ? "," : "", vm_state__text(best),
+			percent(self->vm_states[best], total));
+	}
+	fprintf(out, "\n");
+}
+
 void record_summary__print(const struct record_summary *self, const struct profile_info *info,
 			   FILE *out)
 {
@@ -67,6 +95,7 @@ void record_summary__print(const struct record_summary *self, const struct profi
 		fprintf(out, " (%.2f %% of those in the Lua VM)",
 			percent(self->counters[COUNTER_LUA_COMPLETE], through));
 	fprintf(out, "\n  unwound to the thread's start %.2f %%\n", percent(info->complete, taken));
+	print_vm_states(self, out);
 	fprintf(out, "  truncated                     %" PRIu64 "\n", info->truncated);
 	fprintf(out, "  lost                          %" PRIu64 "\n", info->lost);
 	for (i = 0; i < info->error_count; i++)

@@ -14,6 +14,7 @@
 
 struct record_summary {
 	uint64_t counters[COUNTER_COUNT];
+	uint64_t vm_states[VM_STATE_COUNT]; /* samples */
 	struct profile_count errors[STOP_COUNT + LUA_ERROR_COUNT + 2];
 	size_t error_count;
 	double profiler_cpu_seconds; /* luaspy's own, user space */

@@ -115,6 +115,7 @@ static int load_programs(struct sampler *self)
 	bpf->rodata->with_kernel = self->options.kernel;
 	bpf->rodata->per_thread = self->options.per_thread;
 	bpf->rodata->follow_children = self->options.children;
+	bpf->rodata->with_coroutines = self->options.coroutines;
 	bpf->rodata->has_task_pt_regs =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_task_pt_regs, NULL) == 1;
 	err = sampler_bpf__load(bpf);

@@ -21,6 +21,7 @@ struct sampler_options {
 	bool kernel;	 /* kernel frames */
 	bool per_thread; /* keep the stacks of threads apart */
 	bool children;	 /* processes that a target forks are targets, too */
+	bool coroutines; /* a frame where a coroutine begins */
 	bool verbose;	 /* libbpf's warnings go to stderr */
 };
 

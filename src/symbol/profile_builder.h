@@ -14,24 +14,23 @@
 #include "kernel_symbols.h"
 
 struct profile_builder_options {
-	bool native;	 /* C and kernel frames; without them only Lua frames are shown */
-	bool per_thread; /* the root names the thread, not only the process */
+	bool native;	  /* C and kernel frames; without them only Lua frames are shown */
+	bool per_thread;  /* the root names the thread, not only the process */
+	bool lines;	  /* Lua frames say their current line */
+	bool by_vm_state; /* the state of the VM stands below the root: [compiled], [GC] ... */
 };
 
 /*
- * Adds all stacks to `profile`. `kernel` may be NULL: kernel frames are then addresses. Frames:
- *   Lua       @chunk:linedefined; "@[string "..."]:line" for chunks that were loaded from text
- *   built-in  its C function's symbol, else builtin#N (a fast function) or file+0xoffset
- *   C         symbol, else file+0xoffset of the function
- * A stack that does not reach the thread's start has a note at its root: [truncated] or
- * [incomplete: why]. Returns 0 or -ENOMEM.
+ * Adds all stacks to `profile`. `kernel` may be NULL: kernel frames then have no names. A stack
+ * that does not reach the thread's start has a note at its root: [truncated] or [incomplete: why];
+ * where the VM worked for itself, [gc] or [jit compiler] stands on the Lua function that caused it.
+ * Returns 0 or -ENOMEM.
  */
 int profile_builder__add(struct profile *profile, const struct stack_store *stacks,
 			 struct modules *modules, const struct kernel_symbols *kernel,
 			 const struct profile_builder_options *options);
 
-/* What a walk_stop or a walk_error is called in summaries; NULL for the good ones. */
-const char *walk_stop__text(unsigned int stop);
-const char *walk_error__text(unsigned int error);
+/* The samples by enum vm_state; `samples` has VM_STATE_COUNT elements. */
+void profile_builder__vm_states(const struct stack_store *stacks, uint64_t *samples);
 
 #endif

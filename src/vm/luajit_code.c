@@ -197,6 +197,34 @@ static int find_jit_base(struct luajit_code *self)
 	return -EINVAL;
 }
 
+/*
+ * Where BC_JLOOP enters a trace: BASE goes to jit_base; shortly before, the array of traces was
+ * loaded from the dispatch register's structure.
+ */
+static int find_trace_array(struct luajit_code *self)
+{
+	const struct x86_instruction *i = self->code.instructions;
+	int32_t jit_base = (int32_t)self->build.jit_base - self->build.dispatch_from_g;
+	size_t at, k;
+
+	if (!self->trace_exit_end)
+		return 0;
+	for (at = 0; at < self->code.count; at++) {
+		if (i[at].op != X86_STORE || i[at].base != DW_REG_R14 || i[at].disp != jit_base ||
+		    i[at].source != DW_REG_RDX)
+			continue;
+		for (k = at; k-- && at - k < 12;) {
+			if (i[k].op == X86_LOAD && i[k].base == DW_REG_R14 &&
+			    i[k].width == self->link_size && i[k].index == X86_NO_REG) {
+				self->build.trace_array =
+					(uint32_t)(self->build.dispatch_from_g + i[k].disp);
+				return 0;
+			}
+		}
+	}
+	return -EINVAL;
+}
+
 /* string.byte: cmp dword [str->len], 1; ...; movzx, byte [str + data]. */
 static int find_string_data(struct luajit_code *self)
 {
@@ -244,6 +272,8 @@ int luajit_code__open(const uint8_t *text, size_t size, uint64_t vaddr, struct l
 		err = find_entry_offsets(self);
 	if (!err)
 		err = find_jit_base(self);
+	if (!err)
+		err = find_trace_array(self);
 	if (!err)
 		err = find_string_data(self);
 out:

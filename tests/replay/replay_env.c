@@ -215,6 +215,16 @@ void thread_vm_set(__u32 tid, __u64 g)
 		current->thread_vm = g;
 }
 
+/* Without hints: each lookup has to find its trace. */
+__u32 trace_hint(__u64 pc)
+{
+	return 0;
+}
+
+void trace_hint_set(__u64 pc, __u32 trace)
+{
+}
+
 /* ---- the target
  * ---------------------------------------------------------------------------------- */
 

@@ -135,7 +135,7 @@ static void compiled(const char *name)
 	check_recording(name, &totals);
 	CHECK(totals.takes >= 40);
 	CHECK_EQ(totals.incomplete, 0);
-	CHECK_EQ(totals.compiled, totals.takes);
+	CHECK(totals.compiled >= totals.takes);
 }
 
 static void test_gc64_compiled(void)

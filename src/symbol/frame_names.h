@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a frame of the contract is called, and what its numbers are called in words. Which frames
+ * are shown is profile_builder.h.
+ */
+#ifndef LUASPY_FRAME_NAMES_H
+#define LUASPY_FRAME_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../sample/modules.h"
+#include "../sample/profile.h"
+#include "../sample/stack_store.h"
+#include "kernel_symbols.h"
+
+/* Where names come from; everything is borrowed. */
+struct frame_names {
+	const struct stack_store *stacks;
+	struct modules *modules;
+	const struct kernel_symbols *kernel; /* NULL: kernel frames have no names */
+	bool lines;			     /* Lua frames say their current line */
+};
+
+/*
+ * Writes the name of the frame `word` (`second` is its second word, 0 without one) to `out` of
+ * `size` bytes, always terminated:
+ *   Lua       @chunk:linedefined, with lines @chunk:linedefined:line; "@[string "..."]:line" for
+ *             chunks that were loaded from text
+ *   built-in  its C function's symbol, else builtin#N (a fast function) or file+0xoffset
+ *   C         symbol, else file+0xoffset of the function
+ */
+enum profile_frame_type frame_names__name(const struct frame_names *self, uint64_t word,
+					  uint64_t second, char *out, size_t size);
+
+/* What a walk_stop, a walk_error or a vm_state is called; NULL for the good ones and for none. */
+const char *walk_stop__text(unsigned int stop);
+const char *walk_error__text(unsigned int error);
+const char *vm_state__text(unsigned int state);
+
+#endif
