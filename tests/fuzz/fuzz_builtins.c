@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Breaks a small LuaJIT heap and has it read: the input is a list of edits, made before and in the
+ * middle of the walk, as by a VM that runs on.
+ *
+ *   clang -std=gnu11 -D_GNU_SOURCE -Isrc -O1 -g -fsanitize=fuzzer,address,undefined \
+ *       tests/fuzz/fuzz_builtins.c src/vm/luajit_builtins.c src/vm/luajit_tables.c \
+ *       src/vm/luajit_heap.c src/target/memory.c -o build/fuzz_builtins
+ */
+#include "../unit/test_luajit_image.h"
+#include "vm/luajit_builtins.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
+
+#define MOST_READS 400000u
+
+/* 8 bytes: when (a read's number), how wide, where (8 bytes' units), what. */
+struct edits {
+	const uint8_t *at;
+	size_t left;
+};
+
+/* Words that mean something: other objects' addresses, types, masks. */
+static uint64_t interesting(const struct image *image, uint8_t which, uint16_t what)
+{
+	uint64_t ref = image->base + what * 8ull % (image->used + 64);
+
+	if (which < 100)
+		return image_value(image, which % 16, ref);
+	return which < 160   ? ref
+	       : which < 200 ? what
+	       : which < 220 ? UINT64_MAX
+			     : 1ull << what % 64;
+}
+
+static void edit(struct image *image, uint64_t address, size_t size)
+{
+	struct edits *edits = image->context;
+	uint64_t where, word;
+
+	if (image->reads > MOST_READS)
+		abort(); /* the walk is bounded */
+	while (edits->left >= 8 && edits->at[0] <= image->reads) {
+		where = edits->at[2] | (uint32_t)edits->at[3] << 8;
+		where = image->base + where * 4 % image->used;
+		word = interesting(image, edits->at[4],
+				   (uint16_t)(edits->at[5] | edits->at[6] << 8));
+		image_put(image, where, &word, edits->at[1] & 1 ? 4 : 8);
+		edits->at += 8;
+		edits->left -= 8;
+	}
+}
+
+static void populate(struct image *image)
+{
+	uint64_t class = image_table(image, 2), table;
+
+	image_set(image, class, "__index", 11, class);
+	image_define(image, class, "read", 10, 0x1000);
+	image_set(image, image->registry, "FILE*", 11, class);
+	table = image_library(image, "string");
+	image_define(image, table, "gmatch", 20, 0x2000);
+	image_set(image, table, "stdin", 12, image_userdata(image, class));
+	table = image_subtable(image, table, "sub", 1);
+	image_set(image, table, "new", 8, image_function(image, 1, 0x3000, class));
+	image_set_metatable(image, table, class);
+	image_define(image, image->globals, "ipairs", 7, 0x4000);
+	image_put_ref(image, image->g + IMAGE_CUR_L + 0x88, class);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
+	struct luajit_builtins *builtins = NULL;
+	struct edits edits;
+	struct image image;
+	const char *name;
+	int i;
+
+	if (size < 1)
+		return 0;
+	image_open(&image, input[0] & 1);
+	populate(&image);
+	edits = (struct edits){.at = input + 1, .left = size - 1};
+	image.context = &edits;
+	image.before_read = edit;
+	if (luajit_builtins__read_from(image_read, &image, input[0] & 2 ? image.g : image.main,
+				       &image.build, &builtins) == 0) {
+		for (i = 0; i <= UINT8_MAX; i++) {
+			name = luajit_builtins__by_ffid(builtins, (uint8_t)i);
+			if (name && (i < 2 || name[0] == '\0' || strlen(name) > 300))
+				abort();
+		}
+		if (luajit_builtins__merge(builtins, builtins) != 0)
+			abort();
+	}
+	luajit_builtins__free(builtins);
+	image_close(&image);
+	return 0;
+}
