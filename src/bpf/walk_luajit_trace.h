@@ -596,42 +596,33 @@ SUBPROGRAM int trace_locate(void)
 
 /*
  * Writes the frames of the functions inlined at walk.lookup_pc, and prepares for the trace's own,
- * which is on the Lua stack: walk.return_pc, walk.in_trace. Where that cannot be done nothing is
- * written and the frame will be marked as estimated.
+ * which is on the Lua stack: walk.return_pc, walk.in_trace. Negative where that cannot be done.
  */
-INLINE void trace_inlined(struct walk *w)
+INLINE int trace_inlined(struct walk *w)
 {
-	__u32 words = w->words, lua_frames = w->lua_frames, lua_error = w->lua_error, i;
-	int result = -1;
+	int result;
+	__u32 i;
 
+	if (trace_locate() != 0 || snapshot_parse(0, w->snap_index) != 0)
+		return -1;
+	w->inlined_which = 0;
+	w->inlined_from = 0;
+	w->inlined_pc = w->inlined[0].pc;
 	w->in_trace = TRACE_ESTIMATED;
-	if (trace_locate() == 0 && snapshot_parse(0, w->snap_index) == 0) {
-		w->inlined_which = 0;
-		w->inlined_from = 0;
-		w->inlined_pc = w->inlined[0].pc;
-		if (w->snap_kind == SNAP_KIND_MCOFS) {
-			w->in_trace = TRACE_EXACT;
-			trace_refine(w);
-		}
-		w->base_function = w->inlined[w->inlined_which & 1].base_function;
-		/* The instruction that runs next, where a return address names the one before. */
-		w->return_pc = w->inlined_pc + 4;
-		w->return_pc_soft = 0;
-		for (i = 0; i <= MAX_INLINED; i++) {
-			result = inlined_write();
-			if (result)
-				break;
-		}
+	if (w->snap_kind == SNAP_KIND_MCOFS) {
+		w->in_trace = TRACE_EXACT;
+		trace_refine(w);
 	}
-	if (result > 0)
-		return;
-	w->words = words;
-	w->lua_frames = lua_frames;
-	w->lua_error = lua_error;
-	w->return_pc = 0;
-	w->base_function = 0;
-	w->first = 1;
-	w->in_trace = TRACE_ESTIMATED;
+	w->base_function = w->inlined[w->inlined_which & 1].base_function;
+	/* The instruction that runs next, where a return address names the one before. */
+	w->return_pc = w->inlined_pc + 4;
+	w->return_pc_soft = 0;
+	for (i = 0; i <= MAX_INLINED; i++) {
+		result = inlined_write();
+		if (result)
+			return result > 0 ? 0 : -1;
+	}
+	return -1;
 }
 
 #endif

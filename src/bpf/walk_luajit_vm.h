@@ -259,6 +259,7 @@ SUBPROGRAM int trace_leave(void)
 SUBPROGRAM int walk_trace(void)
 {
 	struct walk *w = walk_state();
+	__u32 words, lua_frames, lua_error, coroutines;
 
 	if (!w)
 		return 1;
@@ -271,9 +272,28 @@ SUBPROGRAM int walk_trace(void)
 		w->unknown_pc = w->regs[DW_REG_RA];
 		return walk_end(w, STOP_TRACE);
 	}
-	if (w->compiled && w->coroutine_index >= w->coroutines)
-		trace_inlined(w);
-	trace_frames();
+	words = w->words;
+	lua_frames = w->lua_frames;
+	lua_error = w->lua_error;
+	coroutines = w->coroutines;
+	if (w->compiled && w->coroutine_index >= w->coroutines) {
+		if (trace_inlined(w) == 0)
+			trace_frames();
+		if (w->lua_error != lua_error || w->coroutines == coroutines) {
+			/* The snapshot does not fit the Lua stack: without what is inlined. */
+			w->words = words;
+			w->lua_frames = lua_frames;
+			w->lua_error = lua_error;
+			w->coroutines = coroutines;
+			w->return_pc = 0;
+			w->base_function = 0;
+			w->first = 1;
+			w->in_trace = TRACE_ESTIMATED;
+			trace_frames();
+		}
+	} else {
+		trace_frames();
+	}
 	w->in_trace = 0;
 	trace_leave();
 	return w->stop == STOP_TRUNCATED;

@@ -145,9 +145,6 @@ def recursion():
         p.step(3, three)
     p.add("s = work(s)")
     p.add("if n > 0 then s = down(n - 1, s) end")
-    p.add("seen[1] = s")
-    for _ in range(6):
-        p.step(3, three)
     p.add("return s")
     p.close()
     p.open("local function run(s)")
