@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names for the Lua functions of processes, from the sources that their chunks were loaded from:
+ * files as they are in the process's mount namespace, nginx's configuration, or the chunk name
+ * itself when the chunk was loaded from a string. How a function is named is lua_source.h; names
+ * from bytecode are others' matter.
+ *
+ * A name is given only if the source is the one that was loaded, as far as that can be known. A
+ * file that was last changed (contents, place or date) before the process started is. One that was
+ * changed later, but before the recording started, may have been loaded after the change: then the
+ * function has to be in it with the very lines and parameters. One that was changed later still is
+ * not used.
+ */
+#ifndef LUASPY_LUA_NAMES_H
+#define LUASPY_LUA_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lua_source.h"
+
+struct lua_names;
+
+/* The chunk name that the VM has for a function. */
+struct lua_chunk_name {
+	const char *text; /* raw: "@path", "=name", or the text of the chunk */
+	size_t size;
+	bool cut; /* there was more, which the reader left out */
+};
+
+enum lua_names_reason {
+	LUA_NAMES_FOUND,
+	LUA_NAMES_NO_SOURCE, /* the chunk's source is nowhere, or cannot be read */
+	LUA_NAMES_CHANGED,   /* the source was changed since it was loaded */
+	LUA_NAMES_NOT_THERE, /* the source has no such function, or several with different names */
+	LUA_NAMES_NO_MEMORY,
+};
+
+/* `recording_start_ns` is on CLOCK_REALTIME. Returns NULL when out of memory. */
+struct lua_names *lua_names__new(uint64_t recording_start_ns);
+
+void lua_names__free(struct lua_names *self);
+
+/*
+ * The name, valid as long as `self`; the same name is the same pointer. NULL if there is none, and
+ * then *reason (which may be NULL) says why. The main chunk of anything is "main chunk".
+ *
+ * The first call for a chunk of a process reads its source, further ones read nothing: call it as
+ * soon as a chunk is seen, and the names outlive the process.
+ */
+const char *lua_names__find(struct lua_names *self, pid_t pid, const struct lua_chunk_name *chunk,
+			    const struct lua_function_hint *hint, enum lua_names_reason *reason);
+
+/* Forgets what was read for a process that has ended, in case its pid is given to another. */
+void lua_names__forget(struct lua_names *self, pid_t pid);
+
+/* How many chunks there were whose source was changed since they were loaded. */
+size_t lua_names__changed(const struct lua_names *self);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See lua_source.h. The grammar is behind lua_parser.h; here are the names of what it found. */
+#include "lua_source.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua_parser.h"
+
+struct lua_source {
+	struct lua_source_function *functions;
+	size_t count;
+	uint32_t line_count;
+	char *pool;
+};
+
+/* Writes the name of an anonymous function, with that of the nearest named one around it. */
+static bool add_anonymous_name(struct lua_definitions *found, const struct lua_definition *item)
+{
+	const struct lua_definition *around;
+	const char *outer = LUA_SOURCE_MAIN_CHUNK;
+	int32_t parent = item->parent;
+	char name[512];
+	int size;
+
+	/* Each anonymous parent's `parent` has been moved to the nearest named one already. */
+	if (parent >= 0) {
+		around = &found->items[parent];
+		outer = found->pool.data + around->label;
+	}
+	if (item->naming == LUA_NAMING_ARGUMENT)
+		size = snprintf(name, sizeof(name), "<anonymous in %s, for %s>", outer,
+				found->pool.data + item->label);
+	else if (item->naming == LUA_NAMING_RETURNED)
+		size = snprintf(name, sizeof(name), "<anonymous in %s, returned>", outer);
+	else
+		size = snprintf(name, sizeof(name), "<anonymous in %s>", outer);
+	if ((size_t)size >= sizeof(name))
+		size = sizeof(name) - 1;
+	return lua_text__append(&found->pool, name, (size_t)size + 1);
+}
+
+/* Sets each label to the function's final name. */
+static int name_all(struct lua_definitions *found)
+{
+	for (size_t i = 0; i < found->count; i++) {
+		struct lua_definition *item = &found->items[i];
+		size_t name = found->pool.size;
+
+		/* Parents come first, so theirs is a named one's or -1. */
+		if (item->parent >= 0 && found->items[item->parent].naming != LUA_NAMING_NAME)
+			item->parent = found->items[item->parent].parent;
+		if (item->naming == LUA_NAMING_NAME)
+			continue;
+		if (!add_anonymous_name(found, item))
+			return -ENOMEM;
+		item->label = name;
+	}
+	return 0;
+}
+
+int lua_source__parse(const char *text, size_t size, struct lua_source **out)
+{
+	struct lua_definitions found;
+	struct lua_source *self = NULL;
+	int err;
+
+	*out = NULL;
+	err = lua_definitions__parse(text, size, &found);
+	if (!err)
+		err = name_all(&found);
+	if (err)
+		goto out;
+	err = -ENOMEM;
+	self = calloc(1, sizeof(*self));
+	if (!self)
+		goto out;
+	self->functions = calloc(found.count ? found.count : 1, sizeof(*self->functions));
+	if (!self->functions)
+		goto out;
+	self->line_count = found.line_count;
+	self->pool = found.pool.data;
+	for (size_t i = 0; i < found.count; i++) {
+		const struct lua_definition *item = &found.items[i];
+
+		if (!item->last_line)
+			continue;
+		self->functions[self->count++] = (struct lua_source_function){
+			.first_line = item->first_line,
+			.last_line = item->last_line,
+			.parameter_count = (int)item->parameter_count,
+			.vararg = item->vararg,
+			.parameters = self->pool + item->parameters,
+			.name = self->pool + item->label,
+		};
+	}
+	found.pool.data = NULL;
+	*out = self;
+	self = NULL;
+	err = 0;
+out:
+	lua_source__free(self);
+	lua_definitions__free(&found);
+	return err;
+}
+
+void lua_source__free(struct lua_source *self)
+{
+	if (!self)
+		return;
+	free(self->functions);
+	free(self->pool);
+	free(self);
+}
+
+const struct lua_source_function *lua_source__functions(const struct lua_source *self,
+							size_t *count)
+{
+	*count = self->count;
+	return self->functions;
+}
+
+uint32_t lua_source__line_count(const struct lua_source *self)
+{
+	return self->line_count;
+}
+
+static bool agrees(const struct lua_source_function *function, const struct lua_function_hint *hint)
+{
+	const char *parameter = function->parameters;
+
+	if (function->first_line != hint->first_line || function->last_line != hint->last_line)
+		return false;
+	if (hint->vararg >= 0 && function->vararg != (hint->vararg != 0))
+		return false;
+	if (hint->parameter_count < 0)
+		return true;
+	if (function->parameter_count != hint->parameter_count)
+		return false;
+	for (int i = 0; hint->parameters && i < hint->parameter_count; i++) {
+		if (hint->parameters[i] && strcmp(hint->parameters[i], parameter) != 0)
+			return false;
+		parameter += strlen(parameter) + 1;
+	}
+	return true;
+}
+
+const char *lua_source__name(const struct lua_source *self, const struct lua_function_hint *hint)
+{
+	size_t low = 0, high = self->count;
+	const char *name = NULL;
+
+	if (hint->first_line == 0)
+		return LUA_SOURCE_MAIN_CHUNK;
+	/* No function of the text itself can end behind its last line. */
+	if (hint->first_line == 1 && hint->last_line == self->line_count + 1)
+		return LUA_SOURCE_MAIN_CHUNK;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (self->functions[middle].first_line < hint->first_line)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < self->count && self->functions[low].first_line == hint->first_line; low++) {
+		if (!agrees(&self->functions[low], hint))
+			continue;
+		if (name && strcmp(name, self->functions[low].name) != 0)
+			return NULL;
+		name = self->functions[low].name;
+	}
+	return name;
+}
