@@ -336,9 +336,12 @@ struct record_proto {
 	__u32 line_count;
 	__u32 bytecode_count;
 	__u32 chunk_length; /* bytes of the chunk name in the target; chunk holds the first ones */
+	__u8 parameter_count;
+	__u8 vararg;
+	__u8 reserved[6];
 	char chunk[MAX_CHUNK_NAME];
 };
-_Static_assert(sizeof(struct record_proto) == 40 + MAX_CHUNK_NAME,
+_Static_assert(sizeof(struct record_proto) == 48 + MAX_CHUNK_NAME,
 	       "record_proto is part of the contract");
 
 /* A Lua VM seen for the first time. */

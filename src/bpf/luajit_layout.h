@@ -49,12 +49,16 @@
 
 /* GCproto */
 #define GC64_PROTO_SIZEBC    0x0c
+#define GC64_PROTO_NUMPARAMS 0x0a
+#define GC64_PROTO_FLAGS     0x3d
 #define GC64_PROTO_CHUNKNAME 0x40
 #define GC64_PROTO_FIRSTLINE 0x48
 #define GC64_PROTO_NUMLINE   0x4c
 #define GC64_PROTO_LINEINFO  0x50
 #define GC64_PROTO_SIZE	     0x68
 #define GC32_PROTO_SIZEBC    0x08
+#define GC32_PROTO_NUMPARAMS 0x06
+#define GC32_PROTO_FLAGS     0x25
 #define GC32_PROTO_CHUNKNAME 0x28
 #define GC32_PROTO_FIRSTLINE 0x2c
 #define GC32_PROTO_NUMLINE   0x30
@@ -126,6 +130,8 @@
 #define BC_RET1	  76
 #define BC_FUNCF  89
 #define BC_JFUNCV 94
+
+#define PROTO_VARARG 0x02 /* in the flags */
 
 /* A frame link's low bits (lj_frame.h). Lua frames hold a bytecode pc, the others a byte delta. */
 #define LINK_TYPE	  3

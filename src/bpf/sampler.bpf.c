@@ -353,8 +353,12 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 		record->bytecode_count = *(__u32 *)(bytes + GC64_PROTO_SIZEBC);
 		record->first_line = *(__u32 *)(bytes + GC64_PROTO_FIRSTLINE);
 		record->line_count = *(__u32 *)(bytes + GC64_PROTO_NUMLINE);
+		record->parameter_count = bytes[GC64_PROTO_NUMPARAMS];
+		record->vararg = !!(bytes[GC64_PROTO_FLAGS] & PROTO_VARARG);
 		chunk = *(__u64 *)(bytes + GC64_PROTO_CHUNKNAME);
 	} else {
+		record->parameter_count = bytes[GC32_PROTO_NUMPARAMS];
+		record->vararg = !!(bytes[GC32_PROTO_FLAGS] & PROTO_VARARG);
 		record->bytecode_count = *(__u32 *)(bytes + GC32_PROTO_SIZEBC);
 		record->first_line = *(__u32 *)(bytes + GC32_PROTO_FIRSTLINE);
 		record->line_count = *(__u32 *)(bytes + GC32_PROTO_NUMLINE);

@@ -18,6 +18,7 @@
 #include "../output/output.h"
 #include "../sample/profile.h"
 #include "../sample/sampler.h"
+#include "../symbol/frame_names.h"
 #include "../symbol/kernel_symbols.h"
 #include "../symbol/profile_builder.h"
 #include "../target/process_info.h"
@@ -32,6 +33,8 @@
 struct recording {
 	struct record_options options;
 	struct sampler *sampler;
+	struct frame_names names;
+	const struct stored_proto *named; /* the last one whose source was read */
 	struct child_command child;
 	char comm[64]; /* of the first target */
 	char title[128];
@@ -332,6 +335,35 @@ static void print_progress(const struct recording *r, double elapsed)
 		elapsed, counters[COUNTER_SAMPLES], counters[COUNTER_LOST]);
 }
 
+/* Reads the sources of Lua functions while their process is there. */
+static void read_sources(struct recording *r)
+{
+	const struct stored_proto *proto;
+
+	while ((proto = stack_store__next_proto(r->names.stacks, r->named))) {
+		frame_names__lua_function(&r->names, proto);
+		r->named = proto;
+	}
+}
+
+static int open_names(struct recording *r)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	r->names = (struct frame_names){
+		.stacks = sampler__stacks(r->sampler),
+		.modules = sampler__modules(r->sampler),
+		.vms = sampler__vms(r->sampler),
+		.lua = lua_names__new((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec),
+		.lines = r->options.lines,
+	};
+	if (r->names.lua)
+		return 0;
+	fprintf(stderr, "luaspy: out of memory.\n");
+	return -ENOMEM;
+}
+
 static int run(struct recording *r)
 {
 	bool progress = !r->options.quiet && isatty(STDERR_FILENO);
@@ -358,6 +390,7 @@ static int run(struct recording *r)
 		err = sampler__poll(r->sampler, timeout_ms);
 		if (err == -EINTR)
 			err = 0;
+		read_sources(r);
 		if (child_command__ended(&r->child, false) || !sampler__alive(r->sampler))
 			break;
 	}
@@ -390,7 +423,6 @@ static int finish(struct recording *r)
 {
 	struct profile_builder_options options = {.native = r->options.native,
 						  .per_thread = r->options.threads,
-						  .lines = r->options.lines,
 						  .by_vm_state = r->options.by_vm_state};
 	uint64_t counters[COUNTER_COUNT];
 	struct kernel_symbols *kernel = NULL;
@@ -404,10 +436,11 @@ static int finish(struct recording *r)
 	    kernel_symbols__load(NULL, &kernel) == -EPERM && !r->options.quiet)
 		fprintf(stderr, "luaspy: warning: kernel function names are hidden: they need "
 				"CAP_SYSLOG and `sysctl kernel.kptr_restrict` below 2.\n");
+	r->names.kernel = kernel;
 	profile = profile__new();
 	if (profile)
-		err = profile_builder__add(profile, sampler__stacks(r->sampler),
-					   sampler__modules(r->sampler), kernel, &options);
+		err = profile_builder__add(profile, sampler__stacks(r->sampler), &r->names,
+					   &options);
 	if (err) {
 		fprintf(stderr, "luaspy: out of memory while finding names.\n");
 		goto out;
@@ -470,6 +503,8 @@ int cmd_record(int argc, char **argv)
 		}
 	}
 	err = open_sampler(r);
+	if (!err)
+		err = open_names(r);
 	if (!err && !r->options.command)
 		err = add_pids(r);
 	if (err)
@@ -493,6 +528,7 @@ out:
 		if (!err)
 			status = child_command__exit_status(&r->child);
 	}
+	lua_names__free(r->names.lua);
 	sampler__free(r->sampler);
 	free(r);
 	return status;

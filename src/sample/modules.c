@@ -201,6 +201,17 @@ const struct module *modules__find(const struct modules *self, uint32_t id)
 	return id < self->count ? &self->by_id[id]->module : NULL;
 }
 
+const struct luajit_build *modules__build(const struct modules *self, uint32_t vm)
+{
+	uint32_t i;
+
+	for (i = 0; vm && i < self->count; i++) {
+		if (self->by_id[i]->module.vm == vm)
+			return &self->by_id[i]->build;
+	}
+	return NULL;
+}
+
 static void load_symbols(struct entry *entry)
 {
 	char *dir, *slash;

@@ -35,6 +35,9 @@ void modules__free(struct modules *self);
 int modules__get(struct modules *self, pid_t pid, const struct map_entry *entry,
 		 const struct module **module, uint64_t *bias);
 
+/* The LuaJIT build with this number (module.vm, 1 or more); NULL when there is none. Borrowed. */
+const struct luajit_build *modules__build(const struct modules *self, uint32_t vm);
+
 const struct module *modules__find(const struct modules *self, uint32_t id);
 
 /*

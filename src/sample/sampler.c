@@ -14,6 +14,7 @@
 
 #include "cpu_events.h"
 #include "kernel_tables.h"
+#include "lua_vms.h"
 #include "sampler.skel.h"
 #include "targets.h"
 
@@ -27,6 +28,7 @@ struct sampler {
 	struct targets *targets;
 	struct cpu_events *events;
 	struct stack_store *stacks;
+	struct lua_vms *vms;
 	struct ring_buffer *ring;
 	struct timespec woken;
 	int epoll_fd;	  /* the ring buffer's and what targets waits for */
@@ -79,6 +81,9 @@ static int handle_record(void *context, void *data, size_t size)
 		break;
 	case RECORD_PROTO:
 		err = stack_store__add_proto(self->stacks, data, size);
+		break;
+	case RECORD_VM:
+		err = lua_vms__add(self->vms, data, size);
 		break;
 	case RECORD_PROCESS:
 		if (size >= sizeof(struct record_process))
@@ -150,11 +155,12 @@ int sampler__new(const struct sampler_options *options, struct sampler **sampler
 		goto out;
 	self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	self->targets = targets__new(self->tables, self->modules, self->epoll_fd);
+	self->vms = lua_vms__new(self->modules, self->targets);
 	self->events = cpu_events__new(
 		options->rate_hz, bpf_program__fd(self->bpf->progs.on_sample), options->children);
 	self->ring =
 		ring_buffer__new(bpf_map__fd(self->bpf->maps.records), handle_record, self, NULL);
-	if (!self->targets || !self->events || !self->ring)
+	if (!self->targets || !self->vms || !self->events || !self->ring)
 		goto out;
 	wake.data.fd = ring_buffer__epoll_fd(self->ring);
 	if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, wake.data.fd, &wake) != 0) {
@@ -174,6 +180,7 @@ void sampler__free(struct sampler *self)
 		return;
 	cpu_events__free(self->events);
 	ring_buffer__free(self->ring);
+	lua_vms__free(self->vms);
 	targets__free(self->targets);
 	modules__free(self->modules);
 	stack_store__free(self->stacks);
@@ -251,6 +258,7 @@ int sampler__stop(struct sampler *self)
 	cpu_events__free(self->events);
 	self->events = NULL;
 	ring_buffer__consume(self->ring);
+	lua_vms__refresh(self->vms);
 	read_counts(self);
 	return self->record_error;
 }
@@ -293,4 +301,9 @@ const struct stack_store *sampler__stacks(const struct sampler *self)
 struct modules *sampler__modules(const struct sampler *self)
 {
 	return self->modules;
+}
+
+const struct lua_vms *sampler__vms(const struct sampler *self)
+{
+	return self->vms;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lua_vms.h"
 #include "modules.h"
 #include "stack_store.h"
 
@@ -57,5 +58,6 @@ void sampler__counters(const struct sampler *self, uint64_t *counters);
 /* Owned by the sampler. */
 const struct stack_store *sampler__stacks(const struct sampler *self);
 struct modules *sampler__modules(const struct sampler *self);
+const struct lua_vms *sampler__vms(const struct sampler *self);
 
 #endif

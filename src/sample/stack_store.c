@@ -101,6 +101,9 @@ int stack_store__add_proto(struct stack_store *self, const struct record_proto *
 	entry->proto.first_line = record->first_line;
 	entry->proto.line_count = record->line_count;
 	entry->proto.chunk_length = record->chunk_length;
+	entry->proto.tgid = record->tgid;
+	entry->proto.parameter_count = record->parameter_count;
+	entry->proto.vararg = record->vararg != 0;
 	memcpy(entry->proto.chunk, record->chunk, sizeof(record->chunk));
 	entry->proto.chunk[sizeof(entry->proto.chunk) - 1] = '\0';
 	HASH_ADD(hh, self->protos, proto.id, sizeof(entry->proto.id), entry);
@@ -131,6 +134,19 @@ const struct stored_stack *stack_store__next(const struct stack_store *self,
 		entry = entry->hh.next;
 	}
 	return entry ? &entry->stack : NULL;
+}
+
+const struct stored_proto *stack_store__next_proto(const struct stack_store *self,
+						   const struct stored_proto *previous)
+{
+	const struct proto_entry *entry = self->protos;
+
+	if (previous) {
+		entry = (const struct proto_entry *)((const char *)previous -
+						     offsetof(struct proto_entry, proto));
+		entry = entry->hh.next;
+	}
+	return entry ? &entry->proto : NULL;
 }
 
 const struct stored_proto *stack_store__proto(const struct stack_store *self, uint64_t id)

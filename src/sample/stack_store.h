@@ -6,6 +6,7 @@
 #ifndef LUASPY_STACK_STORE_H
 #define LUASPY_STACK_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,9 @@ struct stored_proto {
 	uint32_t first_line;
 	uint32_t line_count;
 	uint32_t chunk_length;
+	uint32_t tgid;
+	uint8_t parameter_count;
+	bool vararg;
 	char chunk[MAX_CHUNK_NAME]; /* terminated */
 };
 
@@ -51,6 +55,10 @@ size_t stack_store__count(const struct stack_store *self);
 /* The stacks in order of arrival: pass NULL for the first; NULL after the last. Borrowed. */
 const struct stored_stack *stack_store__next(const struct stack_store *self,
 					     const struct stored_stack *previous);
+
+/* The descriptions of Lua functions, in the same way. */
+const struct stored_proto *stack_store__next_proto(const struct stack_store *self,
+						   const struct stored_proto *previous);
 
 /* NULL when its description was lost. Borrowed. */
 const struct stored_proto *stack_store__proto(const struct stack_store *self, uint64_t id);

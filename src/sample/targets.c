@@ -236,6 +236,24 @@ void targets__tend(struct targets *self)
 	}
 }
 
+uint64_t targets__address(const struct targets *self, pid_t pid, uint32_t file_id, uint64_t vaddr)
+{
+	const struct target *target;
+	uint64_t address;
+	uint32_t i;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	for (i = 0; target && target->mappings && i < target->mapping_count; i++) {
+		const struct mapping *mapping = &target->mappings[i];
+
+		address = vaddr + mapping->bias;
+		if (mapping->file_id == file_id && address >= mapping->start &&
+		    address < mapping->end)
+			return address;
+	}
+	return 0;
+}
+
 size_t targets__alive(const struct targets *self)
 {
 	const struct target *target;

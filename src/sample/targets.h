@@ -34,6 +34,10 @@ void targets__executed(struct targets *self, pid_t pid);
  * called ten times a second. */
 void targets__tend(struct targets *self);
 
+/* Where in process `pid` ELF address `vaddr` of file `file_id` is, or was when it ended; 0 when it
+ * is not mapped. */
+uint64_t targets__address(const struct targets *self, pid_t pid, uint32_t file_id, uint64_t vaddr);
+
 /* Number of processes followed that have not ended; how many of those followed ever had a LuaJIT.
  */
 size_t targets__alive(const struct targets *self);

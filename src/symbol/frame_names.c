@@ -72,17 +72,32 @@ static void chunk_name(const struct stored_proto *proto, char *out, size_t size)
 	snprintf(out, size, "[string \"%.*s%s\"]", (int)line, chunk, chunk[line] ? "..." : "");
 }
 
+const char *frame_names__lua_function(const struct frame_names *self,
+				      const struct stored_proto *proto)
+{
+	struct lua_function_hint hint = {.first_line = proto->first_line,
+					 .last_line = proto->first_line + proto->line_count,
+					 .parameter_count = proto->parameter_count,
+					 .vararg = proto->vararg};
+	struct lua_chunk_name chunk = {.text = proto->chunk, .size = strlen(proto->chunk)};
+
+	chunk.cut = chunk.size < proto->chunk_length;
+	return lua_names__find(self->lua, (pid_t)proto->tgid, &chunk, &hint, NULL);
+}
+
 static void lua_name(const struct frame_names *self, uint64_t proto_id, char *out, size_t size)
 {
 	const struct stored_proto *proto = stack_store__proto(self->stacks, proto_id);
 	char chunk[MAX_CHUNK_NAME + 32];
+	const char *name;
 
 	if (!proto) {
 		snprintf(out, size, "@[description lost]");
 		return;
 	}
 	chunk_name(proto, chunk, sizeof(chunk));
-	snprintf(out, size, "@%s:%u", chunk, proto->first_line);
+	name = frame_names__lua_function(self, proto);
+	snprintf(out, size, "%s@%s:%u", name ? name : "", chunk, proto->first_line);
 }
 
 /* ":line" where the frame is, and whether what is said of a trace is an estimate. */
@@ -117,10 +132,21 @@ static void native_name(const struct frame_names *self, uint64_t word, char *out
 		snprintf(out, size, "[code outside any file]");
 }
 
-static void builtin_name(const struct frame_names *self, uint64_t word, uint64_t entry, char *out,
-			 size_t size)
+void frame_names__entry(const struct frame_names *self, uint64_t entry, char *out, size_t size)
 {
+	native_name(self, entry, out, size);
+}
+
+static void builtin_name(const struct frame_names *self, uint32_t tgid, uint64_t word,
+			 uint64_t entry, char *out, size_t size)
+{
+	const char *name = lua_vms__builtin(self->vms, tgid, word, entry);
 	unsigned int ffid = word & 0xff;
+
+	if (name) {
+		snprintf(out, size, "%s", name);
+		return;
+	}
 
 	if (entry)
 		native_name(self, entry, out, size);
@@ -139,8 +165,8 @@ static void kernel_name(const struct frame_names *self, uint64_t address, char *
 		snprintf(out, size, "[kernel]");
 }
 
-enum profile_frame_type frame_names__name(const struct frame_names *self, uint64_t word,
-					  uint64_t second, char *out, size_t size)
+enum profile_frame_type frame_names__name(const struct frame_names *self, uint32_t tgid,
+					  uint64_t word, uint64_t second, char *out, size_t size)
 {
 	const char *why;
 
@@ -156,7 +182,7 @@ enum profile_frame_type frame_names__name(const struct frame_names *self, uint64
 		append_position(self, word, out, size);
 		return word & FRAME_LUA_COMPILED ? PROFILE_LUA_COMPILED : PROFILE_LUA;
 	case FRAME_KIND_BUILTIN:
-		builtin_name(self, word, second, out, size);
+		builtin_name(self, tgid, word, second, out, size);
 		return PROFILE_BUILTIN;
 	case FRAME_KIND_COROUTINE:
 		snprintf(out, size, "[coroutine]");

@@ -10,29 +10,41 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../sample/lua_vms.h"
 #include "../sample/modules.h"
 #include "../sample/profile.h"
 #include "../sample/stack_store.h"
 #include "kernel_symbols.h"
+#include "lua_names.h"
 
 /* Where names come from; everything is borrowed. */
 struct frame_names {
 	const struct stack_store *stacks;
 	struct modules *modules;
+	const struct lua_vms *vms;
+	struct lua_names *lua;
 	const struct kernel_symbols *kernel; /* NULL: kernel frames have no names */
 	bool lines;			     /* Lua frames say their current line */
 };
 
+/* The name of a Lua function by its chunk's source, NULL when that does not give one. Reads the
+ * source the first time. */
+const char *frame_names__lua_function(const struct frame_names *self,
+				      const struct stored_proto *proto);
+
 /*
  * Writes the name of the frame `word` (`second` is its second word, 0 without one) to `out` of
  * `size` bytes, always terminated:
- *   Lua       @chunk:linedefined, with lines @chunk:linedefined:line; "@[string "..."]:line" for
- *             chunks that were loaded from text
- *   built-in  its C function's symbol, else builtin#N (a fast function) or file+0xoffset
- *   C         symbol, else file+0xoffset of the function
+ *   Lua       function@chunk:linedefined, @chunk:linedefined without a name, with lines
+ * @chunk:linedefined:line; "@[string "..."]:line" for chunks that were loaded from text built-in
+ * string.gsub, cjson.encode; without a Lua name its C function's symbol, else builtin#N (a fast
+ * function) or file+0xoffset C         symbol, else file+0xoffset of the function
  */
-enum profile_frame_type frame_names__name(const struct frame_names *self, uint64_t word,
-					  uint64_t second, char *out, size_t size);
+enum profile_frame_type frame_names__name(const struct frame_names *self, uint32_t tgid,
+					  uint64_t word, uint64_t second, char *out, size_t size);
+
+/* The name that the C function of a BUILTIN frame has as a native frame. */
+void frame_names__entry(const struct frame_names *self, uint64_t entry, char *out, size_t size);
 
 /* What a walk_stop, a walk_error or a vm_state is called; NULL for the good ones and for none. */
 const char *walk_stop__text(unsigned int stop);

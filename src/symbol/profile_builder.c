@@ -15,6 +15,7 @@
 struct frame_key {
 	uint64_t word;
 	uint64_t second;
+	uint64_t tgid; /* of a built-in, whose name is its process's own */
 };
 
 struct frame_entry {
@@ -44,7 +45,7 @@ static int push_named(struct builder *b, enum profile_frame_type type, const cha
 	return 0;
 }
 
-static int push_frame(struct builder *b, uint64_t word, uint64_t second)
+static int push_frame(struct builder *b, uint32_t tgid, uint64_t word, uint64_t second)
 {
 	struct frame_key key = {.word = word, .second = second};
 	struct frame_entry *entry;
@@ -52,6 +53,8 @@ static int push_frame(struct builder *b, uint64_t word, uint64_t second)
 	char name[MAX_NAME];
 	int64_t id;
 
+	if (word >> FRAME_KIND_SHIFT == FRAME_KIND_BUILTIN)
+		key.tgid = tgid;
 	if (word >> FRAME_KIND_SHIFT == FRAME_KIND_LUA) {
 		key.word &= ~0xffffffffull; /* the position; the line is what is shown */
 		if (!b->options->lines)
@@ -60,7 +63,7 @@ static int push_frame(struct builder *b, uint64_t word, uint64_t second)
 	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): uthash */
 	HASH_FIND(hh, b->frames, &key, sizeof(key), entry);
 	if (!entry) {
-		type = frame_names__name(&b->names, word, second, name, sizeof(name));
+		type = frame_names__name(&b->names, tgid, word, second, name, sizeof(name));
 		id = profile__frame(b->profile, type, name);
 		if (id < 0)
 			return (int)id;
@@ -79,15 +82,16 @@ static int push_frame(struct builder *b, uint64_t word, uint64_t second)
  * A C function called from Lua has a frame on both stacks, one above the other. One of them is
  * enough: the one on the Lua stack, which says that Lua called it.
  */
-static void merge_builtin(struct builder *b)
+static void merge_builtin(struct builder *b, uint64_t entry)
 {
-	const struct profile_frame *builtin, *native;
+	const struct profile_frame *native;
+	char name[MAX_NAME];
 
 	if (b->count < 2)
 		return;
-	builtin = profile__frame_at(b->profile, b->ids[b->count - 1]);
+	frame_names__entry(&b->names, entry, name, sizeof(name));
 	native = profile__frame_at(b->profile, b->ids[b->count - 2]);
-	if (native->type == PROFILE_NATIVE && strcmp(native->name, builtin->name) == 0) {
+	if (native->type == PROFILE_NATIVE && strcmp(native->name, name) == 0) {
 		b->ids[b->count - 2] = b->ids[b->count - 1];
 		b->count--;
 	}
@@ -139,11 +143,11 @@ static int push_words(struct builder *b, const struct stored_stack *stack)
 			   !b->options->native) {
 			continue;
 		}
-		err = push_frame(b, word, second);
+		err = push_frame(b, stack->tgid, word, second);
 		if (err)
 			return err;
 		if (kind == FRAME_KIND_BUILTIN)
-			merge_builtin(b);
+			merge_builtin(b, second);
 	}
 	return 0;
 }
@@ -194,15 +198,10 @@ static int add_stack(struct builder *b, const struct stored_stack *stack)
 }
 
 int profile_builder__add(struct profile *profile, const struct stack_store *stacks,
-			 struct modules *modules, const struct kernel_symbols *kernel,
+			 const struct frame_names *names,
 			 const struct profile_builder_options *options)
 {
-	struct builder b = {.profile = profile,
-			    .names = {.stacks = stacks,
-				      .modules = modules,
-				      .kernel = kernel,
-				      .lines = options->lines},
-			    .options = options};
+	struct builder b = {.profile = profile, .names = *names, .options = options};
 	const struct stored_stack *stack;
 	struct frame_entry *entry, *next;
 	int err = 0;

@@ -11,7 +11,7 @@
 #include "../sample/modules.h"
 #include "../sample/profile.h"
 #include "../sample/stack_store.h"
-#include "kernel_symbols.h"
+#include "frame_names.h"
 
 struct profile_builder_options {
 	bool native;	  /* C and kernel frames; without them only Lua frames are shown */
@@ -27,7 +27,7 @@ struct profile_builder_options {
  * Returns 0 or -ENOMEM.
  */
 int profile_builder__add(struct profile *profile, const struct stack_store *stacks,
-			 struct modules *modules, const struct kernel_symbols *kernel,
+			 const struct frame_names *names,
 			 const struct profile_builder_options *options);
 
 /* The samples by enum vm_state; `samples` has VM_STATE_COUNT elements. */
