@@ -57,7 +57,7 @@ static int push_frame(struct builder *b, uint32_t tgid, uint64_t word, uint64_t 
 		key.tgid = tgid;
 	if (word >> FRAME_KIND_SHIFT == FRAME_KIND_LUA) {
 		key.word &= ~0xffffffffull; /* the position; the line is what is shown */
-		if (!b->options->lines)
+		if (!b->names.lines)
 			key.word &= ~(FRAME_LINE_MASK << FRAME_LINE_SHIFT);
 	}
 	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): uthash */

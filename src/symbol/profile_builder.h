@@ -16,7 +16,6 @@
 struct profile_builder_options {
 	bool native;	  /* C and kernel frames; without them only Lua frames are shown */
 	bool per_thread;  /* the root names the thread, not only the process */
-	bool lines;	  /* Lua frames say their current line */
 	bool by_vm_state; /* the state of the VM stands below the root: [compiled], [GC] ... */
 };
 

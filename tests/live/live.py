@@ -99,6 +99,19 @@ def compile_c(source, name, *flags):
     return path
 
 
+LUA_FRAME = re.compile(r"(?P<name>[^@]*)@(?P<chunk>.*?):(?P<first>\d+)(?::(?P<line>\d+))?"
+                       r"(?P<estimated> \(estimated\))?(?P<compiled>_\[j\])?$")
+
+
+def lua_frame(frame):
+    """The parts of a Lua function's frame by name (those of LUA_FRAME), or None."""
+    return LUA_FRAME.match(frame)
+
+
+def lua_frames(frames):
+    return [found for found in map(lua_frame, frames) if found]
+
+
 class Recording:
     """The result of one `luaspy record -f folded`."""
 

@@ -116,7 +116,7 @@ def deep(fixture, depth, truncated):
     time.sleep(0.5)
     r = live.record("-F", 499, "-d", 2, "-p", target.pid)
     live.stop(target)
-    most = max((sum(x.startswith("@") for x in f) for f, _ in r.stacks), default=0)
+    most = max((len(live.lua_frames(f)) for f, _ in r.stacks), default=0)
     marked = r.count_where(lambda f: len(f) > 1 and f[1] == "[truncated]")
     name = "%s: %d Lua frames" % (fixture, depth)
     if truncated:
@@ -155,7 +155,7 @@ def threads():
     roots = {}
     for frames, count in r.stacks:
         for frame in frames:
-            if frame.startswith("@[string"):
+            if "@[string" in frame:
                 roots.setdefault(frames[0], set()).add(frame)
     live.check("--threads keeps three threads apart", len(roots) == 3, roots)
 
@@ -187,7 +187,7 @@ def nginx():
     server.stop()
     bars("nginx", r)
     live.check("nginx: the worker was busy", r.samples > 100 * seconds, r.samples)
-    ours = r.count_where(lambda f: any("demo/lua/shop/" in x and x.startswith("@") for x in f))
+    ours = r.count_where(lambda f: any("demo/lua/shop/" in x and live.lua_frame(x) for x in f))
     live.check("nginx: the application's functions are there", ours > r.samples / 4, ours)
     live.check("nginx: kernel frames are there",
                r.count_where(lambda f: f[-1].endswith("_[k]")) > r.samples / 50)

@@ -105,7 +105,7 @@ try:
         live.check("as nobody, kptr_restrict=%s%s: the Lua stacks%s" %
                    (value, ", CAP_SYSLOG" * bool(capabilities),
                     "; a warning about kernel names" if hidden else " without a warning"),
-                   done.returncode == 0 and b";@(command line)" in done.stdout and
+                   done.returncode == 0 and b"@(command line):0" in done.stdout and
                    ("CAP_SYSLOG" in text) == hidden and "100.0 %" in text, text, done.stdout)
 finally:
     with open(pointers, "w") as f:

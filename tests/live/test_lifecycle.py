@@ -34,7 +34,7 @@ r = live.record("-d", 1, "--", "sh", "-c", "sleep 2; exit 5")
 live.check("-d ends the recording, not the command", r.status == 5 and time.time() - begin >= 1.9, r.status)
 r = live.record("-F", 499, "--", "sh", "-c", LUAJIT + " -joff -e '%s'; true" % (SPIN % "1e8"))
 live.check("the children of a command are profiled",
-           r.count_where(lambda f: f[0] == "luajit" and any(x.startswith("@") for x in f)) > 50, r.stderr)
+           r.count_where(lambda f: f[0] == "luajit" and live.lua_frames(f)) > 50, r.stderr)
 
 # ---- exit
 target = live.start([LUAJIT, "-joff", "-e", SPIN % "1.5e8"])
@@ -48,25 +48,25 @@ target = live.start(["sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); d
                      (LUAJIT, SPIN % "1.5e8")])
 r = live.record("-F", 499, "-d", 30, "-p", target.pid, timeout=28)
 shell = r.count_where(lambda f: f[0] == "sh" and "main" in f or any("dash" in x for x in f))
-lua = r.count_where(lambda f: any(x.startswith("@") for x in f))
+lua = r.count_where(lambda f: live.lua_frames(f))
 # Inside execve itself the name changes before the old image is gone: that is no mixture.
 mixed = r.count_where(lambda f: not any("execve" in x for x in f) and
                       (f[0] == "luajit" and any("dash+" in x for x in f) or
-                       f[0] == "sh" and any("luajit+" in x or x.startswith("@") for x in f)))
+                       f[0] == "sh" and any("luajit+" in x or live.lua_frame(x) for x in f)))
 suspects = [";".join(f) for f, _ in r.stacks if any("dash+" in x for x in f) and f[0] == "luajit"]
 live.check("exec: samples of both images, none mixed", shell > 20 and lua > 20 and mixed == 0,
            shell, lua, mixed, suspects, r.stderr)
 target.wait()
 spinner = live.compile_c("int main(void) { for (volatile long i = 0; i < 400000000; i++) ; }", "spinner")
-target = live.start([LUAJIT, "-joff", "-e", SPIN % "6e7" + """
+target = live.start([LUAJIT, "-joff", "-e", SPIN % "3e8" + """
 local ffi = require("ffi")
 ffi.cdef("int execl(const char *, const char *, ...);")
 ffi.C.execl("%s", "spinner", ffi.cast("char *", nil))""" % spinner])
 r = live.record("-F", 499, "-d", 30, "-p", target.pid, timeout=28)
-lua = r.count_where(lambda f: f[0] == "luajit" and any(x.startswith("@") for x in f))
+lua = r.count_where(lambda f: f[0] == "luajit" and live.lua_frames(f))
 after = r.count_where(lambda f: f[0] == "spinner" and "main" in f)
 mixed = [";".join(f) for f, _ in r.stacks if f[0] == "spinner" and not any("execve" in x for x in f) and
-         any(x.startswith("@") or "lua" in x for x in f)]
+         any(live.lua_frame(x) or "lua" in x for x in f)]
 live.check("exec from Lua: samples of both images, none of LuaJIT in the new one's",
            lua > 50 and after > 50 and not mixed, lua, after, mixed, r.stderr)
 target.wait()

@@ -6,13 +6,11 @@ The target (soak.lua) logs the chunks and functions that it makes. LUASPY_SOAK_S
 (`./dev soak`: 600).
 """
 import os
-import re
 
 import live
 
 SECONDS = float(os.environ.get("LUASPY_SOAK_SECONDS", 8))
 HERE = os.path.dirname(os.path.abspath(__file__))
-FRAME = re.compile(r"(?:.*)@(soak_\d+):(\d+)(?::(\d+))?(?: \(estimated\))?(?:_\[j\])?$")
 
 for build in ("bookworm-luajit", "bullseye-luajit", "sid-luajit"):
     luajit = live.fixture(build)
@@ -33,11 +31,11 @@ for build in ("bookworm-luajit", "bullseye-luajit", "sid-luajit"):
     seen, lines, wrong = 0, 0, []
     for frames, count in r.stacks:
         for frame in frames:
-            found = FRAME.match(frame)
-            if not found:
+            found = live.lua_frame(frame)
+            if not found or not found["chunk"].startswith("soak_"):
                 continue
             seen += count
-            name, first, line = found.group(1), int(found.group(2)), int(found.group(3) or 0)
+            name, first, line = found["chunk"], int(found["first"]), int(found["line"] or 0)
             function = made.get(name, {}).get(first)
             if not function:
                 wrong.append((frame, count))

@@ -10,7 +10,6 @@ process; the naive attribution, to the function in which the trace starts, is co
 Options: --bar POINTS (default 2), --samples N, --builds NAME,...
 """
 import os
-import re
 import subprocess
 import sys
 
@@ -205,24 +204,21 @@ def iterators():
     return p
 
 
-FRAME = re.compile(r"@.*?\.lua:(\d+)(?::(\d+))?(?: \(estimated\))?(_\[j\])?$")
-
-
 def shares(recording, program):
     """Samples by line of the innermost Lua frame, and by function: ours, and the trace's first one. Only
     those on lines whose cost is known; the number of the others comes last."""
     lines, functions, naive, others = {}, {}, {}, 0
     for frames, count in recording.stacks:
-        lua = [m for m in map(FRAME.match, frames) if m]
-        line = int(lua[-1].group(2) or 0) if lua else 0
+        lua = live.lua_frames(frames)
+        line = int(lua[-1]["line"] or 0) if lua else 0
         if line not in program.weights:
             others += count
             continue
         lines[line] = lines.get(line, 0) + count
-        first = int(lua[-1].group(1))
+        first = int(lua[-1]["first"])
         functions[first] = functions.get(first, 0) + count
-        start = next((m for m in lua if m.group(3)), lua[-1])
-        naive[int(start.group(1))] = naive.get(int(start.group(1)), 0) + count
+        start = next((m for m in lua if m["compiled"]), lua[-1])
+        naive[int(start["first"])] = naive.get(int(start["first"]), 0) + count
     return lines, functions, naive, others
 
 

@@ -51,7 +51,7 @@ def lua_frames(frames):
     """Names of the Lua frames; None for one that is not in the program."""
     out = []
     for frame in frames:
-        found = re.match(r"@.*single_step\.lua:(\d+)", frame)
+        found = re.match(r".*@.*single_step\.lua:(\d+)", frame)
         if found:
             line = int(found.group(1))
             out.append("main" if line == 0 else NAMES.get(line))

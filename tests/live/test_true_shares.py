@@ -40,9 +40,9 @@ out = target.communicate()[0].decode()
 theirs = {name: int(count) for count, name in re.findall(r"(\d+)\s+(work\d+)", out)}
 ours = dict.fromkeys(SHARES, 0)
 for frames, count in r.stacks:
-    lua = [x for x in frames if x.startswith("@")]
+    lua = live.lua_frames(frames)
     for name, (line, _) in SHARES.items():
-        if lua and lua[-1].endswith("shares.lua:%d" % line):
+        if lua and lua[-1]["chunk"].endswith("shares.lua") and lua[-1]["name"] == name:
             ours[name] += count
 their_sum, our_sum = sum(theirs.values()), sum(ours.values())
 live.check("20,000 samples were taken", our_sum >= 20000, r.stderr)

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the sampling program sends to user space: new stacks, and what they refer to: protos and
+ * VMs, described once each in the sample that meets them first, while the target stands still.
+ */
+#ifndef LUASPY_SAMPLER_RESULTS_H
+#define LUASPY_SAMPLER_RESULTS_H
+
+#ifndef LUASPY_WALK_H
+#error "included by sampler.bpf.c, after its maps and walk.h"
+#endif
+
+static __always_inline void count(__u32 counter)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
+
+	if (value)
+		(*value)++;
+}
+
+/* Wakes user space only when a good part of the buffer is full; it looks in by itself otherwise. */
+static __always_inline __u64 wakeup_flags(void)
+{
+	return bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA) > (1 << 20) ? BPF_RB_FORCE_WAKEUP
+									  : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline void send_process(__u32 event, __u32 tgid, __u32 child, __u64 pc)
+{
+	struct record_process record = {
+		.type = RECORD_PROCESS, .event = event, .tgid = tgid, .child = child, .pc = pc};
+
+	bpf_ringbuf_output(&records, &record, sizeof(record), BPF_RB_FORCE_WAKEUP);
+}
+
+/* Describes the i-th Lua frame's proto unless that was done before. The target stands still in this
+ * sample, so what is read now is what the frame's id was made from. */
+__attribute__((noinline)) int send_proto(__u32 i, __u64 id)
+{
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	struct record_proto *record;
+	__u32 slot = id & (SENT_PROTOS - 1);
+	__u8 bytes[PROTO_READ_SIZE] __attribute__((aligned(8)));
+	__u64 proto, chunk, *sent;
+	__u8 one = 1;
+
+	if (!w || i >= MAX_LUA_FRAMES)
+		return 0;
+	sent = bpf_map_lookup_elem(&sent_protos, &slot);
+	if (!sent || *sent == id)
+		return 0;
+	if (bpf_map_lookup_elem(&known_protos, &id)) {
+		*sent = id;
+		return 0;
+	}
+	build = build_at(w->vm - 1);
+	proto = w->lua_protos[i];
+	if (!build || bpf_probe_read_user(bytes, sizeof(bytes), (void *)proto) != 0)
+		return 0;
+	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	if (!record) {
+		count(COUNTER_LOST_PROTO);
+		return 0;
+	}
+	record->type = RECORD_PROTO;
+	record->tgid = w->record.tgid;
+	record->proto_id = id;
+	record->address = proto;
+	if (w->gc64) {
+		record->bytecode_count = *(__u32 *)(bytes + GC64_PROTO_SIZEBC);
+		record->first_line = *(__u32 *)(bytes + GC64_PROTO_FIRSTLINE);
+		record->line_count = *(__u32 *)(bytes + GC64_PROTO_NUMLINE);
+		record->parameter_count = bytes[GC64_PROTO_NUMPARAMS];
+		record->vararg = !!(bytes[GC64_PROTO_FLAGS] & PROTO_VARARG);
+		chunk = *(__u64 *)(bytes + GC64_PROTO_CHUNKNAME);
+	} else {
+		record->parameter_count = bytes[GC32_PROTO_NUMPARAMS];
+		record->vararg = !!(bytes[GC32_PROTO_FLAGS] & PROTO_VARARG);
+		record->bytecode_count = *(__u32 *)(bytes + GC32_PROTO_SIZEBC);
+		record->first_line = *(__u32 *)(bytes + GC32_PROTO_FIRSTLINE);
+		record->line_count = *(__u32 *)(bytes + GC32_PROTO_NUMLINE);
+		chunk = *(__u32 *)(bytes + GC32_PROTO_CHUNKNAME);
+	}
+	record->chunk_length = 0;
+	bpf_probe_read_user(&record->chunk_length, 4, (void *)(chunk + build->string_length));
+	record->chunk[0] = 0;
+	bpf_probe_read_user_str(record->chunk, MAX_CHUNK_NAME,
+				(void *)(chunk + build->string_data));
+	bpf_ringbuf_submit(record, wakeup_flags());
+	bpf_map_update_elem(&known_protos, &id, &one, BPF_ANY);
+	*sent = id;
+	return 0;
+}
+
+/* The line of a bytecode position, 0 when it is not known (lj_debug.c, lj_debug_line). One byte per
+ * instruction where the function has fewer than 256 lines, else two or four. */
+__attribute__((noinline)) int line_of(__u32 i, __u32 position)
+{
+	struct walk *w = walk_state();
+	__u64 proto, table = 0;
+	__u32 header[2], entry = 0;
+
+	if (!w || i >= MAX_LUA_FRAMES || position == BCPOS_NONE)
+		return 0;
+	proto = w->lua_protos[i];
+	if (bpf_probe_read_user(header, sizeof(header),
+				(void *)(proto + (w->gc64 ? GC64_PROTO_FIRSTLINE
+							  : GC32_PROTO_FIRSTLINE))) != 0 ||
+	    bpf_probe_read_user(
+		    &table, w->gc64 ? 8 : 4,
+		    (void *)(proto + (w->gc64 ? GC64_PROTO_LINEINFO : GC32_PROTO_LINEINFO))) != 0 ||
+	    !table)
+		return 0;
+	if (position) {
+		position--;
+		if (header[1] < 256)
+			bpf_probe_read_user(&entry, 1, (void *)(table + position));
+		else if (header[1] < 65536)
+			bpf_probe_read_user(&entry, 2, (void *)(table + 2ull * position));
+		else
+			bpf_probe_read_user(&entry, 4, (void *)(table + 4ull * position));
+	}
+	return header[0] + entry;
+}
+
+/* Describes the Lua functions of a stack that is sent, and puts in the current lines. */
+__attribute__((noinline)) int send_protos(void)
+{
+	struct walk *w = walk_state();
+	__u32 i, lua = 0;
+	__u64 word, line;
+
+	if (!w)
+		return 0;
+	for (i = 0; i + 1 < MAX_WORDS; i++) {
+		if (i >= w->words)
+			break;
+		word = w->record.words[i];
+		if (word >> FRAME_KIND_SHIFT == FRAME_KIND_LUA) {
+			send_proto(lua, w->record.words[i + 1]);
+			line = (__u32)line_of(lua, (__u32)word);
+			if (line <= FRAME_LINE_MASK)
+				w->record.words[i] = word | line << FRAME_LINE_SHIFT;
+			lua++;
+			i++;
+		} else if (word >> FRAME_KIND_SHIFT == FRAME_KIND_BUILTIN) {
+			i++;
+		}
+	}
+	return 0;
+}
+
+__attribute__((noinline)) int send_vm(void)
+{
+	struct walk *w = walk_state();
+	struct record_vm record = {.type = RECORD_VM};
+	struct vm_key key = {};
+	__u8 one = 1;
+
+	if (!w)
+		return 0;
+	key.g = w->g;
+	key.tgid = w->record.tgid;
+	if (bpf_map_lookup_elem(&known_vms, &key))
+		return 0;
+	record.tgid = w->record.tgid;
+	record.g = w->g;
+	record.L = w->L;
+	record.vm = w->vm;
+	if (bpf_ringbuf_output(&records, &record, sizeof(record), BPF_RB_FORCE_WAKEUP) == 0)
+		bpf_map_update_elem(&known_vms, &key, &one, BPF_ANY);
+	return 0;
+}
+
+/* Sets the record's hash. */
+__attribute__((noinline)) int hash_stack(void)
+{
+	struct walk *w = walk_state();
+	__u64 hash, *comm;
+	__u32 i;
+
+	if (!w)
+		return 0;
+	comm = (__u64 *)w->record.comm;
+	hash = hash_mix(0x6c75617370790000ull + w->record.stop + (w->record.flags << 8),
+			(__u64)w->record.tgid << 32 | w->record.tid);
+	hash = hash_mix(hash_mix(hash, comm[0]), comm[1]);
+	for (i = 0; i < MAX_WORDS; i++) {
+		if (i >= w->words)
+			break;
+		hash = hash_mix(hash, w->record.words[i]);
+	}
+	w->record.hash = hash;
+	return 0;
+}
+
+__attribute__((noinline)) int send_stack(void)
+{
+	struct walk *w = walk_state();
+	__u64 hash, zero = 0, size, *known;
+
+	if (!w)
+		return 0;
+	hash_stack();
+	hash = w->record.hash;
+	known = bpf_map_lookup_elem(&stacks, &hash);
+	if (known) {
+		__sync_fetch_and_add(known, 1);
+		return 0;
+	}
+	if (w->lua_frames) {
+		send_protos();
+		send_vm();
+	}
+	w->record.word_count = w->words;
+	size = RECORD_STACK_HEADER + 8 * (__u64)w->words;
+	if (size > sizeof(w->record))
+		size = sizeof(w->record);
+	if (bpf_ringbuf_output(&records, &w->record, size, wakeup_flags()) != 0) {
+		count(COUNTER_LOST);
+		return 0;
+	}
+	if (bpf_map_update_elem(&stacks, &hash, &zero, BPF_NOEXIST) == -7 /* E2BIG */)
+		count(COUNTER_STACKS_FULL);
+	return 0;
+}
+
+#endif

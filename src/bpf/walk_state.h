@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The state of a walk. It does not fit a BPF program's stack of 512 bytes, so it is one value of a
+ * map per CPU, and what one sample leaves there the next one finds.
+ */
+#ifndef LUASPY_WALK_STATE_H
+#define LUASPY_WALK_STATE_H
+
+#include "contract.h"
+#include "walk_env.h"
+
+#define BLOCK_SIZE	  4096u
+#define BLOCK_SLACK	  128u /* saved registers stand at most this far below the CFA, mostly */
+#define PROTO_MEMO	  64u  /* powers of two */
+#define CHUNK_MEMO	  32u
+#define FUNCTION_MEMO	  32u
+#define INSTRUCTION_MEMO  32u
+#define CHUNK_HASHED_SIZE 72u
+#define CHUNK_READ_SIZE	  104u /* header, up to 0x18 bytes, and what is hashed */
+#define FRAME_TRACE_SHIFT 56   /* walk.in_trace to the flags of a frame */
+#define REGISTERS_KEPT                                                                             \
+	(1u << DW_REG_RBX | 1u << DW_REG_RBP | 1u << DW_REG_RSP | 1u << DW_REG_R12 |               \
+	 1u << DW_REG_R13 | 1u << DW_REG_R14 | 1u << DW_REG_R15 | 1u << DW_REG_RA)
+#define REGISTERS_ALL ((1u << DW_REG_COUNT) - 1)
+
+/* Where a return address was found; see find_frame. */
+#define KNOWN_FRAMES 4096u
+struct known_frame {
+	__u64 pc;
+	__u64 vaddr;
+	__u32 tgid;
+	__u32 generation;
+	__u32 file_id;
+	__u32 rule;
+};
+
+/* A copy of a piece of the target's memory. One bulk read costs little more than one word. */
+struct block {
+	__u64 start;
+	__u64 size; /* bytes that are valid */
+	__u8 bytes[BLOCK_SIZE + 16];
+};
+
+/* A lua_State that the walk has met, and where its next outer activation continues. */
+struct coroutine {
+	__u64 L;
+	__u64 next;   /* frame */
+	__u64 bottom; /* a frame at or below this one is none */
+};
+
+/* What is known of a proto within one sample: functions repeat, and a read costs 60 ns. */
+struct proto_memo {
+	__u64 proto;
+	__u64 sample;
+	__u64 id;
+	__u32 bytecode_count;
+	__u32 reserved;
+};
+
+struct function_memo {
+	__u64 function;
+	__u64 sample;
+	__u64 pc;
+	__u64 entry; /* of a C function */
+	__u32 ffid;
+	__u32 reserved;
+};
+
+struct instruction_memo {
+	__u64 address;
+	__u64 sample;
+	__u32 instruction;
+	__u32 reserved;
+};
+
+struct chunk_memo {
+	__u64 string;
+	__u64 sample;
+	__u64 hash;
+};
+
+/* The frames of calls that a trace inlined, innermost first. */
+#define MAX_INLINED 64u
+struct inlined_frame {
+	__u64 function; /* 0: only its proto is known */
+	__u64 proto;
+	__u64 link;
+	__u64 continue_pc; /* of a continuation */
+};
+
+struct inlined {
+	__u64 pc; /* of the instruction that runs next in the innermost one */
+	__u64 base_function;
+	__u32 count;
+	__u32 reserved;
+	struct inlined_frame frames[MAX_INLINED];
+};
+
+struct walk {
+	/* the frame that is looked at */
+	__u64 regs[32]; /* by DWARF number; [DW_REG_RA] is its pc */
+	__u32 valid;	/* bit per register */
+	__u32 exact_pc; /* the pc was interrupted there; otherwise it is a return address */
+	__u64 lookup_pc;
+	__u64 vaddr;
+	__u64 cfa;
+	__u32 mapping;
+	__u32 file_id;
+	__u32 rule;
+	__u32 reserved;
+
+	/* the target */
+	__u32 tid;
+	__u32 first_mapping;
+	__u32 mapping_count;
+	__u32 vm; /* 1 + index of the process's LuaJIT build */
+	__u32 generation;
+	__u32 with_coroutines; /* COROUTINE frames are asked for */
+
+	/* the activation that is looked at; see walk_luajit.h */
+	__u64 activation; /* rsp inside the interpreter's C frame */
+	__u64 L;
+	__u64 frame;
+	__u64 bottom;
+	__u64 stack_low;
+	__u64 stack_high;
+	__u64 link_override;
+	__u64 return_pc; /* bytecode position in the next frame's function, 0 = not known */
+	__u64 function;
+	__u64 no_frame_activation;
+	__u64 thrown_to;      /* the activation that an error is on its way to */
+	__u32 return_pc_soft; /* only a hint: no error when it is not in the function */
+	__u32 compiled;
+	__u32 first;
+	__u32 vm_flags;
+	__u32 gc64;
+	__u32 coroutine_index;
+	__u32 status;	 /* of L */
+	__u32 foreign;	 /* the VM is not in the dispatch register: this is no trace's code */
+	__u32 skipped;	 /* native frames were skipped in this sample */
+	__u64 candidate; /* a global_State that vm_try found */
+
+	/* the trace that is looked at; see walk_luajit_trace.h */
+	__u64 g;	/* of the innermost activation */
+	__u32 vm_state; /* enum vm_state, of the innermost activation */
+	__u32 in_trace; /* 0, or the FRAME_LUA_* flags of the next frame, shifted right by 56 */
+	__u64 base;	/* jit_base */
+	__u64 base_function; /* in the place of the one on the Lua stack: a tail call in the trace
+			      */
+	__u64 proto;
+	__u64 trace_ir;
+	__u64 trace_snap;
+	__u64 trace_snapmap;
+	__u32 trace_nins;
+	__u32 trace_nk;
+	__u32 trace_nsnap;
+	__u32 trace_nsnapmap;
+	__u32 trace_offset; /* of the pc in its machine code */
+	__u32 trace_size;
+	__u32 snap_kind; /* enum snap_kind */
+	__u32 snap_index;
+	__u32 snap_entries;
+	__u32 snap_link; /* GC32: the next frame link in snapmap */
+	__u32 snapmap[512];
+	struct inlined inlined[2]; /* of the snapshot at the pc, of the one after it */
+	__u64 inlined_pc;
+	__u32 inlined_which;
+	__u32 inlined_from;
+
+	/* the sample */
+	__u32 words;
+	__u32 native_frames;
+	__u32 lua_frames;
+	__u32 activations; /* those that must have Lua frames */
+	__u32 lua_error;   /* enum walk_error, the first one */
+	__u32 stop;
+	__u32 coroutines;
+	__u64 unknown_pc;
+	__u64 sample;
+	struct coroutine coroutine[MAX_COROUTINES];
+	struct proto_memo protos[PROTO_MEMO];
+	struct chunk_memo chunks[CHUNK_MEMO];
+	struct function_memo functions[FUNCTION_MEMO];
+	struct instruction_memo instructions[INSTRUCTION_MEMO];
+	__u64 lua_protos[MAX_LUA_FRAMES]; /* proto address of each LUA frame, in order */
+	struct block stack;
+	struct block lua_stack;
+	struct record_stack record;
+};
+
+#endif
