@@ -129,6 +129,7 @@ enum saved_base {
 /* Flags of a rule. */
 #define RULE_KEEPS_REGISTERS 0x01 /* caller-saved registers hold their values in the caller too */
 #define RULE_LUAJIT	     0x02 /* an activation of LuaJIT's interpreter; see struct unwind_rule.vm_* */
+#define RULE_PC_AHEAD	     0x08 /* with RULE_LUAJIT: PC is at the next bytecode instruction */
 #define RULE_SIMPLE	     0x04 /* each register is unchanged or at 8 to 128 bytes below the CFA */
 
 /* What is known of the interpreter's state at a pc; found by decoding it (vm/luajit_flow.c). */
@@ -224,7 +225,7 @@ struct luajit_build {
 	__u32 cur_L;
 	__u32 jit_base;
 	__u32 trace_array; /* jit_State.trace; 0: no JIT compiler */
-	__u32 reserved2;
+	__u32 trace_exit;  /* jit_State.parent, with exitno behind it: of the exit being taken */
 	__u8 gc64;
 	__u8 save_L;	  /* offset of SAVE_L from rsp in the interpreter's C frame */
 	__u8 save_cframe; /* offset of the previous cframe */

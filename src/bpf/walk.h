@@ -506,6 +506,7 @@ SUBPROGRAM int walk_user(void)
 	w->mapping = w->first_mapping;
 	w->native_frames = 0;
 	w->lua_frames = 0;
+	w->lua_links = 0;
 	w->activations = 0;
 	w->lua_error = LUA_OK;
 	w->coroutines = 0;

@@ -222,6 +222,11 @@ SUBPROGRAM int lua_frames(void)
 	index = w->coroutine_index;
 
 	for (i = 0; i < (int)(4 * MAX_LUA_FRAMES); i++) {
+		/* Over all activations: a forged stack must not hold the CPU. */
+		if (++w->lua_links > 4 * MAX_LUA_FRAMES) {
+			result = 0;
+			break;
+		}
 		result = lua_frame();
 		if (result)
 			break;
@@ -432,6 +437,8 @@ SUBPROGRAM int lua_activation(void)
 	w->vm = file->vm;
 	w->vm_flags = rule->vm_flags;
 	w->compiled = 0;
+	w->no_pc = 0;
+	w->pc_ahead = rule->flags & RULE_PC_AHEAD;
 	if (w->vm_flags & VM_NO_FRAME && !(w->vm_flags & VM_L_BASE && lua_in_callback(w, build))) {
 		lua_no_frame(w);
 		/* Only the innermost activation can be at such a pc: there is no call among them.

@@ -101,24 +101,33 @@ INLINE __u32 bytecode_position(const struct proto_memo *memo, __u64 bytecode, __
 	return position - 1;
 }
 
-/* Where the innermost frame of an activation is: PC if it points into the function, else SAVE_PC,
- * which is right whenever the VM is in C code that may throw or look at lines. */
+/*
+ * Where the innermost frame of an activation is: PC if it points into the function, else SAVE_PC,
+ * which is right whenever the VM is in C code that may throw or look at lines. Both point behind
+ * the instruction, with exceptions: between a branch and the fetch of its target, and when a trace
+ * has been left, where PC may not be loaded yet.
+ */
 INLINE __u32 current_position(struct walk *w, const struct proto_memo *memo, __u64 bytecode)
 {
-	__u32 position = BCPOS_NONE;
+	__u32 position = BCPOS_NONE, left_trace;
 	__u64 pc;
 
-	if (w->compiled)
+	if (w->no_pc)
 		return BCPOS_NONE;
-	if (w->valid & 1u << DW_REG_RBX)
-		position = bytecode_position(memo, bytecode, w->regs[DW_REG_RBX]);
+	left_trace = w->vm_state == VM_STATE_EXIT && w->activations == 1;
+	if (!left_trace && w->valid & 1u << DW_REG_RBX) {
+		pc = w->gc64 ? w->regs[DW_REG_RBX] : (__u32)w->regs[DW_REG_RBX];
+		if (pc == bytecode)
+			return 0; /* being entered */
+		position = bytecode_position(memo, bytecode, w->pc_ahead ? pc + 4 : pc);
+	}
 	if (position != BCPOS_NONE)
 		return position;
 	if (stack_word(w, w->activation + SAVE_PC_WORD, &pc) != 0)
 		return BCPOS_NONE;
 	if (!w->gc64)
 		pc >>= 32;
-	return bytecode_position(memo, bytecode, pc);
+	return bytecode_position(memo, bytecode, left_trace ? pc + 4 : pc);
 }
 
 /* Writes the frame of walk.proto. Negative when it is none, or does not hold the pc that its callee

@@ -33,17 +33,14 @@ enum snap_kind {
 /* ---- the trace ---------------------------------------------------------------------------------
  */
 
-/* Reads trace `number` of walk.g; 0 when walk.lookup_pc is in its machine code. */
-SUBPROGRAM int trace_try(__u32 number)
+/* Reads trace `number` of walk.g. */
+INLINE int trace_read(struct walk *w, __u32 number)
 {
-	struct walk *w = walk_state();
 	const struct luajit_build *build;
 	__u8 bytes[TRACE_READ_SIZE] __attribute__((aligned(8)));
-	__u64 array = 0, trace = 0, mcode;
+	__u64 array = 0, trace = 0;
 	__u32 gct, size;
 
-	if (!w)
-		return -1;
 	build = build_at(w->vm - 1);
 	if (!build || !number ||
 	    bpf_probe_read_user(&array, sizeof(array), (void *)(w->g + build->trace_array)) != 0)
@@ -54,7 +51,7 @@ SUBPROGRAM int trace_try(__u32 number)
 		return -1;
 	if (w->gc64) {
 		gct = bytes[GC64_GCT];
-		mcode = *(__u64 *)(bytes + GC64_TRACE_MCODE);
+		w->trace_mcode = *(__u64 *)(bytes + GC64_TRACE_MCODE);
 		w->trace_size = *(__u32 *)(bytes + GC64_TRACE_SZMCODE);
 		w->trace_nsnap = *(__u16 *)(bytes + GC64_TRACE_NSNAP);
 		w->trace_nins = *(__u32 *)(bytes + GC64_TRACE_NINS);
@@ -65,7 +62,7 @@ SUBPROGRAM int trace_try(__u32 number)
 		w->trace_snapmap = *(__u64 *)(bytes + GC64_TRACE_SNAPMAP);
 	} else {
 		gct = bytes[GC32_GCT];
-		mcode = *(__u64 *)(bytes + GC32_TRACE_MCODE);
+		w->trace_mcode = *(__u64 *)(bytes + GC32_TRACE_MCODE);
 		w->trace_size = *(__u32 *)(bytes + GC32_TRACE_SZMCODE);
 		w->trace_nsnap = *(__u16 *)(bytes + GC32_TRACE_NSNAP);
 		w->trace_nins = *(__u32 *)(bytes + GC32_TRACE_NINS);
@@ -75,9 +72,18 @@ SUBPROGRAM int trace_try(__u32 number)
 		w->trace_snap = *(__u64 *)(bytes + GC32_TRACE_SNAP);
 		w->trace_snapmap = *(__u64 *)(bytes + GC32_TRACE_SNAPMAP);
 	}
-	if (gct != GCT_TRACE || w->lookup_pc < mcode || w->lookup_pc - mcode >= w->trace_size)
+	return gct == GCT_TRACE ? 0 : -1;
+}
+
+/* Reads trace `number`; 0 when walk.lookup_pc is in its machine code. */
+SUBPROGRAM int trace_try(__u32 number)
+{
+	struct walk *w = walk_state();
+
+	if (!w || trace_read(w, number) != 0 || w->lookup_pc < w->trace_mcode ||
+	    w->lookup_pc - w->trace_mcode >= w->trace_size)
 		return -1;
-	w->trace_offset = w->lookup_pc - mcode;
+	w->trace_offset = w->lookup_pc - w->trace_mcode;
 	return 0;
 }
 
@@ -383,18 +389,30 @@ SUBPROGRAM int snapshot_entry(__u32 which, __u32 i)
 		return known ? 0 : -1;
 	}
 	/* A vararg function's second frame is a copy of the first, which counts. */
-	if ((link & LINK_TYPE_P) == LINK_VARG)
+	if ((link & LINK_TYPE_P) == LINK_VARG) {
+		w->snap_top = slot;
 		return 0;
+	}
 	if (inlined->count >= MAX_INLINED)
 		return -1;
 	frame = &inlined->frames[inlined->count & (MAX_INLINED - 1)];
 	w->proto = 0;
-	if (!known && trace_proto_find() != 0)
-		return -1;
-	frame->function = known ? function : 0;
-	frame->proto = w->proto;
+	if (!known && trace_proto_find() != 0) {
+		/* A stitched trace ends where it calls a C function, which need not be a constant,
+		 * and which does not run yet. */
+		if ((link & LINK_TYPE_P) != LINK_CONT || inlined->count || !continue_pc)
+			return -1;
+		inlined->pc = continue_pc - 4;
+		w->return_pc = continue_pc;
+		return 0;
+	}
+	frame->object = known ? function : w->proto;
+	frame->is_proto = !known;
 	frame->link = link;
 	frame->continue_pc = continue_pc;
+	frame->slot = slot;
+	frame->top = w->snap_top ? w->snap_top : slot;
+	w->snap_top = 0;
 	inlined->count++;
 	w->return_pc = inlined_return_pc(frame);
 	return 0;
@@ -412,6 +430,7 @@ SUBPROGRAM int snapshot_parse(__u32 which, __u32 index)
 	inlined = &w->inlined[which];
 	inlined->count = 0;
 	inlined->base_function = 0;
+	w->snap_top = 0;
 	if (snapshot_load(w, index, &inlined->pc) != 0)
 		return -1;
 	w->return_pc = inlined->pc + 4;
@@ -458,15 +477,14 @@ INLINE __u64 inlined_bytecode(struct walk *w, const struct inlined_frame *frame)
 	__u32 header = 0, ffid = 1;
 	__u64 pc = 0;
 
-	if (!frame->function) {
-		pc = frame->proto + (w->gc64 ? GC64_PROTO_SIZE : GC32_PROTO_SIZE);
+	if (frame->is_proto) {
+		pc = frame->object + (w->gc64 ? GC64_PROTO_SIZE : GC32_PROTO_SIZE);
 	} else if (bpf_probe_read_user(&ffid, 1,
-				       (void *)(frame->function +
-						(w->gc64 ? GC64_FUNC_FFID : GC32_FUNC_FFID))) !=
-			   0 ||
+				       (void *)(frame->object + (w->gc64 ? GC64_FUNC_FFID
+									 : GC32_FUNC_FFID))) != 0 ||
 		   ffid & 0xff ||
 		   bpf_probe_read_user(&pc, w->gc64 ? 8 : 4,
-				       (void *)(frame->function +
+				       (void *)(frame->object +
 						(w->gc64 ? GC64_FUNC_PC : GC32_FUNC_PC))) != 0) {
 		return 0;
 	}
@@ -547,6 +565,8 @@ INLINE void trace_refine(struct walk *w)
 	}
 }
 
+#include "walk_luajit_exit.h"
+
 /* ---- writing -----------------------------------------------------------------------------------
  */
 
@@ -566,9 +586,8 @@ SUBPROGRAM int inlined_write(void)
 	if (i >= MAX_INLINED)
 		return -1;
 	frame = &w->inlined[which].frames[i];
-	w->function = frame->function;
-	w->proto = frame->proto;
-	if ((frame->function ? lua_function() : lua_proto_frame()) < 0)
+	w->function = w->proto = frame->object;
+	if ((frame->is_proto ? lua_proto_frame() : lua_function()) < 0)
 		return -1;
 	w->return_pc = inlined_return_pc(frame);
 	w->return_pc_soft = (frame->link & LINK_TYPE) != LINK_LUA;
@@ -576,7 +595,7 @@ SUBPROGRAM int inlined_write(void)
 	return 0;
 }
 
-/* Finds the trace and the snapshot of walk.lookup_pc, and its frames. */
+/* Finds the trace and the snapshot of walk.lookup_pc. */
 SUBPROGRAM int trace_locate(void)
 {
 	struct walk *w = walk_state();
@@ -585,13 +604,14 @@ SUBPROGRAM int trace_locate(void)
 
 	if (!w)
 		return -1;
+	w->snap_exit = 0;
 	build = build_at(w->vm - 1);
 	if (!build || !build->trace_array || w->foreign || w->rule != RULE_ID_NONE ||
 	    bpf_probe_read_user(&state, sizeof(state), (void *)(w->g + build->vmstate)) != 0)
 		return -1;
-	if ((state < 0 || trace_try(state) != 0) && trace_scan() != 0)
-		return -1;
-	return snapshot_find();
+	if ((state >= 0 && trace_try(state) == 0) || trace_scan() == 0)
+		return snapshot_find();
+	return state >= 0 ? trace_at_stub(state) : -1;
 }
 
 /*
@@ -603,13 +623,17 @@ INLINE int trace_inlined(struct walk *w)
 	int result;
 	__u32 i;
 
-	if (trace_locate() != 0 || snapshot_parse(0, w->snap_index) != 0)
+	if ((w->compiled && trace_locate() != 0) || snapshot_parse(0, w->snap_index) != 0)
 		return -1;
 	w->inlined_which = 0;
 	w->inlined_from = 0;
 	w->inlined_pc = w->inlined[0].pc;
 	w->in_trace = TRACE_ESTIMATED;
-	if (w->snap_kind == SNAP_KIND_MCOFS) {
+	if (w->snap_exit) {
+		w->in_trace = TRACE_EXACT;
+		if (!w->compiled)
+			exit_restored();
+	} else if (w->snap_kind == SNAP_KIND_MCOFS) {
 		w->in_trace = TRACE_EXACT;
 		trace_refine(w);
 	}

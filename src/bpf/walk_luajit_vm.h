@@ -186,6 +186,7 @@ SUBPROGRAM int trace_enter(void)
 	}
 	w->activations++;
 	w->compiled = compiled;
+	w->no_pc = 1;
 	w->base = base;
 	w->vm_flags = 0;
 	w->link_override = 0;
@@ -276,7 +277,7 @@ SUBPROGRAM int walk_trace(void)
 	lua_frames = w->lua_frames;
 	lua_error = w->lua_error;
 	coroutines = w->coroutines;
-	if (w->compiled && w->coroutine_index >= w->coroutines) {
+	if (w->coroutine_index >= w->coroutines && (w->compiled || trace_at_exit() == 0)) {
 		if (trace_inlined(w) == 0)
 			trace_frames();
 		if (w->lua_error != lua_error || w->coroutines == coroutines) {

@@ -82,10 +82,12 @@ struct chunk_memo {
 /* The frames of calls that a trace inlined, innermost first. */
 #define MAX_INLINED 64u
 struct inlined_frame {
-	__u64 function; /* 0: only its proto is known */
-	__u64 proto;
+	__u64 object; /* the function, or its proto */
 	__u64 link;
 	__u64 continue_pc; /* of a continuation */
+	__u8 is_proto;
+	__u8 slot; /* of the link, counted as in the snapshot */
+	__u8 top;  /* ... of the link of a vararg function's second frame, if it has one */
 };
 
 struct inlined {
@@ -131,6 +133,8 @@ struct walk {
 	__u64 thrown_to;      /* the activation that an error is on its way to */
 	__u32 return_pc_soft; /* only a hint: no error when it is not in the function */
 	__u32 compiled;
+	__u32 no_pc;	/* the activation's PC register means nothing */
+	__u32 pc_ahead; /* it is at the next instruction, not behind the current one */
 	__u32 first;
 	__u32 vm_flags;
 	__u32 gc64;
@@ -157,10 +161,13 @@ struct walk {
 	__u32 trace_nsnapmap;
 	__u32 trace_offset; /* of the pc in its machine code */
 	__u32 trace_size;
+	__u64 trace_mcode;
+	__u32 snap_exit; /* the snapshot is that of an exit, not of a pc */
 	__u32 snap_kind; /* enum snap_kind */
 	__u32 snap_index;
 	__u32 snap_entries;
 	__u32 snap_link; /* GC32: the next frame link in snapmap */
+	__u32 snap_top;	 /* the slot of a vararg function's second frame, whose first follows */
 	__u32 snapmap[512];
 	struct inlined inlined[2]; /* of the snapshot at the pc, of the one after it */
 	__u64 inlined_pc;
@@ -171,6 +178,7 @@ struct walk {
 	__u32 words;
 	__u32 native_frames;
 	__u32 lua_frames;
+	__u32 lua_links;   /* frame links followed, those without a frame too */
 	__u32 activations; /* those that must have Lua frames */
 	__u32 lua_error;   /* enum walk_error, the first one */
 	__u32 stop;

@@ -225,6 +225,38 @@ static int find_trace_array(struct luajit_code *self)
 	return -EINVAL;
 }
 
+/*
+ * The exit handler sets vmstate to ~EXIT and then stores the exit's number and its trace, two
+ * 32-bit fields side by side.
+ */
+static int find_trace_exit_fields(struct luajit_code *self)
+{
+	const struct x86_instruction *i = self->code.instructions, *state = NULL;
+	int32_t first = 0;
+	size_t at;
+
+	if (!self->trace_exit_end)
+		return 0;
+	for (at = 0; at < self->code.count; at++, i++) {
+		if (!luajit_code__in_trace_exit(self, i->address) || i->base != DW_REG_R14)
+			continue;
+		if (i->op == X86_STORE_IMM && i->disp == self->vmstate_disp) {
+			state = i;
+		} else if (state && i->op == X86_STORE && i->width == 4) {
+			if (!first) {
+				first = i->disp;
+				continue;
+			}
+			if (i->disp - first != 4 && first - i->disp != 4)
+				return -EINVAL;
+			first = i->disp < first ? i->disp : first;
+			self->build.trace_exit = (uint32_t)(self->build.dispatch_from_g + first);
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 /* string.byte: cmp dword [str->len], 1; ...; movzx, byte [str + data]. */
 static int find_string_data(struct luajit_code *self)
 {
@@ -274,6 +306,8 @@ int luajit_code__open(const uint8_t *text, size_t size, uint64_t vaddr, struct l
 		err = find_jit_base(self);
 	if (!err)
 		err = find_trace_array(self);
+	if (!err)
+		err = find_trace_exit_fields(self);
 	if (!err)
 		err = find_string_data(self);
 out:

@@ -16,7 +16,7 @@ bool luajit_state__equal(const struct luajit_state *a, const struct luajit_state
 	       a->slot_valid == b->slot_valid && a->link_in_pc == b->link_in_pc &&
 	       a->link_saved == b->link_saved && a->link_toggled == b->link_toggled &&
 	       a->link_masked == b->link_masked && a->func_gone == b->func_gone &&
-	       a->dying == b->dying && a->suspect == b->suspect;
+	       a->dying == b->dying && a->pc_ahead == b->pc_ahead && a->suspect == b->suspect;
 }
 
 /* What holds on both ways to an instruction. */
@@ -46,6 +46,7 @@ struct luajit_state luajit_state__join(const struct luajit_state *a, const struc
 	out.link_saved &= b->link_saved;
 	out.func_gone |= b->func_gone;
 	out.dying |= b->dying;
+	out.pc_ahead |= b->pc_ahead;
 	out.suspect &= b->suspect;
 	if (a->frame != b->frame) {
 		if (a->frame == FRAME_ENDED || b->frame == FRAME_ENDED)
@@ -263,6 +264,12 @@ struct luajit_state luajit_state__after(const struct luajit_code *lj,
 	uint16_t writes = i->writes;
 
 	leave(i, &s);
+	/* A branch: `lea rbx, [rbx+x*4-BCBIAS_J*4]`; the next instruction is fetched before PC
+	 * passes it with `add rbx, 4`. */
+	if (writes & BIT(DW_REG_RBX))
+		s.pc_ahead =
+			(i->op == X86_LEA && i->base == DW_REG_RBX && i->index != X86_NO_REG) ||
+			(i->op == X86_ADD_IMM && (int32_t)i->imm < 0);
 	switch (i->op) {
 	case X86_PUSH:
 		s.shift += 8;

@@ -47,6 +47,7 @@ struct luajit_state {
 	bool link_saved;   /* ... is in SAVE_PC */
 	bool func_gone;	   /* the top frame's function slot was overwritten */
 	bool dying;	   /* the frame is returning: PC was loaded from its link */
+	bool pc_ahead;	   /* PC is at the next instruction, not behind the current one */
 	bool suspect; /* rdx was written while BASE was known elsewhere: argument or new BASE? */
 };
 

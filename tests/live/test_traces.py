@@ -15,7 +15,7 @@ import sys
 
 import live
 
-SAMPLES = 6000 if live.CI else 20000
+SAMPLES = 20000
 RATE = 4999
 BUILDS = ["bookworm-luajit", "bookworm-luajit2", "trixie-luajit", "sid-luajit"]
 

@@ -115,6 +115,7 @@ static int read_build(struct reader *reader)
 	build.cur_L = (uint32_t)take_number(reader);
 	build.jit_base = (uint32_t)take_number(reader);
 	build.trace_array = (uint32_t)take_number(reader);
+	build.trace_exit = (uint32_t)take_number(reader);
 	build.gc64 = (uint8_t)take_number(reader);
 	build.save_L = (uint8_t)take_number(reader);
 	build.save_cframe = (uint8_t)take_number(reader);
@@ -350,9 +351,9 @@ static void print_bytes(gzFile file, const void *bytes, size_t size)
 
 static void print_build(gzFile file, const struct luajit_build *build)
 {
-	gzprintf(file, "build %llx %llx %x %x %x %x %x", build->interpreter_start,
+	gzprintf(file, "build %llx %llx %x %x %x %x %x %x", build->interpreter_start,
 		 build->interpreter_end, (unsigned int)build->dispatch_from_g, build->vmstate,
-		 build->cur_L, build->jit_base, build->trace_array);
+		 build->cur_L, build->jit_base, build->trace_array, build->trace_exit);
 	gzprintf(file, " %x %x %x %x %x %x\n", build->gc64, build->save_L, build->save_cframe,
 		 build->frame_size, build->string_data, build->string_length);
 }

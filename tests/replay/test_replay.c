@@ -53,6 +53,7 @@ static void check_recording(const char *name, struct totals *totals)
 	struct recording recording;
 	char path[256];
 	size_t line, i, word;
+	uint64_t kind;
 	int err;
 
 	memset(totals, 0, sizeof(*totals));
@@ -71,10 +72,12 @@ static void check_recording(const char *name, struct totals *totals)
 		totals->lua += frames_of_kind(FRAME_KIND_LUA);
 		totals->builtin += frames_of_kind(FRAME_KIND_BUILTIN);
 		totals->nested += result.activations >= 3;
-		for (word = 0; word < result.word_count; word++)
+		for (word = 0; word < result.word_count; word++) {
+			kind = result.words[word] >> FRAME_KIND_SHIFT;
 			totals->compiled +=
-				result.words[word] >> FRAME_KIND_SHIFT == FRAME_KIND_LUA &&
-				result.words[word] & FRAME_LUA_COMPILED;
+				kind == FRAME_KIND_LUA && result.words[word] & FRAME_LUA_COMPILED;
+			word += kind == FRAME_KIND_LUA || kind == FRAME_KIND_BUILTIN;
+		}
 	}
 	recording__free(&recording);
 }

@@ -6,9 +6,9 @@
  *     record_process [-s SKIP] [-t TAKES] [-n STEPS] [-w WORDS] [-c] FILE COMMAND [ARG...]
  *
  * SKIP steps before the first take, STEPS (default 1) between takes. With -w, a take is made only
- * where the walk gave at least WORDS words; with -c, only in compiled Lua code. Build with `make
- * build/tests/replay/tools/record_process`; the recordings in tests/replay/recordings are made by
- * the script `make` in it.
+ * where the walk gave at least WORDS words; with -c, only in compiled Lua code, whole. Build with
+ * `make build/tests/replay/tools/record_process`; the recordings in tests/replay/recordings are
+ * made by the script `make` in it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -30,12 +30,16 @@ struct options {
 
 static bool is_compiled(const struct replay_result *result)
 {
+	uint64_t kind;
 	uint32_t i;
 
+	if (result->lua_error != LUA_OK)
+		return false; /* a stack that is being moved */
 	for (i = 0; i < result->word_count; i++) {
-		if (result->words[i] >> FRAME_KIND_SHIFT == FRAME_KIND_LUA &&
-		    result->words[i] & FRAME_LUA_COMPILED)
+		kind = result->words[i] >> FRAME_KIND_SHIFT;
+		if (kind == FRAME_KIND_LUA && result->words[i] & FRAME_LUA_COMPILED)
 			return true;
+		i += kind == FRAME_KIND_LUA || kind == FRAME_KIND_BUILTIN;
 	}
 	return false;
 }
