@@ -132,19 +132,12 @@ INLINE __u32 current_position(struct walk *w, const struct proto_memo *memo, __u
 
 /* Writes the frame of walk.proto. Negative when it is none, or does not hold the pc that its callee
  * returns to. */
-SUBPROGRAM int lua_proto_frame(void)
+INLINE int proto_frame(struct walk *w, const struct luajit_build *build)
 {
-	struct walk *w = walk_state();
-	const struct luajit_build *build;
 	struct proto_memo *memo;
 	__u64 proto, bytecode, word;
 	__u32 position;
 
-	if (!w)
-		return -1;
-	build = build_at(w->vm - 1);
-	if (!build)
-		return -1;
 	if (w->lua_frames >= MAX_LUA_FRAMES || w->words >= MAX_WORDS - 2) {
 		w->stop = STOP_TRUNCATED;
 		return -1;
@@ -172,6 +165,14 @@ SUBPROGRAM int lua_proto_frame(void)
 	return 0;
 }
 
+SUBPROGRAM int lua_proto_frame(void)
+{
+	struct walk *w = walk_state();
+	const struct luajit_build *build = w ? build_at(w->vm - 1) : NULL;
+
+	return build ? proto_frame(w, build) : -1;
+}
+
 /* Writes the frame of walk.function. Negative when it is no function, or does not hold the pc that
  * its callee returns to. */
 SUBPROGRAM int lua_function(void)
@@ -179,10 +180,14 @@ SUBPROGRAM int lua_function(void)
 	struct walk *w = walk_state();
 	__u8 bytes[FUNC_SIZE] __attribute__((aligned(8)));
 	struct function_memo *known;
+	const struct luajit_build *build;
 	__u64 entry, word;
 	__u32 ffid;
 
 	if (!w)
+		return -1;
+	build = build_at(w->vm - 1);
+	if (!build)
 		return -1;
 	known = &w->functions[(w->function >> 4) & (FUNCTION_MEMO - 1)];
 	if (known->function != w->function || known->sample != w->sample) {
@@ -225,7 +230,7 @@ SUBPROGRAM int lua_function(void)
 		return 0;
 	}
 	w->proto = known->pc - (w->gc64 ? GC64_PROTO_SIZE : GC32_PROTO_SIZE);
-	return lua_proto_frame();
+	return proto_frame(w, build);
 }
 
 #endif

@@ -129,14 +129,16 @@ INLINE __u32 snapshot_size(const struct walk *w)
  * pc and frame links. */
 INLINE int snapshot_read(struct walk *w, __u32 index, __u32 *offset, __u32 *entries, __u32 *end)
 {
-	__u32 size = snapshot_size(w);
-	__u64 address = w->trace_snap + (__u64)index * size;
-	__u8 bytes[SNAP_SIZE] __attribute__((aligned(4)));
-	__u32 next;
+	__u32 size = snapshot_size(w), at = index * size, words[SNAP_SIZE / 4 + 1], next;
+	const __u8 *bytes = (const __u8 *)words;
 
-	if (bpf_probe_read_user(bytes, SNAP_SIZE, (void *)address) != 0 ||
-	    bpf_probe_read_user(&next, sizeof(next), (void *)(address + size)) != 0)
+	barrier_var(at);
+	if (at < BLOCK_SIZE && at + sizeof(words) <= w->snaps_size)
+		__builtin_memcpy(words, w->lua_stack.bytes + (at & (BLOCK_SIZE - 4)),
+				 sizeof(words));
+	else if (bpf_probe_read_user(words, sizeof(words), (void *)(w->trace_snap + at)) != 0)
 		return -1;
+	next = words[w->snap_kind == SNAP_KIND_OLD ? 2 : 3];
 	if (w->snap_kind == SNAP_KIND_OLD) {
 		*offset = *(__u16 *)bytes;
 		*entries = bytes[SNAP_OLD_NENT];
@@ -164,7 +166,16 @@ INLINE int snapshot_fits(const struct walk *w, __u32 offset, __u32 entries, __u3
 INLINE int snapshot_kind(struct walk *w)
 {
 	__u64 size = w->trace_snapmap - w->trace_snap;
-	__u32 offset, entries, end;
+	__u32 offset, entries, end, bytes;
+
+	/* All of them, or the first few hundred, at once; one more word ends the last. */
+	bytes = size > BLOCK_SIZE - 4 ? BLOCK_SIZE : size + 4;
+	barrier_var(bytes);
+	w->lua_stack.size = 0; /* its place is used */
+	w->snaps_size = 0;
+	if (bytes <= BLOCK_SIZE &&
+	    bpf_probe_read_user(w->lua_stack.bytes, bytes, (void *)w->trace_snap) == 0)
+		w->snaps_size = bytes;
 
 	if (size == (__u64)(w->trace_nsnapmap & 0xffff) * SNAP_OLD_SIZE) {
 		w->snap_kind = SNAP_KIND_OLD;
@@ -190,7 +201,7 @@ INLINE int snapshot_kind(struct walk *w)
 SUBPROGRAM int snapshot_find(void)
 {
 	struct walk *w = walk_state();
-	__u32 low = 0, count, half, key_offset, wanted;
+	__u32 low = 0, count, half, key_offset, wanted, at;
 	__u16 key;
 	int i;
 
@@ -208,10 +219,11 @@ SUBPROGRAM int snapshot_find(void)
 	count = w->trace_nsnap;
 	for (i = 0; i < 16 && count; i++) {
 		half = count / 2;
-		if (bpf_probe_read_user(&key, sizeof(key),
-					(void *)(w->trace_snap +
-						 (__u64)(low + half) * snapshot_size(w) +
-						 key_offset)) != 0)
+		at = (low + half) * snapshot_size(w) + key_offset;
+		barrier_var(at);
+		if (at < BLOCK_SIZE && at + sizeof(key) <= w->snaps_size)
+			key = *(__u16 *)(w->lua_stack.bytes + (at & (BLOCK_SIZE - 2)));
+		else if (bpf_probe_read_user(&key, sizeof(key), (void *)(w->trace_snap + at)) != 0)
 			return -1;
 		if (key <= wanted) {
 			low += half + 1;
@@ -316,6 +328,7 @@ SUBPROGRAM int trace_proto_find(void)
 	size = count * IR_SIZE;
 	barrier_var(size);
 	w->lua_stack.size = 0; /* its place is used */
+	w->snaps_size = 0;
 	if (size > BLOCK_SIZE ||
 	    bpf_probe_read_user(w->lua_stack.bytes, size,
 				(void *)(w->trace_ir + (IR_BIAS - (__u64)count) * IR_SIZE)) != 0)

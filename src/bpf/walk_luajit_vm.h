@@ -22,16 +22,15 @@
 INLINE int vm_check(struct walk *w, const struct luajit_build *build, __u64 g, __u64 *base,
 		    __u32 *compiled)
 {
-	__u64 cframe, of, rsp = w->regs[DW_REG_RSP], jit_base = 0, L = 0;
-	__u32 size = w->gc64 ? 8 : 4;
+	__u64 cframe, of, rsp = w->regs[DW_REG_RSP], jit_base, pair[2];
 	int i;
 
-	if (!g || g & 3)
+	/* cur_L, and jit_base behind it. */
+	if (!g || g & 3 ||
+	    bpf_probe_read_user(pair, w->gc64 ? 16 : 8, (void *)(g + build->cur_L)) != 0)
 		return -1;
-	if (bpf_probe_read_user(&L, size, (void *)(g + build->cur_L)) != 0 ||
-	    bpf_probe_read_user(&jit_base, size, (void *)(g + build->jit_base)) != 0)
-		return -1;
-	w->L = L;
+	w->L = w->gc64 ? pair[0] : (__u32)pair[0];
+	jit_base = w->gc64 ? pair[1] : pair[0] >> 32;
 	if (lua_state_read(w, base, &cframe, &of) != 0 || of != g)
 		return -1;
 	/* Below rsp are activations that were made from within, by a finalizer for example. */

@@ -165,6 +165,7 @@ struct walk {
 	__u32 snap_exit; /* the snapshot is that of an exit, not of a pc */
 	__u32 snap_kind; /* enum snap_kind */
 	__u32 snap_index;
+	__u32 snaps_size; /* bytes of the snapshots that lua_stack.bytes holds instead of a stack */
 	__u32 snap_entries;
 	__u32 snap_link; /* GC32: the next frame link in snapmap */
 	__u32 snap_top;	 /* the slot of a vararg function's second frame, whose first follows */

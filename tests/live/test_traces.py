@@ -4,12 +4,14 @@
 
 Each step of work is the same statement on a line of its own: it depends on the step before, so that the compiler
 can neither drop nor move it, and stores something, so that a snapshot follows it. The share of a function or a
-line is its number of steps. Loops and calls are on other lines; what they cost is not known. LuaJIT's own profiler (-jp) runs in the same
-process; the naive attribution, to the function in which the trace starts, is computed from the same samples.
+line is its number of steps. Loops and calls are on other lines; what they cost is not known. Beside it: the naive
+attribution, to the function in which the trace starts, computed from the same samples; and LuaJIT's own profiler
+(-jp), which can only look where a trace is left or loops.
 
 Options: --bar POINTS (default 2), --samples N, --builds NAME,...
 """
 import os
+import re
 import subprocess
 import sys
 
@@ -49,6 +51,11 @@ class Program:
         self.function_of[line] = self.stack[-1] if self.stack else 0
         return line
 
+    def forever(self):
+        """The main loop: until it is stopped, or as many seconds as its argument says."""
+        self.add("local clock, stop = os.clock, os.clock() + (tonumber(arg[1]) or 1e9)")
+        self.add("while clock() < stop do s = run(s) end")
+
     def path(self):
         path = os.path.join(live.SCRATCH, self.name + ".lua")
         with open(path, "w") as f:
@@ -86,7 +93,7 @@ def nested():
     p.add("return s")
     p.close()
     p.add("local s = 1")
-    p.add("while true do s = run(s) end")
+    p.forever()
     return p
 
 
@@ -108,7 +115,7 @@ def loop_in_callee():
     p.add("return s")
     p.close()
     p.add("local s = 1")
-    p.add("while true do s = run(s) end")
+    p.forever()
     return p
 
 
@@ -126,7 +133,7 @@ def side_traces():
     p.add("return s")
     p.close()
     p.add("local s = 1")
-    p.add("while true do s = run(s) end")
+    p.forever()
     return p
 
 
@@ -151,7 +158,7 @@ def recursion():
     p.add("return s")
     p.close()
     p.add("local s = 1")
-    p.add("while true do s = run(s) end")
+    p.forever()
     return p
 
 
@@ -175,7 +182,7 @@ def closure():
     p.add("return s")
     p.close()
     p.add("local s = 1")
-    p.add("while true do s = run(s) end")
+    p.forever()
     return p
 
 
@@ -200,7 +207,7 @@ def iterators():
     p.add("return s")
     p.close()
     p.add("local s = 1")
-    p.add("while true do s = run(s) end")
+    p.forever()
     return p
 
 
@@ -222,11 +229,42 @@ def shares(recording, program):
     return lines, functions, naive, others
 
 
+def their_shares(luajit, program):
+    """Samples by function, of LuaJIT's own profiler: one per millisecond, on lines whose cost is known."""
+    done = subprocess.run([luajit, "-jp=li1m0r", program.path(), "3"], stdout=subprocess.PIPE, check=True)
+    functions = {}
+    for count, line in re.findall(r"^\s*(\d+)\s+%s\.lua:(\d+)" % program.name, done.stdout.decode(), re.M):
+        function = program.function_of.get(int(line))
+        if function is not None:
+            functions[function] = functions.get(function, 0) + int(count)
+    return functions
+
+
 def worst(got, wanted):
     """The greatest difference of two sets of shares, in points."""
     total, whole = max(1, sum(got.values())), sum(wanted.values())
     return max(abs(100.0 * got.get(k, 0) / total - 100.0 * wanted.get(k, 0) / whole)
                for k in set(got) | set(wanted))
+
+
+class Result:
+    """What a recording says of a program's lines and functions, against what is known of them."""
+
+    def __init__(self, recording, program):
+        self.wanted = {}
+        for line, weight in program.weights.items():
+            function = program.function_of[line]
+            self.wanted[function] = self.wanted.get(function, 0) + weight
+        self.lines, self.functions, naive, self.others = shares(recording, program)
+        total = max(1, sum(self.lines.values()))
+        # What a line has beyond its share stands on the wrong line.
+        whole = sum(program.weights.values())
+        self.right = sum(min(self.lines.get(k, 0), total * w / whole) for k, w in program.weights.items()) / total
+        self.off = worst(self.functions, self.wanted)
+        self.naive_off = worst(naive, self.wanted)
+
+    def good(self, bar):
+        return self.right >= 0.95 and self.off <= bar
 
 
 def main():
@@ -252,26 +290,27 @@ def main():
             target = live.start([luajit, program.path()])
             live.wait_until(lambda: False, 0.5)
             r = live.record("--lines", "-F", RATE, "-d", samples / RATE + 0.2, "-p", target.pid)
+            result = Result(r, program)
+            # On a busy machine there are fewer samples than planned, and more of them decide a close case.
+            for _ in range(3):
+                if r.samples >= samples and result.good(bar):
+                    break
+                more = live.record("--lines", "-F", RATE, "-d", samples / RATE, "-p", target.pid)
+                r.stacks += more.stacks
+                r.samples += more.samples
+                result = Result(r, program)
             live.stop(target)
-            wanted = {}
-            for line, weight in program.weights.items():
-                function = program.function_of[line]
-                wanted[function] = wanted.get(function, 0) + weight
-            lines, functions, naive, others = shares(r, program)
-            total = max(1, sum(lines.values()))
-            # What a line has beyond its share stands on the wrong line.
-            whole = sum(program.weights.values())
-            right = sum(min(lines.get(k, 0), total * w / whole) for k, w in program.weights.items())
-            by_function = worst(functions, wanted)
-            live.note("%s, %s: %d samples; functions %.1f points off (naive %.1f), lines %.1f %% right; %.1f %% elsewhere" %
-                      (build, program.name, r.samples, by_function, worst(naive, wanted),
-                       100.0 * right / total, 100.0 * others / max(1, r.samples)))
+            theirs = their_shares(luajit, program)
+            live.note("%s, %s: %d samples; functions %.1f points off (naive %.1f, -jp %.1f of %d), lines %.1f %% right; "
+                      "%.1f %% elsewhere" %
+                      (build, program.name, r.samples, result.off, result.naive_off, worst(theirs, result.wanted),
+                       sum(theirs.values()), 100 * result.right, 100.0 * result.others / max(1, r.samples)))
             live.check("%s: at most 15 %% of the samples are on lines without known work" % program.name,
-                       others <= 0.15 * r.samples, others, r.samples)
+                       result.others <= 0.15 * r.samples, result.others, r.samples)
             live.check("%s: at least 95 %% of the samples are on the right line" % program.name,
-                       right >= 0.95 * total, right, total, sorted(lines.items()))
-            live.check("%s: shares of functions within %g points" % (program.name, bar), by_function <= bar,
-                       functions, wanted, sorted(lines.items()), program.weights, r.stderr)
+                       result.right >= 0.95, result.right, sorted(result.lines.items()))
+            live.check("%s: shares of functions within %g points" % (program.name, bar), result.off <= bar,
+                       result.functions, result.wanted, sorted(result.lines.items()), program.weights, r.stderr)
     live.finish()
 
 
