@@ -568,6 +568,7 @@ SUBPROGRAM int inlined_write(void)
 	frame = &w->inlined[which].frames[i];
 	w->function = frame->function;
 	w->proto = frame->proto;
+	w->frame_base = 0;
 	if ((frame->function ? lua_function() : lua_proto_frame()) < 0)
 		return -1;
 	w->return_pc = inlined_return_pc(frame);

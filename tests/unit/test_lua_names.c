@@ -113,7 +113,7 @@ static const char *find_at(struct lua_names *names, pid_t pid, const char *prefi
 
 static void files_are_read_as_the_process_sees_them(void)
 {
-	struct lua_names *names = lua_names__new(now_ns());
+	struct lua_names *names = lua_names__new();
 	const char *name;
 	pid_t pid;
 
@@ -146,7 +146,7 @@ static void files_are_read_as_the_process_sees_them(void)
 
 static void a_target_cannot_lead_us_out_of_its_root(void)
 {
-	struct lua_names *names = lua_names__new(now_ns());
+	struct lua_names *names = lua_names__new();
 	char link[300];
 	pid_t pid;
 
@@ -181,7 +181,7 @@ static void a_target_cannot_lead_us_out_of_its_root(void)
 
 static void odd_files_give_no_names(void)
 {
-	struct lua_names *names = lua_names__new(now_ns());
+	struct lua_names *names = lua_names__new();
 	pid_t pid;
 
 	write_file("bytecode.lua", "\033LJ\nfunction f() end\n");
@@ -216,13 +216,13 @@ static void a_changed_file_is_noticed(void)
 	let_time_pass();
 
 	/* Changed while recording. */
-	early = lua_names__new(before_change);
+	early = lua_names__new();
 	CHECK_STR(find(early, pid, "@changed.lua", 1, 1), NULL);
 	CHECK_EQ(reason, LUA_NAMES_CHANGED);
 	CHECK_STR(find(early, pid, "@changed.lua", 0, 2), "main chunk");
 	CHECK_EQ(lua_names__changed(early), 1);
 	/* Changed before the recording: what is loaded may be the new one. */
-	late = lua_names__new(now_ns());
+	late = lua_names__new();
 	CHECK_STR(find(late, pid, "@changed.lua", 3, 4), "more");
 	CHECK_EQ(lua_names__changed(late), 0);
 	CHECK_STR(find(late, pid, "@changed.lua", 2, 2), NULL);
@@ -237,7 +237,7 @@ static void a_changed_file_is_noticed(void)
 static void a_string_is_its_own_source(void)
 {
 	static const char text[] = "local a = 1\nlocal function f() end\nreturn f";
-	struct lua_names *names = lua_names__new(now_ns());
+	struct lua_names *names = lua_names__new();
 	struct lua_chunk_name cut = {text, sizeof(text) - 1, true};
 	struct lua_function_hint hint = {2, 2, 0, 0, NULL};
 	char other[64];
@@ -460,7 +460,7 @@ static void nginx_is_asked_for_its_configuration(void)
 
 	write_configuration();
 	for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++) {
-		struct lua_names *names = lua_names__new(now_ns());
+		struct lua_names *names = lua_names__new();
 		const char *place = strstr(arguments[i], "%s");
 		char line[300];
 
@@ -479,7 +479,7 @@ static void nginx_is_asked_for_its_configuration(void)
 
 static void a_changed_configuration_is_noticed(void)
 {
-	struct lua_names *names = lua_names__new(now_ns());
+	struct lua_names *names = lua_names__new();
 	pid_t master, worker;
 
 	write_configuration();
