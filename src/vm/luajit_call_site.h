@@ -5,6 +5,7 @@
  *
  *   get, M.get, ngx.req.get	a global, a field of what an upvalue, a global or a local variable
  *				holds
+ *   t["x-y"]			a field whose name is none
  *   obj:get			a method
  *   get			an upvalue, a local variable; a field of something nameless
  *   __index, __lt, __call	a metamethod that an instruction has called
@@ -15,6 +16,9 @@
  * say. So a name is given only when the target's memory agrees: the variable or field of that name
  * holds a function object of this very proto. Whatever else changes in the meantime, that is then a
  * name by which the program has it. Without that there is no name.
+ *
+ * With it, more can be tried than the instruction says: `(a or b)()` is both, `t[key]()` any field
+ * of t, and where another function is called, its tail calls are looked at in the same way.
  */
 #ifndef LUASPY_LUAJIT_CALL_SITE_H
 #define LUASPY_LUAJIT_CALL_SITE_H
@@ -43,8 +47,7 @@ struct luajit_call_name {
 /*
  * Returns 0 and the name; -ENOENT when there is none, -ESTALE when the caller's proto is not the
  * one that was sampled any more, -ENOTSUP for bytecode of another version, -ENOMEM, or what the
- * heap's `read` returned. Names hold bytes from the target, but no control characters or spaces
- * other than in those above.
+ * heap's `read` returned. Names hold bytes from the target, but no control characters.
  */
 int luajit_call_site__name(struct luajit_heap *heap, const struct record_call *call,
 			   struct luajit_call_name *name);
