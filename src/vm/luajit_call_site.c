@@ -9,7 +9,9 @@
 #include "luajit_site.h"
 
 #define MAX_WORK    40000u /* instructions that are looked at for one name */
-#define MAX_ORIGINS 16	   /* of one slot */
+#define MAX_READS   4000u
+#define MAX_BYTES   (16u << 20)
+#define MAX_ORIGINS 16 /* of one slot */
 
 /* ---- names -------------------------------------------------------------------------------- */
 
@@ -79,7 +81,7 @@ static bool origin_name(struct site *s, const struct origin *origin, struct luaj
 static bool field_name(struct site *s, const struct origin *table, const char *key, bool method,
 		       struct luajit_call_name *name, unsigned int depth)
 {
-	if (depth >= SITE_MAX_DEPTH || !origin_name(s, table, name, depth + 1)) {
+	if (!table || depth >= SITE_MAX_DEPTH || !origin_name(s, table, name, depth + 1)) {
 		name->text[0] = '\0';
 		name->rank = LUAJIT_CALL_KEY;
 	} else if (name->rank != LUAJIT_CALL_KEY) {
@@ -94,12 +96,14 @@ static bool origin_name(struct site *s, const struct origin *origin, struct luaj
 			unsigned int depth)
 {
 	char key[LUAJIT_MAX_STRING + 1];
+	struct luajit_value value;
 	struct origin table;
 
 	switch (origin->kind) {
 	case ORIGIN_SLOT:
+		/* Compiled code may have an old value of a variable in the slot, or another's. */
 		name->rank = LUAJIT_CALL_LOCAL;
-		return origin->name && append(name, '.', origin->name);
+		return origin->name && !s->call->compiled && append(name, '.', origin->name);
 	case ORIGIN_GLOBAL:
 		name->rank = LUAJIT_CALL_GLOBAL;
 		return luajit_heap__string(s->heap, origin->key, key) == 0 &&
@@ -108,9 +112,10 @@ static bool origin_name(struct site *s, const struct origin *origin, struct luaj
 		name->rank = LUAJIT_CALL_UPVALUE;
 		return origin->name && append(name, '.', origin->name);
 	case ORIGIN_FIELD:
-		site__table_value(s, origin, &table, depth);
+		value = site__table_value(s, origin, &table, depth);
 		return luajit_heap__string(s->heap, origin->key, key) == 0 &&
-		       field_name(s, &table, key, origin->method, name, depth);
+		       field_name(s, value.type == LUAJIT_OTHER ? NULL : &table, key,
+				  origin->method, name, depth);
 	case ORIGIN_ELEMENT:
 		break;
 	}
@@ -168,9 +173,6 @@ static bool name_origin(struct site *s, const struct origin *origin, struct luaj
 		note_other(s, origin, value);
 		return false;
 	}
-	/* Compiled code may have an old value of a variable in the slot, or another variable's. */
-	if (origin->kind == ORIGIN_SLOT && s->call->compiled)
-		return false;
 	return origin_name(s, origin, name, 0);
 }
 
@@ -266,12 +268,32 @@ static int name_tail_calls(const struct site *caller, uint64_t function, struct 
 	return err;
 }
 
-int luajit_call_site__name(struct luajit_heap *heap, const struct record_call *call,
+/* The target decides how much there is to read: only so much of it. */
+struct bounded_read {
+	const struct luajit_heap *heap;
+	size_t bytes;
+	unsigned int count;
+};
+
+static int read_bounded(void *context, uint64_t address, void *bytes, size_t size)
+{
+	struct bounded_read *bounded = context;
+
+	if (bounded->count >= MAX_READS || size > MAX_BYTES - bounded->bytes)
+		return -E2BIG;
+	bounded->count++;
+	bounded->bytes += size;
+	return bounded->heap->read(bounded->heap->context, address, bytes, size);
+}
+
+int luajit_call_site__name(const struct luajit_heap *whole, const struct record_call *call,
 			   struct luajit_call_name *name)
 {
+	struct bounded_read bounded = {.heap = whole};
 	uint32_t work = MAX_WORK, i;
 	struct closures others = {};
-	struct site s = {.heap = heap,
+	struct luajit_heap heap;
+	struct site s = {.heap = &heap,
 			 .call = call,
 			 .position = call->position,
 			 .work = &work,
@@ -279,7 +301,8 @@ int luajit_call_site__name(struct luajit_heap *heap, const struct record_call *c
 	int err;
 
 	*name = (struct luajit_call_name){};
-	err = luajit_proto__open(heap, call->caller, call->tgid, &s.proto);
+	luajit_heap__init(&heap, whole->build, read_bounded, &bounded);
+	err = luajit_proto__open(&heap, call->caller, call->tgid, &s.proto);
 	if (err)
 		return err;
 	err = -ESTALE;
@@ -291,7 +314,7 @@ int luajit_call_site__name(struct luajit_heap *heap, const struct record_call *c
 	err = name_instruction(&s, name);
 	for (i = 0; err == -ENOENT && i < others.count; i++)
 		err = name_tail_calls(&s, others.items[i].function, others.items[i].object, name);
-	if (!err && !luajit_proto__unchanged(&s.proto, heap))
+	if (!err && !luajit_proto__unchanged(&s.proto, &heap))
 		err = -ESTALE;
 out:
 	luajit_proto__close(&s.proto);

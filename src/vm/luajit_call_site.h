@@ -47,9 +47,10 @@ struct luajit_call_name {
 /*
  * Returns 0 and the name; -ENOENT when there is none, -ESTALE when the caller's proto is not the
  * one that was sampled any more, -ENOTSUP for bytecode of another version, -ENOMEM, or what the
- * heap's `read` returned. Names hold bytes from the target, but no control characters.
+ * heap's `read` returned. Reads 16 MB at most. Names hold bytes from the target, but no control
+ * characters.
  */
-int luajit_call_site__name(struct luajit_heap *heap, const struct record_call *call,
+int luajit_call_site__name(const struct luajit_heap *heap, const struct record_call *call,
 			   struct luajit_call_name *name);
 
 #endif

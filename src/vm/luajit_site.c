@@ -73,11 +73,15 @@ static bool origin_at(const struct site *s, uint32_t position, struct origin *or
 bool site__next_origin(const struct site *s, struct origins *from, struct origin *origin)
 {
 	uint32_t ins, op;
+	const char *name;
 
 	if (!from->started) {
 		from->started = true;
 		*origin = (struct origin){.kind = ORIGIN_SLOT, .index = from->slot};
-		origin->name = luajit_proto__variable_name(&s->proto, from->position, from->slot);
+		/* A variable that is gone by the time of the call has left the slot to others. */
+		name = luajit_proto__variable_name(&s->proto, from->position, from->slot);
+		if (name == luajit_proto__variable_name(&s->proto, s->position, from->slot))
+			origin->name = name;
 		return true;
 	}
 	while (!from->ended && from->position > 1 && *s->work) {
@@ -154,6 +158,7 @@ struct luajit_value site__table_value(struct site *s, const struct origin *field
 	struct origins from = site__origins(field->index, field->position);
 	struct luajit_value value;
 
+	*table = (struct origin){};
 	while (depth < SITE_MAX_DEPTH && site__next_origin(s, &from, table)) {
 		value = site__origin_value(s, table, depth + 1);
 		if (value.type == LUAJIT_TABLE || value.type == LUAJIT_USERDATA)
