@@ -360,6 +360,7 @@ struct record_call {
 	__u64 caller; /* addresses of protos */
 	__u64 callee;
 	__u64 function; /* the caller's function object; 0: not known */
+	__u64 callee_function;
 	__u64 g;	/* global_State */
 	__u32 position; /* of the instruction that calls, in the caller's bytecode */
 	__u32 vm;	/* 1 + index of the build */
@@ -368,7 +369,7 @@ struct record_call {
 	__u8 reserved[5];
 	__u64 slots[MAX_CALL_SLOTS];
 };
-_Static_assert(sizeof(struct record_call) == 72 + 8 * MAX_CALL_SLOTS,
+_Static_assert(sizeof(struct record_call) == 80 + 8 * MAX_CALL_SLOTS,
 	       "record_call is part of the contract");
 
 /* A Lua VM seen for the first time. */

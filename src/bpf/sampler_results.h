@@ -126,18 +126,22 @@ __attribute__((noinline)) int line_of(__u32 i, __u32 position)
 	return header[0] + entry;
 }
 
-/* Tells how the Lua frame before the i-th was called by the i-th, whose words are `word` and
- * `caller`. Read in the sample, like its description. */
+/* Tells how the i-th Lua frame was called by the next one, whose words are `word` and `caller`.
+ * Read in the sample, like its description. */
 __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u64 word)
 {
 	struct walk *w = walk_state();
-	struct lua_place *place = lua_place(i);
+	struct lua_place *place, *callee_place;
 	struct record_call *record;
 	__u64 key, base;
 	__u8 one = 1;
 
-	if (!w || !place || !i || i >= MAX_LUA_FRAMES || (__u32)word == BCPOS_NONE ||
+	if (!w || i >= MAX_LUA_FRAMES - 1 || (__u32)word == BCPOS_NONE ||
 	    word & FRAME_LUA_ESTIMATED || w->lua_error == LUA_ORDER)
+		return 0;
+	callee_place = lua_place(i);
+	place = lua_place(i + 1);
+	if (!place || !callee_place)
 		return 0;
 	key = hash_mix(hash_mix(hash_mix(callee, caller), (__u32)word), word & FRAME_LUA_COMPILED);
 	if (bpf_map_lookup_elem(&known_calls, &key))
@@ -149,9 +153,10 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 	record->tgid = w->record.tgid;
 	record->caller_id = caller;
 	record->callee_id = callee;
-	record->caller = w->lua_protos[i];
-	record->callee = w->lua_protos[i - 1];
+	record->caller = w->lua_protos[i + 1];
+	record->callee = w->lua_protos[i];
 	record->function = place->function;
+	record->callee_function = callee_place->function;
 	record->g = w->g;
 	record->position = (__u32)word;
 	record->vm = w->vm;
@@ -184,8 +189,8 @@ __attribute__((noinline)) int send_frame(__u32 i)
 	id = w->record.words[i + 1];
 	lua = w->sent_lua++;
 	send_proto(lua, id);
-	if (callee)
-		send_call(lua, callee, id, word);
+	if (callee && lua)
+		send_call(lua - 1, callee, id, word);
 	/* Whether what an estimate names was called there is not known. */
 	if (!(word & FRAME_LUA_ESTIMATED))
 		w->sent_callee = id;

@@ -217,6 +217,8 @@ static int name_instruction(struct site *s, struct luajit_call_name *name)
 	case BC_ITERN:
 		return name_iterator(s, ins, name);
 	}
+	/* Not only the caller's own slots: nothing but objects is looked for. */
+	s->slots = s->call->slot_count;
 	event = site__metamethod_name(s, ins);
 	return event ? set_name(name, LUAJIT_CALL_METAMETHOD, event) : -ENOENT;
 }

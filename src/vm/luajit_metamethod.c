@@ -5,7 +5,7 @@
 /* What an instruction may call for the operands that are in slots. */
 struct metamethod {
 	uint8_t first, last; /* opcodes */
-	char operands[3];    /* letters of the instruction's fields; "-": from B to C */
+	char operands[3];    /* letters of the instruction's fields; "-": those of __concat */
 	const char *events[2];
 };
 
@@ -41,7 +41,8 @@ static bool any_operand(struct site *s, uint32_t ins, const char *operands, cons
 	uint32_t slot;
 
 	if (*operands == '-') {
-		for (slot = INS_B(ins); slot <= INS_C(ins); slot++) {
+		/* The two that cannot be joined have been moved up, to be arguments. */
+		for (slot = INS_B(ins); slot <= INS_C(ins) + 4; slot++) {
 			if (site__is_metamethod(s, site__slot_value(s, slot), event))
 				return true;
 		}

@@ -200,8 +200,12 @@ bool site__is_callee(const struct site *s, struct luajit_value value)
 {
 	struct luajit_closure closure;
 
-	return value.type == LUAJIT_FUNCTION &&
-	       luajit_heap__closure(s->heap, value.ref, &closure) == 0 &&
+	if (value.type != LUAJIT_FUNCTION)
+		return false;
+	/* A function that is made anew for each call may be gone by now. */
+	if (value.ref == s->call->callee_function)
+		return true;
+	return luajit_heap__closure(s->heap, value.ref, &closure) == 0 &&
 	       closure.proto == s->call->callee;
 }
 
