@@ -44,7 +44,7 @@ static inline __attribute__((always_inline)) __u64 chunk_fingerprint(const __u8 
 static inline __attribute__((always_inline)) __u64
 proto_fingerprint(__u64 chunk, __u64 proto, __u64 lines, __u32 bytecodes, __u32 tgid)
 {
-	return hash_mix(hash_mix(hash_mix(hash_mix(chunk, proto), lines), bytecodes), tgid);
+	return hash_mix(hash_mix(hash_mix(chunk, proto), lines), bytecodes | (__u64)tgid << 32);
 }
 
 #endif

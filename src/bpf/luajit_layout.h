@@ -76,7 +76,8 @@
 #define GC32_PROTO_SIZEUV    0x24
 #define GC32_PROTO_UVINFO    0x38
 #define GC32_PROTO_VARINFO   0x3c
-#define PROTO_READ_SIZE	     0x58 /* enough for both */
+#define PROTO_READ_SIZE	     0x50 /* up to its lines, in both */
+#define PROTO_DESCRIBED_SIZE 0x58 /* and its lineinfo */
 
 /* global_State.vmstate: the number of the running trace, or the complement of one of these. */
 #define VMST_INTERP 0

@@ -41,7 +41,7 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 	const struct luajit_build *build;
 	struct record_proto *record;
 	__u32 slot = id & (SENT_PROTOS - 1);
-	__u8 bytes[PROTO_READ_SIZE] __attribute__((aligned(8)));
+	__u8 bytes[PROTO_DESCRIBED_SIZE] __attribute__((aligned(8)));
 	__u64 proto, chunk, *sent;
 	__u8 one = 1;
 

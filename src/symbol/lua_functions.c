@@ -51,8 +51,8 @@ void lua_functions__free(struct lua_functions *self)
 	if (!self)
 		return;
 	HASH_ITER (hh, self->functions, function, next) {
-		HASH_DEL(self->functions,
-			 function); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash */
+		HASH_DEL(self->functions, function);
 		free(function->called);
 		free(function);
 	}

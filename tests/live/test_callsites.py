@@ -34,7 +34,7 @@ NAMES, STRIPPED = expected()
 
 def profile(target, *arguments):
     time.sleep(0.3)
-    r = live.record("-F", 997, "-d", 3, *arguments, "-p", target.pid)
+    r = live.record("-F", 997, "-d", 2, *arguments, "-p", target.pid)
     live.stop(target)
     return r
 

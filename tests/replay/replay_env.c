@@ -354,7 +354,8 @@ void replay__walk(struct replay *self, struct replay_result *result)
 	memcpy(w->regs, self->registers, sizeof(self->registers));
 	w->valid = REGISTERS_ALL;
 	w->sample++;
-	w->generation = w->record.tgid = 1; /* not those of an empty cache entry */
+	w->generation = 1;  /* not that of an empty cache entry */
+	w->record.tgid = 0; /* recorded ids are the same in every process */
 	w->tid = self->tid;
 	w->first_mapping = 0;
 	w->mapping_count = (uint32_t)self->mapping_count;
