@@ -291,6 +291,7 @@ enum record_type {
 	RECORD_PROTO = 2,
 	RECORD_PROCESS = 3,
 	RECORD_VM = 4,
+	RECORD_CALL = 5,
 };
 
 /* A stack seen for the first time. It stands for one sample; repeats are counted in the map. */
@@ -331,7 +332,7 @@ _Static_assert(sizeof(struct record_stack) == RECORD_STACK_HEADER + 8 * MAX_WORD
 struct record_proto {
 	__u32 type;
 	__u32 tgid;
-	__u64 proto_id; /* fingerprint: address, chunk name, lines and size */
+	__u64 proto_id; /* fingerprint.h */
 	__u64 address;
 	__u32 first_line;
 	__u32 line_count;
@@ -339,11 +340,38 @@ struct record_proto {
 	__u32 chunk_length; /* bytes of the chunk name in the target; chunk holds the first ones */
 	__u8 parameter_count;
 	__u8 vararg;
-	__u8 reserved[6];
+	__u8 stripped; /* it has no line information, and its lines are 0 */
+	__u8 reserved[5];
 	char chunk[MAX_CHUNK_NAME];
 };
 _Static_assert(sizeof(struct record_proto) == 48 + MAX_CHUNK_NAME,
 	       "record_proto is part of the contract");
+
+/*
+ * A call of one Lua function by another, seen for the first time: what is needed to tell by which
+ * name the caller called it. Slots are those of the caller's frame, in which its locals are; they
+ * may be out of date in a compiled frame, which keeps them in registers.
+ */
+#define MAX_CALL_SLOTS 48u
+struct record_call {
+	__u32 type;
+	__u32 tgid;
+	__u64 caller_id; /* proto ids */
+	__u64 callee_id;
+	__u64 caller; /* addresses of protos */
+	__u64 callee;
+	__u64 function; /* the caller's function object; 0: not known */
+	__u64 callee_function;
+	__u64 g;	/* global_State */
+	__u32 position; /* of the instruction that calls, in the caller's bytecode */
+	__u32 vm;	/* 1 + index of the build */
+	__u16 slot_count;
+	__u8 compiled; /* the caller runs in a trace */
+	__u8 reserved[5];
+	__u64 slots[MAX_CALL_SLOTS];
+};
+_Static_assert(sizeof(struct record_call) == 80 + 8 * MAX_CALL_SLOTS,
+	       "record_call is part of the contract");
 
 /* A Lua VM seen for the first time. */
 struct record_vm {

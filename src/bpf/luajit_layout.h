@@ -56,6 +56,12 @@
 #define GC64_PROTO_NUMLINE   0x4c
 #define GC64_PROTO_LINEINFO  0x50
 #define GC64_PROTO_SIZE	     0x68
+#define GC64_PROTO_K	     0x20
+#define GC64_PROTO_SIZEKGC   0x30
+#define GC64_PROTO_SIZEPT    0x38
+#define GC64_PROTO_SIZEUV    0x3c
+#define GC64_PROTO_UVINFO    0x58
+#define GC64_PROTO_VARINFO   0x60
 #define GC32_PROTO_SIZEBC    0x08
 #define GC32_PROTO_NUMPARAMS 0x06
 #define GC32_PROTO_FLAGS     0x25
@@ -64,7 +70,14 @@
 #define GC32_PROTO_NUMLINE   0x30
 #define GC32_PROTO_LINEINFO  0x34
 #define GC32_PROTO_SIZE	     0x40
-#define PROTO_READ_SIZE	     0x50 /* enough for both */
+#define GC32_PROTO_K	     0x10
+#define GC32_PROTO_SIZEKGC   0x18
+#define GC32_PROTO_SIZEPT    0x20
+#define GC32_PROTO_SIZEUV    0x24
+#define GC32_PROTO_UVINFO    0x38
+#define GC32_PROTO_VARINFO   0x3c
+#define PROTO_READ_SIZE	     0x50 /* up to its lines, in both */
+#define PROTO_DESCRIBED_SIZE 0x58 /* and its lineinfo */
 
 /* global_State.vmstate: the number of the running trace, or the complement of one of these. */
 #define VMST_INTERP 0
@@ -132,6 +145,11 @@
 #define BC_JFUNCV 94
 
 #define PROTO_VARARG 0x02 /* in the flags */
+
+/* The first byte of a variable's entry in varinfo: the end, a loop's hidden variable, or (this one
+ * and above) the first character of its name. */
+#define VARNAME_END   0
+#define VARNAME_COUNT 7
 
 /* A frame link's low bits (lj_frame.h). Lua frames hold a bytecode pc, the others a byte delta. */
 #define LINK_TYPE	  3

@@ -132,6 +132,14 @@ struct {
 	__type(value, __u8);
 } known_protos SEC(".maps");
 
+/* Calls that user space was told of, by a hash of what identifies them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_PROTOS);
+	__type(key, __u64);
+	__type(value, __u8);
+} known_calls SEC(".maps");
+
 /* VMs that user space was told of, by global_State and process. */
 struct vm_key {
 	__u64 g;
@@ -252,7 +260,22 @@ static __always_inline void trace_hint_set(__u64 pc, __u32 trace)
 	}
 }
 
+struct lua_place;
+static __always_inline struct lua_place *lua_place(__u32 index);
+
 #include "walk.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_LUA_FRAMES);
+	__type(key, __u32);
+	__type(value, struct lua_place);
+} lua_places SEC(".maps");
+
+static __always_inline struct lua_place *lua_place(__u32 index)
+{
+	return bpf_map_lookup_elem(&lua_places, &index);
+}
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

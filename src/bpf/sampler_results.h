@@ -41,7 +41,7 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 	const struct luajit_build *build;
 	struct record_proto *record;
 	__u32 slot = id & (SENT_PROTOS - 1);
-	__u8 bytes[PROTO_READ_SIZE] __attribute__((aligned(8)));
+	__u8 bytes[PROTO_DESCRIBED_SIZE] __attribute__((aligned(8)));
 	__u64 proto, chunk, *sent;
 	__u8 one = 1;
 
@@ -73,6 +73,7 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 		record->line_count = *(__u32 *)(bytes + GC64_PROTO_NUMLINE);
 		record->parameter_count = bytes[GC64_PROTO_NUMPARAMS];
 		record->vararg = !!(bytes[GC64_PROTO_FLAGS] & PROTO_VARARG);
+		record->stripped = !*(__u64 *)(bytes + GC64_PROTO_LINEINFO);
 		chunk = *(__u64 *)(bytes + GC64_PROTO_CHUNKNAME);
 	} else {
 		record->parameter_count = bytes[GC32_PROTO_NUMPARAMS];
@@ -80,6 +81,7 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 		record->bytecode_count = *(__u32 *)(bytes + GC32_PROTO_SIZEBC);
 		record->first_line = *(__u32 *)(bytes + GC32_PROTO_FIRSTLINE);
 		record->line_count = *(__u32 *)(bytes + GC32_PROTO_NUMLINE);
+		record->stripped = !*(__u32 *)(bytes + GC32_PROTO_LINEINFO);
 		chunk = *(__u32 *)(bytes + GC32_PROTO_CHUNKNAME);
 	}
 	record->chunk_length = 0;
@@ -124,29 +126,94 @@ __attribute__((noinline)) int line_of(__u32 i, __u32 position)
 	return header[0] + entry;
 }
 
-/* Describes the Lua functions of a stack that is sent, and puts in the current lines. */
+/* Tells how the i-th Lua frame was called by the next one, whose words are `word` and `caller`.
+ * Read in the sample, like its description. */
+__attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u64 word)
+{
+	struct walk *w = walk_state();
+	struct lua_place *place, *callee_place;
+	struct record_call *record;
+	__u64 key, base;
+	__u8 one = 1;
+
+	if (!w || i >= MAX_LUA_FRAMES - 1 || (__u32)word == BCPOS_NONE ||
+	    word & FRAME_LUA_ESTIMATED || w->lua_error == LUA_ORDER)
+		return 0;
+	callee_place = lua_place(i);
+	place = lua_place(i + 1);
+	if (!place || !callee_place)
+		return 0;
+	key = hash_mix(hash_mix(hash_mix(callee, caller), (__u32)word), word & FRAME_LUA_COMPILED);
+	if (bpf_map_lookup_elem(&known_calls, &key))
+		return 0;
+	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	if (!record)
+		return 0;
+	record->type = RECORD_CALL;
+	record->tgid = w->record.tgid;
+	record->caller_id = caller;
+	record->callee_id = callee;
+	record->caller = w->lua_protos[i + 1];
+	record->callee = w->lua_protos[i];
+	record->function = place->function;
+	record->callee_function = callee_place->function;
+	record->g = w->g;
+	record->position = (__u32)word;
+	record->vm = w->vm;
+	record->slot_count = 0;
+	record->compiled = !!(word & FRAME_LUA_COMPILED);
+	base = place->base;
+	if (base && bpf_probe_read_user(record->slots, sizeof(record->slots), (void *)base) == 0)
+		record->slot_count = MAX_CALL_SLOTS;
+	bpf_ringbuf_submit(record, wakeup_flags());
+	bpf_map_update_elem(&known_calls, &key, &one, BPF_ANY);
+	return 0;
+}
+
+/* The frame at word `i`: describes its function, if that is Lua's, and puts in the current line.
+ * Returns how many words it has. A Lua frame that follows another one immediately has called it:
+ * what C calls has other frames between. */
+__attribute__((noinline)) int send_frame(__u32 i)
+{
+	struct walk *w = walk_state();
+	__u64 word, line, id, callee;
+	__u32 lua;
+
+	if (!w || i >= MAX_WORDS - 1)
+		return 1;
+	word = w->record.words[i];
+	callee = w->sent_callee;
+	w->sent_callee = 0;
+	if (word >> FRAME_KIND_SHIFT != FRAME_KIND_LUA)
+		return word >> FRAME_KIND_SHIFT == FRAME_KIND_BUILTIN ? 2 : 1;
+	id = w->record.words[i + 1];
+	lua = w->sent_lua++;
+	send_proto(lua, id);
+	if (callee && lua)
+		send_call(lua - 1, callee, id, word);
+	/* Whether what an estimate names was called there is not known. */
+	if (!(word & FRAME_LUA_ESTIMATED))
+		w->sent_callee = id;
+	line = (__u32)line_of(lua, (__u32)word);
+	if (line <= FRAME_LINE_MASK)
+		w->record.words[i] = word | line << FRAME_LINE_SHIFT;
+	return 2;
+}
+
+/* Describes the Lua functions of a stack that is sent. */
 __attribute__((noinline)) int send_protos(void)
 {
 	struct walk *w = walk_state();
-	__u32 i, lua = 0;
-	__u64 word, line;
+	__u32 i, at = 0;
 
 	if (!w)
 		return 0;
-	for (i = 0; i + 1 < MAX_WORDS; i++) {
-		if (i >= w->words)
+	w->sent_lua = 0;
+	w->sent_callee = 0;
+	for (i = 0; i < MAX_WORDS; i++) {
+		if (at >= w->words)
 			break;
-		word = w->record.words[i];
-		if (word >> FRAME_KIND_SHIFT == FRAME_KIND_LUA) {
-			send_proto(lua, w->record.words[i + 1]);
-			line = (__u32)line_of(lua, (__u32)word);
-			if (line <= FRAME_LINE_MASK)
-				w->record.words[i] = word | line << FRAME_LINE_SHIFT;
-			lua++;
-			i++;
-		} else if (word >> FRAME_KIND_SHIFT == FRAME_KIND_BUILTIN) {
-			i++;
-		}
+		at += (__u32)send_frame(at);
 	}
 	return 0;
 }

@@ -146,6 +146,8 @@ SUBPROGRAM int lua_frame(void)
 	 */
 	if ((type & LINK_TYPE) != LINK_VARG && !dummy && !(w->vm_flags & VM_FUNC_GONE)) {
 		w->function = w->base_function ? w->base_function : function;
+		w->frame_base = w->vararg_base ? w->vararg_base : frame + 8;
+		w->vararg_base = 0;
 		if (lua_function() < 0)
 			return -1;
 		w->return_pc = 0;
@@ -154,6 +156,8 @@ SUBPROGRAM int lua_frame(void)
 	}
 	/* The pc that a vararg function's callee returns to belongs to the outer frame as well. */
 	kept = (type & LINK_TYPE) == LINK_VARG;
+	if (kept)
+		w->vararg_base = frame + 8;
 	w->vm_flags &= ~(VM_FUNC_GONE | VM_LINK_SAVED); /* those of the top frame */
 
 	if ((type & LINK_TYPE) == LINK_LUA) {
@@ -533,6 +537,7 @@ SUBPROGRAM int lua_activation(void)
 			w->link_override >>= 32;
 	}
 	w->return_pc = 0;
+	w->vararg_base = 0;
 	w->first = 1;
 	lua_frames();
 	return w->lua_error || w->stop == STOP_TRUNCATED ? lua_lost(w) : 1;

@@ -10,11 +10,7 @@
 #error "included by walk_luajit.h"
 #endif
 
-INLINE __u64 hash_mix(__u64 hash, __u64 value)
-{
-	hash = (hash ^ value) * 0x9e3779b97f4a7c15ull;
-	return hash ^ hash >> 29;
-}
+#include "fingerprint.h"
 
 /*
  * A fingerprint of a chunk name: its length, its first 72 characters and its last 8. The name is
@@ -24,9 +20,9 @@ INLINE __u64 hash_mix(__u64 hash, __u64 value)
 INLINE __u64 chunk_hash(struct walk *w, const struct luajit_build *build, __u64 string)
 {
 	struct chunk_memo *memo = &w->chunks[(string >> 4) & (CHUNK_MEMO - 1)];
-	__u64 words[CHUNK_READ_SIZE / 8], word, last = 0, hash;
+	__u64 words[CHUNK_READ_SIZE / 8], last = 0, hash;
 	const __u8 *bytes = (const __u8 *)words;
-	__u32 data, length, left, i;
+	__u32 data, length;
 
 	if (memo->string == string && memo->sample == w->sample)
 		return memo->hash;
@@ -34,18 +30,7 @@ INLINE __u64 chunk_hash(struct walk *w, const struct luajit_build *build, __u64 
 		return 0;
 	data = build->string_data & 0x1c; /* 0x10, 0x14 or 0x18 */
 	length = *(const __u32 *)(bytes + (build->string_length & 0x1c));
-	hash = hash_mix(1, length);
-	for (i = 0; i < CHUNK_HASHED_SIZE; i += 8) {
-		if (i >= length)
-			break;
-		left = length - i;
-		word = *(const __u32 *)(bytes + data + i) |
-		       (__u64) * (const __u32 *)(bytes + data + i + 4) << 32;
-		/* What lies behind the name is not part of it. */
-		if (left < 8)
-			word &= (1ull << 8 * left) - 1;
-		hash = hash_mix(hash, word);
-	}
+	hash = chunk_fingerprint(bytes, data, length);
 	if (length > CHUNK_HASHED_SIZE &&
 	    bpf_probe_read_user(&last, sizeof(last), (void *)(string + data + length - 8)) == 0)
 		hash = hash_mix(hash, last);
@@ -86,8 +71,8 @@ INLINE struct proto_memo *proto_identify(struct walk *w, const struct luajit_bui
 	memo->proto = proto;
 	memo->sample = w->sample;
 	memo->bytecode_count = bytecodes;
-	memo->id =
-		hash_mix(hash_mix(hash_mix(chunk_hash(w, build, chunk), proto), lines), bytecodes);
+	memo->id = proto_fingerprint(chunk_hash(w, build, chunk), proto, lines, bytecodes,
+				     w->record.tgid);
 	return memo;
 }
 
@@ -135,6 +120,7 @@ INLINE __u32 current_position(struct walk *w, const struct proto_memo *memo, __u
 INLINE int proto_frame(struct walk *w, const struct luajit_build *build)
 {
 	struct proto_memo *memo;
+	struct lua_place *place;
 	__u64 proto, bytecode, word;
 	__u32 position;
 
@@ -160,6 +146,11 @@ INLINE int proto_frame(struct walk *w, const struct luajit_build *build)
 	emit(w, memo->id);
 	if (w->lua_frames < MAX_LUA_FRAMES)
 		w->lua_protos[w->lua_frames] = proto;
+	place = lua_place(w->lua_frames);
+	if (place) {
+		place->function = w->function;
+		place->base = w->frame_base;
+	}
 	w->lua_frames++;
 	w->first = 0;
 	return 0;

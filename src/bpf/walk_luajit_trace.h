@@ -600,6 +600,7 @@ SUBPROGRAM int inlined_write(void)
 		return -1;
 	frame = &w->inlined[which].frames[i];
 	w->function = w->proto = frame->object;
+	w->frame_base = 0;
 	if ((frame->is_proto ? lua_proto_frame() : lua_function()) < 0)
 		return -1;
 	w->return_pc = inlined_return_pc(frame);

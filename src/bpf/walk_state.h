@@ -15,9 +15,7 @@
 #define CHUNK_MEMO	  32u
 #define FUNCTION_MEMO	  32u
 #define INSTRUCTION_MEMO  32u
-#define CHUNK_HASHED_SIZE 72u
-#define CHUNK_READ_SIZE	  104u /* header, up to 0x18 bytes, and what is hashed */
-#define FRAME_TRACE_SHIFT 56   /* walk.in_trace to the flags of a frame */
+#define FRAME_TRACE_SHIFT 56 /* walk.in_trace to the flags of a frame */
 #define REGISTERS_KEPT                                                                             \
 	(1u << DW_REG_RBX | 1u << DW_REG_RBP | 1u << DW_REG_RSP | 1u << DW_REG_R12 |               \
 	 1u << DW_REG_R13 | 1u << DW_REG_R14 | 1u << DW_REG_R15 | 1u << DW_REG_RA)
@@ -79,6 +77,12 @@ struct chunk_memo {
 	__u64 hash;
 };
 
+/* Where a LUA frame is, for what tells how it called the one before it. */
+struct lua_place {
+	__u64 function; /* 0: only its proto is known */
+	__u64 base;	/* 0: not on the Lua stack */
+};
+
 /* The frames of calls that a trace inlined, innermost first. */
 #define MAX_INLINED 64u
 struct inlined_frame {
@@ -129,6 +133,8 @@ struct walk {
 	__u64 link_override;
 	__u64 return_pc; /* bytecode position in the next frame's function, 0 = not known */
 	__u64 function;
+	__u64 frame_base;  /* BASE of the frame that is written; 0: it is not on the Lua stack */
+	__u64 vararg_base; /* of a vararg function, whose frame comes next */
 	__u64 no_frame_activation;
 	__u64 thrown_to;      /* the activation that an error is on its way to */
 	__u32 return_pc_soft; /* only a hint: no error when it is not in the function */
@@ -174,6 +180,11 @@ struct walk {
 	__u64 inlined_pc;
 	__u32 inlined_which;
 	__u32 inlined_from;
+
+	/* while it is sent: Lua frames so far, the one before if it can have been called */
+	__u64 sent_callee;
+	__u32 sent_lua;
+	__u32 reserved2;
 
 	/* the sample */
 	__u32 words;

@@ -28,13 +28,15 @@
 #include "record_options.h"
 #include "record_summary.h"
 
-#define POLL_MS 100
+#define POLL_MS		  100
+#define MAX_CHANGED_SHOWN 3u
 
 struct recording {
 	struct record_options options;
 	struct sampler *sampler;
 	struct frame_names names;
-	const struct stored_proto *named; /* the last one whose source was read */
+	struct lua_names *lua_names;
+	struct lua_functions *lua_functions;
 	struct child_command child;
 	char comm[64]; /* of the first target */
 	char title[128];
@@ -335,33 +337,47 @@ static void print_progress(const struct recording *r, double elapsed)
 		elapsed, counters[COUNTER_SAMPLES], counters[COUNTER_LOST]);
 }
 
-/* Reads the sources of Lua functions while their process is there. */
-static void read_sources(struct recording *r)
+static void process_ended(void *context, pid_t pid)
 {
-	const struct stored_proto *proto;
+	struct recording *r = context;
 
-	while ((proto = stack_store__next_proto(r->names.stacks, r->named))) {
-		frame_names__lua_function(&r->names, proto);
-		r->named = proto;
-	}
+	lua_functions__process_ended(r->lua_functions, pid);
 }
 
 static int open_names(struct recording *r)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
+	r->lua_names = lua_names__new();
+	if (r->lua_names)
+		r->lua_functions = lua_functions__new(sampler__stacks(r->sampler),
+						      sampler__modules(r->sampler), r->lua_names);
+	if (!r->lua_functions) {
+		fprintf(stderr, "luaspy: out of memory.\n");
+		return -ENOMEM;
+	}
 	r->names = (struct frame_names){
 		.stacks = sampler__stacks(r->sampler),
 		.modules = sampler__modules(r->sampler),
 		.vms = sampler__vms(r->sampler),
-		.lua = lua_names__new((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec),
+		.lua = r->lua_functions,
 		.lines = r->options.lines,
 	};
-	if (r->names.lua)
-		return 0;
-	fprintf(stderr, "luaspy: out of memory.\n");
-	return -ENOMEM;
+	sampler__on_end(r->sampler, process_ended, r);
+	return 0;
+}
+
+/* Sources that may not be what runs. */
+static void print_changed(const struct recording *r)
+{
+	size_t count = lua_names__changed(r->lua_names), i;
+
+	for (i = 0; i < count && i < MAX_CHANGED_SHOWN; i++)
+		fprintf(stderr,
+			"luaspy: warning: %s was changed after the process had started. What its "
+			"functions are called is taken from the bytecode of their callers, where "
+			"that tells it.\n",
+			lua_names__changed_name(r->lua_names, i));
+	if (count > i)
+		fprintf(stderr, "luaspy: warning: %zu more source files were, too.\n", count - i);
 }
 
 static int run(struct recording *r)
@@ -390,7 +406,7 @@ static int run(struct recording *r)
 		err = sampler__poll(r->sampler, timeout_ms);
 		if (err == -EINTR)
 			err = 0;
-		read_sources(r);
+		lua_functions__read(r->lua_functions);
 		if (child_command__ended(&r->child, false) || !sampler__alive(r->sampler))
 			break;
 	}
@@ -399,7 +415,10 @@ static int run(struct recording *r)
 		fprintf(stderr, "\r%*s\r", 70, "");
 	if (stop_signal == SIGTERM && r->child.pid > 0 && !r->child.ended)
 		kill(r->child.pid, SIGTERM);
-	return sampler__stop(r->sampler) ? -ENOMEM : err;
+	if (sampler__stop(r->sampler))
+		err = -ENOMEM;
+	lua_functions__read(r->lua_functions);
+	return err;
 }
 
 static void fill_info(const struct recording *r, const struct profile *profile,
@@ -463,6 +482,8 @@ static int finish(struct recording *r)
 					  "like"
 					: "open it in a browser");
 	}
+	if (!r->options.quiet)
+		print_changed(r);
 	if (!err && !info.samples && !r->options.quiet)
 		fprintf(stderr, "luaspy: no samples: the target used no CPU time in this while.\n");
 out:
@@ -528,7 +549,8 @@ out:
 		if (!err)
 			status = child_command__exit_status(&r->child);
 	}
-	lua_names__free(r->names.lua);
+	lua_functions__free(r->lua_functions);
+	lua_names__free(r->lua_names);
 	sampler__free(r->sampler);
 	free(r);
 	return status;

@@ -30,6 +30,8 @@ struct sampler {
 	struct stack_store *stacks;
 	struct lua_vms *vms;
 	struct ring_buffer *ring;
+	void (*ended)(void *context, pid_t pid); /* may be NULL */
+	void *ended_context;
 	struct timespec woken;
 	int epoll_fd;	  /* the ring buffer's and what targets waits for */
 	int record_error; /* set by the ring buffer's callback */
@@ -50,6 +52,8 @@ __attribute__((format(printf, 2, 0))) static int print_nothing(enum libbpf_print
 
 static void handle_process(struct sampler *self, const struct record_process *record)
 {
+	if (self->ended && (record->event == PROCESS_EXEC || record->event == PROCESS_EXIT))
+		self->ended(self->ended_context, (pid_t)record->tgid);
 	switch (record->event) {
 	case PROCESS_UNKNOWN_PC:
 		targets__refresh(self->targets, (pid_t)record->tgid);
@@ -81,6 +85,9 @@ static int handle_record(void *context, void *data, size_t size)
 		break;
 	case RECORD_PROTO:
 		err = stack_store__add_proto(self->stacks, data, size);
+		break;
+	case RECORD_CALL:
+		err = stack_store__add_call(self->stacks, data, size);
 		break;
 	case RECORD_VM:
 		err = lua_vms__add(self->vms, data, size);
@@ -198,6 +205,12 @@ int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
 	return err ? err : cpu_events__add(self->events, pid, on_exec);
 }
 
+void sampler__on_end(struct sampler *self, void (*ended)(void *context, pid_t pid), void *context)
+{
+	self->ended = ended;
+	self->ended_context = context;
+}
+
 void sampler__start(struct sampler *self)
 {
 	cpu_events__enable(self->events, true);
@@ -293,7 +306,7 @@ void sampler__counters(const struct sampler *self, uint64_t *counters)
 	free(values);
 }
 
-const struct stack_store *sampler__stacks(const struct sampler *self)
+struct stack_store *sampler__stacks(const struct sampler *self)
 {
 	return self->stacks;
 }

@@ -39,6 +39,10 @@ void sampler__free(struct sampler *self);
  */
 int sampler__add(struct sampler *self, pid_t pid, bool on_exec);
 
+/* Tells when a target has ended or executes another program, during poll and stop. What it left
+ * before is in the store. */
+void sampler__on_end(struct sampler *self, void (*ended)(void *context, pid_t pid), void *context);
+
 void sampler__start(struct sampler *self);
 
 /* Takes in what has come and looks after the targets; waits up to `timeout_ms` for something to
@@ -56,7 +60,7 @@ size_t sampler__with_vm(const struct sampler *self);
 void sampler__counters(const struct sampler *self, uint64_t *counters);
 
 /* Owned by the sampler. */
-const struct stack_store *sampler__stacks(const struct sampler *self);
+struct stack_store *sampler__stacks(const struct sampler *self);
 struct modules *sampler__modules(const struct sampler *self);
 const struct lua_vms *sampler__vms(const struct sampler *self);
 

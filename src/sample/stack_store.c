@@ -16,9 +16,15 @@ struct proto_entry {
 	struct stored_proto proto;
 };
 
+struct call_entry {
+	struct record_call call; /* first: it is what is freed */
+	struct call_entry *next;
+};
+
 struct stack_store {
 	struct stack_entry *stacks;
 	struct proto_entry *protos;
+	struct call_entry *calls, *last_call;
 };
 
 struct stack_store *stack_store__new(void)
@@ -30,9 +36,12 @@ void stack_store__free(struct stack_store *self)
 {
 	struct stack_entry *stack, *next_stack;
 	struct proto_entry *proto, *next_proto;
+	struct record_call *call;
 
 	if (!self)
 		return;
+	while ((call = stack_store__take_call(self)))
+		free(call);
 	HASH_ITER (hh, self->stacks, stack, next_stack) {
 		HASH_DEL(self->stacks, stack); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(stack);
@@ -104,10 +113,42 @@ int stack_store__add_proto(struct stack_store *self, const struct record_proto *
 	entry->proto.tgid = record->tgid;
 	entry->proto.parameter_count = record->parameter_count;
 	entry->proto.vararg = record->vararg != 0;
+	entry->proto.stripped = record->stripped != 0;
+	entry->proto.bytecode_count = record->bytecode_count;
 	memcpy(entry->proto.chunk, record->chunk, sizeof(record->chunk));
 	entry->proto.chunk[sizeof(entry->proto.chunk) - 1] = '\0';
 	HASH_ADD(hh, self->protos, proto.id, sizeof(entry->proto.id), entry);
 	return 0;
+}
+
+int stack_store__add_call(struct stack_store *self, const struct record_call *record, size_t size)
+{
+	struct call_entry *entry;
+
+	if (size < sizeof(*record) || record->slot_count > MAX_CALL_SLOTS)
+		return 0;
+	entry = calloc(1, sizeof(*entry));
+	if (!entry)
+		return -ENOMEM;
+	entry->call = *record;
+	if (self->last_call)
+		self->last_call->next = entry;
+	else
+		self->calls = entry;
+	self->last_call = entry;
+	return 0;
+}
+
+struct record_call *stack_store__take_call(struct stack_store *self)
+{
+	struct call_entry *entry = self->calls;
+
+	if (!entry)
+		return NULL;
+	self->calls = entry->next;
+	if (!self->calls)
+		self->last_call = NULL;
+	return &entry->call;
 }
 
 void stack_store__add_count(struct stack_store *self, uint64_t hash, uint64_t count)

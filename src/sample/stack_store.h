@@ -34,6 +34,8 @@ struct stored_proto {
 	uint32_t tgid;
 	uint8_t parameter_count;
 	bool vararg;
+	bool stripped; /* its lines are not known */
+	uint32_t bytecode_count;
 	char chunk[MAX_CHUNK_NAME]; /* terminated */
 };
 
@@ -47,6 +49,8 @@ int stack_store__add_stack(struct stack_store *self, const struct record_stack *
 int stack_store__add_proto(struct stack_store *self, const struct record_proto *record,
 			   size_t size);
 
+int stack_store__add_call(struct stack_store *self, const struct record_call *record, size_t size);
+
 /* Adds repeats of a known stack (from the kernel's counts); unknown hashes are ignored. */
 void stack_store__add_count(struct stack_store *self, uint64_t hash, uint64_t count);
 
@@ -59,6 +63,9 @@ const struct stored_stack *stack_store__next(const struct stack_store *self,
 /* The descriptions of Lua functions, in the same way. */
 const struct stored_proto *stack_store__next_proto(const struct stack_store *self,
 						   const struct stored_proto *previous);
+
+/* The oldest call that was not taken yet, NULL when there is none. The caller frees it. */
+struct record_call *stack_store__take_call(struct stack_store *self);
 
 /* NULL when its description was lost. Borrowed. */
 const struct stored_proto *stack_store__proto(const struct stack_store *self, uint64_t id);

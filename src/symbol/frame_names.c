@@ -66,23 +66,10 @@ static void chunk_name(const struct stored_proto *proto, char *out, size_t size)
 			 proto->chunk_length >= sizeof(proto->chunk) ? "..." : "");
 		return;
 	}
-	line = strcspn(chunk, "\r\n");
-	if (line > 60)
-		line = 60;
+	/* As LuaJIT does it: a chunk that was loaded from bytecode starts with an escape. */
+	for (line = 0; line < 60 && (unsigned char)chunk[line] >= ' '; line++)
+		;
 	snprintf(out, size, "[string \"%.*s%s\"]", (int)line, chunk, chunk[line] ? "..." : "");
-}
-
-const char *frame_names__lua_function(const struct frame_names *self,
-				      const struct stored_proto *proto)
-{
-	struct lua_function_hint hint = {.first_line = proto->first_line,
-					 .last_line = proto->first_line + proto->line_count,
-					 .parameter_count = proto->parameter_count,
-					 .vararg = proto->vararg};
-	struct lua_chunk_name chunk = {.text = proto->chunk, .size = strlen(proto->chunk)};
-
-	chunk.cut = chunk.size < proto->chunk_length;
-	return lua_names__find(self->lua, (pid_t)proto->tgid, &chunk, &hint, NULL);
 }
 
 static void lua_name(const struct frame_names *self, uint64_t proto_id, char *out, size_t size)
@@ -96,7 +83,7 @@ static void lua_name(const struct frame_names *self, uint64_t proto_id, char *ou
 		return;
 	}
 	chunk_name(proto, chunk, sizeof(chunk));
-	name = frame_names__lua_function(self, proto);
+	name = lua_functions__name(self->lua, proto_id);
 	snprintf(out, size, "%s@%s:%u", name ? name : "", chunk, proto->first_line);
 }
 

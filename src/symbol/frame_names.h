@@ -15,22 +15,17 @@
 #include "../sample/profile.h"
 #include "../sample/stack_store.h"
 #include "kernel_symbols.h"
-#include "lua_names.h"
+#include "lua_functions.h"
 
 /* Where names come from; everything is borrowed. */
 struct frame_names {
 	const struct stack_store *stacks;
 	struct modules *modules;
 	const struct lua_vms *vms;
-	struct lua_names *lua;
+	const struct lua_functions *lua;
 	const struct kernel_symbols *kernel; /* NULL: kernel frames have no names */
 	bool lines;			     /* Lua frames say their current line */
 };
-
-/* The name of a Lua function by its chunk's source, NULL when that does not give one. Reads the
- * source the first time. */
-const char *frame_names__lua_function(const struct frame_names *self,
-				      const struct stored_proto *proto);
 
 /*
  * Writes the name of the frame `word` (`second` is its second word, 0 without one) to `out` of

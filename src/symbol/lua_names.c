@@ -47,7 +47,6 @@ struct chunk {
 	const struct source_file *file; /* NULL: none, or nginx's */
 	enum lua_names_reason reason;	/* why there is no file */
 	bool is_nginx;
-	bool changed;
 	char key[]; /* the pid's bytes and the chunk name */
 };
 
@@ -59,23 +58,18 @@ struct text {
 };
 
 struct lua_names {
-	uint64_t recording_start_ns;
 	struct name *names;
+	struct name *changed; /* names of chunks */
 	struct source_file *files;
 	struct process *processes;
 	struct chunk *chunks;
 	struct text texts[MAX_TEXTS];
 	unsigned int next_text;
-	size_t changed;
 };
 
-struct lua_names *lua_names__new(uint64_t recording_start_ns)
+struct lua_names *lua_names__new(void)
 {
-	struct lua_names *self = calloc(1, sizeof(*self));
-
-	if (self)
-		self->recording_start_ns = recording_start_ns;
-	return self;
+	return calloc(1, sizeof(struct lua_names));
 }
 
 static void free_chunk(struct lua_names *self, struct chunk *chunk)
@@ -91,11 +85,20 @@ static void free_process(struct lua_names *self, struct process *process)
 	free(process);
 }
 
+static void free_names(struct name **names)
+{
+	struct name *name, *next;
+
+	HASH_ITER (hh, *names, name, next) {
+		HASH_DEL(*names, name); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
+		free(name);
+	}
+}
+
 void lua_names__free(struct lua_names *self)
 {
 	struct process *process, *next_process;
 	struct chunk *chunk, *next_chunk;
-	struct name *name, *next_name;
 	struct source_file *file;
 
 	if (!self)
@@ -106,10 +109,8 @@ void lua_names__free(struct lua_names *self)
 	HASH_ITER (hh, self->processes, process, next_process) {
 		free_process(self, process);
 	}
-	HASH_ITER (hh, self->names, name, next_name) {
-		HASH_DEL(self->names, name); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
-		free(name);
-	}
+	free_names(&self->names);
+	free_names(&self->changed);
 	while ((file = self->files)) {
 		self->files = file->next;
 		lua_source__free(file->source);
@@ -139,25 +140,33 @@ void lua_names__forget(struct lua_names *self, pid_t pid)
 
 size_t lua_names__changed(const struct lua_names *self)
 {
-	return self->changed;
+	return HASH_COUNT(self->changed);
 }
 
-/* Our own copy of a name. Sources may go, names stay. */
-static const char *intern(struct lua_names *self, const char *text)
+const char *lua_names__changed_name(const struct lua_names *self, size_t i)
 {
-	size_t size = strlen(text);
+	const struct name *name = self->changed;
+
+	while (name && i--)
+		name = name->hh.next;
+	return name ? name->text : NULL;
+}
+
+/* Our own copy of a name, in one of the tables. Sources may go, names stay. */
+static const char *intern(struct name **names, const char *text, size_t size)
+{
 	struct name *name;
 
-	HASH_FIND(hh, self->names, text, size, name);
+	HASH_FIND(hh, *names, text, size, name);
 	if (name)
 		return name->text;
-	if (HASH_COUNT(self->names) >= MAX_NAMES)
+	if (HASH_COUNT(*names) >= MAX_NAMES)
 		return NULL;
 	name = calloc(1, sizeof(*name) + size + 1);
 	if (!name)
 		return NULL;
 	memcpy(name->text, text, size);
-	HASH_ADD(hh, self->names, text, size, name);
+	HASH_ADD(hh, *names, text, size, name);
 	if (!name->hh.tbl) {
 		free(name);
 		return NULL;
@@ -377,30 +386,23 @@ static struct chunk *get_chunk(struct lua_names *self, pid_t pid, const char *na
 /* ---- finding --------------------------------------------------------------------------------- */
 
 /* See lua_names.h for the rule. */
-static const char *name_from(struct lua_names *self, struct chunk *chunk,
-			     const struct lua_source *source, uint64_t changed_ns,
-			     const struct lua_function_hint *hint, enum lua_names_reason *reason)
+static const char *name_from(const struct chunk *chunk, const struct lua_source *source,
+			     uint64_t changed_ns, const struct lua_function_hint *hint,
+			     enum lua_names_reason *reason)
 {
-	const char *name = lua_source__name(source, hint);
-
-	*reason = LUA_NAMES_NOT_THERE;
-	if (changed_ns <= chunk->process->start_ns)
-		return name;
-	if (name && hint->parameter_count >= 0 && changed_ns < self->recording_start_ns)
-		return name;
-	*reason = LUA_NAMES_CHANGED;
-	return NULL;
+	*reason = changed_ns > chunk->process->start_ns ? LUA_NAMES_CHANGED : LUA_NAMES_NOT_THERE;
+	return lua_source__name(source, hint);
 }
 
 /* Several directives can have one chunk name: then they have to agree. */
-static const char *find_in_nginx(struct lua_names *self, struct chunk *chunk,
-				 const struct lua_chunk_name *name,
+static const char *find_in_nginx(const struct chunk *chunk, const struct lua_chunk_name *name,
 				 const struct lua_function_hint *hint,
 				 enum lua_names_reason *reason)
 {
 	const struct nginx_config *config = chunk->process->nginx;
 	const struct nginx_snippet *snippet = NULL;
 	struct nginx_chunk_name nginx;
+	enum lua_names_reason why;
 	const char *found = NULL;
 
 	*reason = chunk->reason;
@@ -408,8 +410,10 @@ static const char *find_in_nginx(struct lua_names *self, struct chunk *chunk,
 		return NULL;
 	while ((snippet = nginx_config__next(config, &nginx, snippet))) {
 		const char *one =
-			name_from(self, chunk, snippet->source, snippet->changed_ns, hint, reason);
+			name_from(chunk, snippet->source, snippet->changed_ns, hint, &why);
 
+		if (!found || why == LUA_NAMES_CHANGED)
+			*reason = why;
 		if (found && one && strcmp(found, one) != 0) {
 			*reason = LUA_NAMES_NOT_THERE;
 			return NULL;
@@ -429,7 +433,8 @@ const char *lua_names__find(struct lua_names *self, pid_t pid, const struct lua_
 
 	if (hint->first_line == 0) {
 		name = LUA_SOURCE_MAIN_CHUNK;
-	} else if (chunk->size == 0 || (chunk->text[0] == '=' && chunk->cut)) {
+	} else if (chunk->size == 0 || chunk->text[0] == '\033' ||
+		   (chunk->text[0] == '=' && chunk->cut)) {
 		name = NULL;
 	} else if (chunk->text[0] != '@' && chunk->text[0] != '=') {
 		name = find_in_text(self, chunk, hint, &why);
@@ -438,20 +443,19 @@ const char *lua_names__find(struct lua_names *self, pid_t pid, const struct lua_
 		if (!known)
 			why = LUA_NAMES_NO_MEMORY;
 		else if (known->is_nginx)
-			name = find_in_nginx(self, known, chunk, hint, &why);
+			name = find_in_nginx(known, chunk, hint, &why);
 		else if (known->file)
-			name = name_from(self, known, known->file->source,
+			name = name_from(known, known->file->source,
 					 target_text__changed_ns(&known->file->status), hint, &why);
 		else
 			why = known->reason;
-		if (known && !name && why == LUA_NAMES_CHANGED && !known->changed) {
-			known->changed = true;
-			self->changed++;
-		}
+		if (known && why == LUA_NAMES_CHANGED)
+			intern(&self->changed, chunk->text + 1, chunk->size - 1);
 	}
 	if (name) {
-		why = LUA_NAMES_FOUND;
-		name = intern(self, name);
+		if (why != LUA_NAMES_CHANGED)
+			why = LUA_NAMES_FOUND;
+		name = intern(&self->names, name, strlen(name));
 		if (!name)
 			why = LUA_NAMES_NO_MEMORY;
 	}

@@ -5,11 +5,11 @@
  * itself when the chunk was loaded from a string. How a function is named is lua_source.h; names
  * from bytecode are others' matter.
  *
- * A name is given only if the source is the one that was loaded, as far as that can be known. A
- * file that was last changed (contents, place or date) before the process started is. One that was
- * changed later, but before the recording started, may have been loaded after the change: then the
- * function has to be in it with the very lines and parameters. One that was changed later still is
- * not used.
+ * A name is given for sure only if the source is the one that was loaded: one whose file was last
+ * changed (contents, place or date) before the process started. A worker that nginx starts anew at
+ * a reload is a new process, so that what is deployed before a reload is certain after it. What was
+ * changed later may have been loaded before or after; a function with the very lines and parameters
+ * may have had another name before. Its name is given as one to be confirmed.
  */
 #ifndef LUASPY_LUA_NAMES_H
 #define LUASPY_LUA_NAMES_H
@@ -33,19 +33,20 @@ struct lua_chunk_name {
 enum lua_names_reason {
 	LUA_NAMES_FOUND,
 	LUA_NAMES_NO_SOURCE, /* the chunk's source is nowhere, or cannot be read */
-	LUA_NAMES_CHANGED,   /* the source was changed since it was loaded */
+	LUA_NAMES_CHANGED,   /* the source was changed since the process started */
 	LUA_NAMES_NOT_THERE, /* the source has no such function, or several with different names */
 	LUA_NAMES_NO_MEMORY,
 };
 
-/* `recording_start_ns` is on CLOCK_REALTIME. Returns NULL when out of memory. */
-struct lua_names *lua_names__new(uint64_t recording_start_ns);
+/* Returns NULL when out of memory. */
+struct lua_names *lua_names__new(void);
 
 void lua_names__free(struct lua_names *self);
 
 /*
  * The name, valid as long as `self`; the same name is the same pointer. NULL if there is none, and
- * then *reason (which may be NULL) says why. The main chunk of anything is "main chunk".
+ * then *reason says why. With LUA_NAMES_CHANGED it may be the name of another function. The main
+ * chunk of anything is "main chunk".
  *
  * The first call for a chunk of a process reads its source, further ones read nothing: call it as
  * soon as a chunk is seen, and the names outlive the process.
@@ -56,7 +57,10 @@ const char *lua_names__find(struct lua_names *self, pid_t pid, const struct lua_
 /* Forgets what was read for a process that has ended, in case its pid is given to another. */
 void lua_names__forget(struct lua_names *self, pid_t pid);
 
-/* How many chunks there were whose source was changed since they were loaded. */
+/* How many source files that were asked for were changed since a process started that has loaded
+ * them; one for each name, in however many processes. */
 size_t lua_names__changed(const struct lua_names *self);
+/* The i-th of them, as its chunk is called but without "@"; NULL behind the last. */
+const char *lua_names__changed_name(const struct lua_names *self, size_t i);
 
 #endif

@@ -66,8 +66,9 @@ int target_root__open(struct target_root *self, pid_t pid)
 	err = process_info__read(pid, info);
 	if (err)
 		goto out;
-	self->start_ns =
-		boot_ns() + info->start_ticks * (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));
+	/* The tick in which it was started has passed by then. */
+	self->start_ns = boot_ns() +
+			 (info->start_ticks + 1) * (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));
 	snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
 	self->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (self->fd < 0) {

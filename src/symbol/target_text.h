@@ -19,7 +19,7 @@ struct target_root {
 	int fd;
 	char cwd[PATH_MAX];	   /* below the root; empty when unknown */
 	char executable[PATH_MAX]; /* likewise */
-	uint64_t start_ns;	   /* of the process, on the clock of files (CLOCK_REALTIME) */
+	uint64_t start_ns; /* of the process, rounded up, on the clock of files (CLOCK_REALTIME) */
 };
 
 /* Returns 0, -ESRCH, -EACCES, ...; the caller closes `self`. */

@@ -9,6 +9,7 @@
 
 #define GCT_TABLE    11
 #define GCT_USERDATA 12
+#define GCT_UPVALUE  5
 
 #define NODE_SIZE     24 /* value, key, next; in GC32 also the free top: the same size */
 #define NODE_KEY      8
@@ -33,6 +34,9 @@ struct luajit_layout {
 	uint8_t metatable;  /* of tables and userdata */
 	uint8_t node, hmask;
 	uint8_t ffid, entry;
+	uint8_t pc, upvalues; /* of Lua functions: their bytecode, references to upvalues */
+	uint8_t upvalue;      /* of upvalues: where the value is */
+	uint8_t proto_size;   /* the bytecode is behind the proto */
 };
 
 static const struct luajit_layout layout_gc64 = {
@@ -47,6 +51,10 @@ static const struct luajit_layout layout_gc64 = {
 	.hmask = 0x34,
 	.ffid = GC64_FUNC_FFID,
 	.entry = GC64_FUNC_C,
+	.pc = GC64_FUNC_PC,
+	.upvalues = 0x28,
+	.upvalue = 0x20,
+	.proto_size = GC64_PROTO_SIZE,
 };
 
 static const struct luajit_layout layout_gc32 = {
@@ -61,6 +69,10 @@ static const struct luajit_layout layout_gc32 = {
 	.hmask = 0x1c,
 	.ffid = GC32_FUNC_FFID,
 	.entry = GC32_FUNC_C,
+	.pc = GC32_FUNC_PC,
+	.upvalues = 0x14,
+	.upvalue = 0x10,
+	.proto_size = GC32_PROTO_SIZE,
 };
 
 void luajit_heap__init(struct luajit_heap *self, const struct luajit_build *build,
@@ -120,8 +132,8 @@ static int read_object(struct luajit_heap *self, uint64_t ref, uint8_t gct, uint
 	return bytes[self->layout->gct] == gct ? 0 : -EINVAL;
 }
 
-/* A TValue. GC64: a 17-bit type over 47 bits of address; GC32: the type in the upper half. */
-static struct luajit_value decode(const struct luajit_heap *self, uint64_t word)
+/* GC64: a 17-bit type over 47 bits of address; GC32: the type in the upper half. */
+struct luajit_value luajit_heap__decode(const struct luajit_heap *self, uint64_t word)
 {
 	struct luajit_value value = {.type = LUAJIT_OTHER};
 	int32_t type;
@@ -193,6 +205,50 @@ int luajit_heap__function(struct luajit_heap *self, uint64_t ref, struct luajit_
 	function->entry = function->ffid ? word64(bytes, self->layout->entry) : 0;
 	if (function->ffid && (function->entry == 0 || function->entry >= MAX_ADDRESS))
 		return -EINVAL;
+	return 0;
+}
+
+int luajit_heap__closure(struct luajit_heap *self, uint64_t ref, struct luajit_closure *closure)
+{
+	const struct luajit_layout *layout = self->layout;
+	uint8_t bytes[FUNC_SIZE];
+	uint64_t pc;
+	int err;
+
+	err = read_object(self, ref, GCT_FUNCTION, bytes, layout->upvalues);
+	if (err)
+		return err;
+	pc = ref_at(self, bytes, layout->pc);
+	if (bytes[layout->ffid] != 0 || pc % 4 || pc < layout->proto_size || pc >= MAX_ADDRESS)
+		return -EINVAL;
+	closure->env = ref_at(self, bytes, layout->object_env);
+	closure->proto = pc - layout->proto_size;
+	closure->upvalue_count = bytes[layout->ffid + 1];
+	return 0;
+}
+
+int luajit_heap__upvalue(struct luajit_heap *self, uint64_t ref, unsigned int index,
+			 struct luajit_value *value)
+{
+	const struct luajit_layout *layout = self->layout;
+	uint8_t bytes[0x28] = {};
+	uint64_t upvalue, word;
+	int err;
+
+	/* The caller has checked the function; what is read here is checked to be an upvalue. */
+	err = heap_read(self, ref + layout->upvalues + (uint64_t)index * layout->ref_size, bytes,
+			layout->ref_size);
+	if (err)
+		return err;
+	upvalue = ref_at(self, bytes, 0);
+	err = read_object(self, upvalue, GCT_UPVALUE, bytes,
+			  (size_t)layout->upvalue + layout->ref_size);
+	if (err)
+		return err;
+	err = heap_read(self, ref_at(self, bytes, layout->upvalue), &word, sizeof(word));
+	if (err)
+		return err;
+	*value = luajit_heap__decode(self, word);
 	return 0;
 }
 
@@ -297,8 +353,8 @@ void luajit_heap__node(const struct luajit_heap *self, const struct luajit_table
 {
 	const uint8_t *node = (const uint8_t *)table->nodes + (size_t)i * NODE_SIZE;
 
-	*value = decode(self, word64(node, 0));
-	*key = decode(self, word64(node, NODE_KEY));
+	*value = luajit_heap__decode(self, word64(node, 0));
+	*key = luajit_heap__decode(self, word64(node, NODE_KEY));
 }
 
 struct luajit_value luajit_heap__field(struct luajit_heap *self, uint64_t ref, const char *name)
@@ -314,6 +370,30 @@ struct luajit_value luajit_heap__field(struct luajit_heap *self, uint64_t ref, c
 		luajit_heap__node(self, &table, i, &key, &value);
 		if (key.type == LUAJIT_STRING && value.type != LUAJIT_OTHER &&
 		    luajit_heap__string(self, key.ref, text) == 0 && strcmp(text, name) == 0) {
+			found = value;
+			break;
+		}
+	}
+	luajit_heap__table_free(&table);
+	return found;
+}
+
+struct luajit_value luajit_heap__field_by_ref(struct luajit_heap *self, uint64_t ref, uint64_t key,
+					      uint64_t *metatable)
+{
+	struct luajit_value its_key, value, found = {.type = LUAJIT_OTHER};
+	struct luajit_table table;
+	uint32_t i;
+
+	if (metatable)
+		*metatable = 0;
+	if (luajit_heap__table(self, ref, &table) != 0)
+		return found;
+	if (metatable)
+		*metatable = table.metatable;
+	for (i = 0; i < table.count; i++) {
+		luajit_heap__node(self, &table, i, &its_key, &value);
+		if (its_key.type == LUAJIT_STRING && its_key.ref == key) {
 			found = value;
 			break;
 		}
@@ -356,7 +436,7 @@ uint64_t luajit_heap__registry(struct luajit_heap *self, uint64_t g)
 	if (size > sizeof(bytes) || heap_read(self, g, bytes, size) != 0)
 		return 0;
 	for (i = 0; i < size; i += 8) {
-		value = decode(self, word64(bytes, i));
+		value = luajit_heap__decode(self, word64(bytes, i));
 		if (value.type == LUAJIT_TABLE &&
 		    luajit_heap__field(self, value.ref, "_LOADED").type == LUAJIT_TABLE)
 			return value.ref;

@@ -53,6 +53,13 @@ struct luajit_table {
 	void *nodes;
 };
 
+/* A Lua function. */
+struct luajit_closure {
+	uint64_t env;
+	uint64_t proto;
+	uint8_t upvalue_count;
+};
+
 struct luajit_function {
 	uint64_t env;
 	uint64_t entry; /* of the C code; 0 for a Lua function */
@@ -71,6 +78,14 @@ int luajit_heap__thread(struct luajit_heap *self, uint64_t ref, uint64_t *env, u
 int luajit_heap__main_thread(struct luajit_heap *self, uint64_t g, uint64_t *ref);
 int luajit_heap__function(struct luajit_heap *self, uint64_t ref, struct luajit_function *function);
 int luajit_heap__userdata_metatable(struct luajit_heap *self, uint64_t ref, uint64_t *metatable);
+/* -EINVAL also for a function that is not Lua's. Its proto has not been looked at. */
+int luajit_heap__closure(struct luajit_heap *self, uint64_t ref, struct luajit_closure *closure);
+/* The value of upvalue `index` of the Lua function at `ref`, which the caller knows to have that
+ * many. */
+int luajit_heap__upvalue(struct luajit_heap *self, uint64_t ref, unsigned int index,
+			 struct luajit_value *value);
+/* What a 64-bit slot of the Lua stack or of an object holds. */
+struct luajit_value luajit_heap__decode(const struct luajit_heap *self, uint64_t word);
 /* With its '\0'; `text` has room for LUAJIT_MAX_STRING + 1. -EINVAL also for an empty string, a
  * longer one, one with a '\0' in it. */
 int luajit_heap__string(struct luajit_heap *self, uint64_t ref, char *text);
@@ -84,6 +99,11 @@ void luajit_heap__node(const struct luajit_heap *self, const struct luajit_table
 
 /* The raw field `name` of the table at `ref`; LUAJIT_OTHER when there is none. */
 struct luajit_value luajit_heap__field(struct luajit_heap *self, uint64_t ref, const char *name);
+
+/* The same for a key that is the string object at `key`, of which there is only one with its text,
+ * so that none has to be read. Also its metatable, 0 without one (NULL: not asked for). */
+struct luajit_value luajit_heap__field_by_ref(struct luajit_heap *self, uint64_t ref, uint64_t key,
+					      uint64_t *metatable);
 
 /* The registry of the VM whose global_State is `g`: 0 when it is not found. */
 uint64_t luajit_heap__registry(struct luajit_heap *self, uint64_t g);

@@ -199,6 +199,11 @@ struct known_frame *known_frame(__u32 slot)
 	return slot < KNOWN_FRAMES && !current->log ? &current->walk->known[slot] : NULL;
 }
 
+struct lua_place *lua_place(__u32 index)
+{
+	return NULL; /* nobody asks for calls here */
+}
+
 const struct luajit_build *build_at(__u32 vm)
 {
 	return vm < current->build_count ? &current->builds[vm] : NULL;
@@ -349,7 +354,8 @@ void replay__walk(struct replay *self, struct replay_result *result)
 	memcpy(w->regs, self->registers, sizeof(self->registers));
 	w->valid = REGISTERS_ALL;
 	w->sample++;
-	w->generation = w->record.tgid = 1; /* not those of an empty cache entry */
+	w->generation = 1;  /* not that of an empty cache entry */
+	w->record.tgid = 0; /* recorded ids are the same in every process */
 	w->tid = self->tid;
 	w->first_mapping = 0;
 	w->mapping_count = (uint32_t)self->mapping_count;

@@ -43,14 +43,6 @@ static void write_file(const char *name, const char *text)
 	fclose(file);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
-
 /* The kernel counts a process's start, and many file systems their times, in ticks. */
 static void let_time_pass(void)
 {
@@ -113,7 +105,7 @@ static const char *find_at(struct lua_names *names, pid_t pid, const char *prefi
 
 static void files_are_read_as_the_process_sees_them(void)
 {
-	struct lua_names *names = lua_names__new(now_ns());
+	struct lua_names *names = lua_names__new();
 	const char *name;
 	pid_t pid;
 
@@ -146,7 +138,7 @@ static void files_are_read_as_the_process_sees_them(void)
 
 static void a_target_cannot_lead_us_out_of_its_root(void)
 {
-	struct lua_names *names = lua_names__new(now_ns());
+	struct lua_names *names = lua_names__new();
 	char link[300];
 	pid_t pid;
 
@@ -181,7 +173,7 @@ static void a_target_cannot_lead_us_out_of_its_root(void)
 
 static void odd_files_give_no_names(void)
 {
-	struct lua_names *names = lua_names__new(now_ns());
+	struct lua_names *names = lua_names__new();
 	pid_t pid;
 
 	write_file("bytecode.lua", "\033LJ\nfunction f() end\n");
@@ -201,43 +193,79 @@ static void odd_files_give_no_names(void)
 
 static void a_changed_file_is_noticed(void)
 {
-	struct lua_names *late, *early;
+	struct lua_names *names = lua_names__new();
 	struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
-	uint64_t before_change;
-	pid_t pid;
+	pid_t first, second;
 
 	write_file("changed.lua", "function old() end\n");
-	pid = start_process(folder, NULL);
-	before_change = now_ns();
-	let_time_pass();
+	write_file("same.lua", "function same() end\n");
+	first = start_process(folder, NULL);
 	write_file("changed.lua", "function new() end\n\nfunction more()\nend\n");
 	/* As `cp -p` and package managers do. */
 	CHECK_EQ(utimensat(AT_FDCWD, in_folder("changed.lua"), old, 0), 0);
 	let_time_pass();
 
-	/* Changed while recording. */
-	early = lua_names__new(before_change);
-	CHECK_STR(find(early, pid, "@changed.lua", 1, 1), NULL);
+	/* It may be what runs, or not. */
+	CHECK_STR(find(names, first, "@changed.lua", 1, 1), "new");
 	CHECK_EQ(reason, LUA_NAMES_CHANGED);
-	CHECK_STR(find(early, pid, "@changed.lua", 0, 2), "main chunk");
-	CHECK_EQ(lua_names__changed(early), 1);
-	/* Changed before the recording: what is loaded may be the new one. */
-	late = lua_names__new(now_ns());
-	CHECK_STR(find(late, pid, "@changed.lua", 3, 4), "more");
-	CHECK_EQ(lua_names__changed(late), 0);
-	CHECK_STR(find(late, pid, "@changed.lua", 2, 2), NULL);
+	CHECK_STR(find(names, first, "@changed.lua", 2, 2), NULL);
 	CHECK_EQ(reason, LUA_NAMES_CHANGED);
-	CHECK_STR(find(late, pid, "@changed.lua", 5, 5), NULL);
-	CHECK_EQ(lua_names__changed(late), 1);
-	stop_process(pid);
-	lua_names__free(early);
-	lua_names__free(late);
+	CHECK_STR(find(names, first, "@changed.lua", 0, 2), "main chunk");
+	CHECK_EQ(reason, LUA_NAMES_FOUND);
+	CHECK_STR(find(names, first, "@same.lua", 1, 1), "same");
+	CHECK_EQ(reason, LUA_NAMES_FOUND);
+	CHECK_EQ(lua_names__changed(names), 1);
+	CHECK_STR(lua_names__changed_name(names, 0), "changed.lua");
+	CHECK_STR(lua_names__changed_name(names, 1), NULL);
+	/* A process that is younger has loaded what is there. */
+	second = start_process(folder, NULL);
+	CHECK_STR(find(names, second, "@changed.lua", 3, 4), "more");
+	CHECK_EQ(reason, LUA_NAMES_FOUND);
+	CHECK_EQ(lua_names__changed(names), 1);
+	stop_process(first);
+	stop_process(second);
+	lua_names__free(names);
+}
+
+/* One path, two mount namespaces (here: roots): two files. And one pid, two processes. */
+static void processes_do_not_share_their_names(void)
+{
+	struct lua_names *names = lua_names__new();
+	pid_t left, right;
+
+	if (geteuid() != 0)
+		SKIP("chroot needs root");
+	mkdir(in_folder("left"), 0755);
+	mkdir(in_folder("right"), 0755);
+	write_file("left/app.lua", "function left() end\n");
+	write_file("right/app.lua", "function right() end\n");
+	left = start_process("/", in_folder("left"));
+	right = start_process("/", in_folder("right"));
+	CHECK_STR(find(names, left, "@/app.lua", 1, 1), "left");
+	CHECK_STR(find(names, right, "@/app.lua", 1, 1), "right");
+	CHECK_STR(find(names, left, "@/app.lua", 1, 1), "left");
+	/* The pid of a process that has ended, as if it were another's now. */
+	stop_process(left);
+	CHECK_STR(find(names, left, "@/app.lua", 1, 1), "left");
+	lua_names__forget(names, left);
+	CHECK_STR(find(names, left, "@/app.lua", 1, 1), NULL);
+	stop_process(right);
+	lua_names__free(names);
+}
+
+static void bytecode_is_no_source(void)
+{
+	struct lua_names *names = lua_names__new();
+
+	CHECK_STR(find(names, getpid(), "\033LJ\nfunction f() end\n", 2, 2), NULL);
+	CHECK_EQ(reason, LUA_NAMES_NO_SOURCE);
+	lua_names__free(names);
 }
 
 static void a_string_is_its_own_source(void)
 {
 	static const char text[] = "local a = 1\nlocal function f() end\nreturn f";
-	struct lua_names *names = lua_names__new(now_ns());
+	struct lua_names *names = lua_names__new();
 	struct lua_chunk_name cut = {text, sizeof(text) - 1, true};
 	struct lua_function_hint hint = {2, 2, 0, 0, NULL};
 	char other[64];
@@ -460,7 +488,7 @@ static void nginx_is_asked_for_its_configuration(void)
 
 	write_configuration();
 	for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++) {
-		struct lua_names *names = lua_names__new(now_ns());
+		struct lua_names *names = lua_names__new();
 		const char *place = strstr(arguments[i], "%s");
 		char line[300];
 
@@ -479,13 +507,13 @@ static void nginx_is_asked_for_its_configuration(void)
 
 static void a_changed_configuration_is_noticed(void)
 {
-	struct lua_names *names = lua_names__new(now_ns());
+	struct lua_names *names = lua_names__new();
 	pid_t master, worker;
 
 	write_configuration();
 	master = start_nginx("nginx -p ng/", &worker);
 	write_configuration();
-	CHECK_STR(find(names, worker, "=init_by_lua(nginx.conf:3)", 2, 3), NULL);
+	CHECK_STR(find(names, worker, "=init_by_lua(nginx.conf:3)", 2, 3), "boot");
 	CHECK_EQ(reason, LUA_NAMES_CHANGED);
 	CHECK_EQ(lua_names__changed(names), 1);
 	stop_nginx(master, worker);
@@ -503,6 +531,8 @@ int main(int argc, char **argv)
 	RUN(files_are_read_as_the_process_sees_them, "files are read as the process sees them");
 	RUN(a_target_cannot_lead_us_out_of_its_root, "a target cannot lead us out of its root");
 	RUN(odd_files_give_no_names, "odd files give no names");
+	RUN(processes_do_not_share_their_names, "processes do not share their names");
+	RUN(bytecode_is_no_source, "bytecode is no source");
 	RUN(a_changed_file_is_noticed, "a changed file is noticed");
 	RUN(a_string_is_its_own_source, "a string is its own source");
 	RUN(directives_are_found_in_a_configuration, "directives are found in a configuration");
