@@ -231,7 +231,8 @@ struct luajit_build {
 	__u8 frame_size;  /* rsp to CFA, 80 */
 	__u8 string_data; /* offsets in GCstr: of the characters, and of their number (32 bits) */
 	__u8 string_length;
-	__u8 reserved[2];
+	__u8 bc_funcf; /* opcode FUNCF; 0: no JIT compiler */
+	__u8 ffi;
 };
 _Static_assert(sizeof(struct luajit_build) == 48, "luajit_build is part of the contract");
 
