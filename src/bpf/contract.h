@@ -159,6 +159,12 @@ enum saved_base {
 #define VM_CALLER_IN_PC	  0x42 /* caller's BASE = rbx */
 #define VM_CALLER_IN_BASE 0x43 /* caller's BASE = rdx */
 
+/* vm_pc: what PC is to the top frame, if that is a Lua function's. */
+#define VM_PC_CURRENT  0 /* behind its current instruction */
+#define VM_PC_ENTERING 1 /* where it returns to: it has not begun yet */
+#define VM_PC_LEAVING  2 /* where it returns to: it is about to */
+#define VM_PC_NEXT     3 /* at the instruction that is being fetched */
+
 struct unwind_rule {
 	__s32 cfa_offset;		 /* bytes */
 	__s32 cfa_offset2;		 /* bytes, CFA_DEREF only */
@@ -169,7 +175,8 @@ struct unwind_rule {
 	__u8 vm_base_reg;		 /* register that holds BASE, or VM_NO_REG */
 	__u8 saved_base[SAVED_COUNT];	 /* enum saved_base or a register */
 	__s16 saved_offset[SAVED_COUNT]; /* bytes */
-	__u16 reserved;
+	__u8 vm_pc;			 /* VM_PC_*, with RULE_LUAJIT */
+	__u8 reserved;
 	__u32 saved_mask; /* bit per DWARF register that the rule restores, with RULE_SIMPLE */
 };
 _Static_assert(sizeof(struct unwind_rule) == 40, "unwind_rule is part of the contract");

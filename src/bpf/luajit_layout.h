@@ -119,18 +119,21 @@
 
 /* Opcodes (lj_bc.h); those up to JMP are the same in every 2.1 (vm/luajit_code.c compares some).
  * FUNCF is 89, since July 2026 96: luajit_build.bc_funcf. */
-#define BC_MOV	 18
-#define BC_KSTR	 39
-#define BC_KPRI	 43
-#define BC_UGET	 45
-#define BC_GGET	 54
-#define BC_TGETS 57
-#define BC_CALLM 65
-#define BC_CALL	 66
-#define BC_RETM	 73
-#define BC_RET1	 76
-#define BC_ITERC 69
-#define BC_JMP	 88
+#define BC_MOV	  18
+#define BC_KSTR	  39
+#define BC_KPRI	  43
+#define BC_UGET	  45
+#define BC_GGET	  54
+#define BC_TGETS  57
+#define BC_CALLM  65
+#define BC_CALL	  66
+#define BC_RETM	  73
+#define BC_RET1	  76
+#define BC_CALLMT 67
+#define BC_CALLT  68
+#define BC_ITERC  69
+#define BC_ITERN  70
+#define BC_JMP	  88
 
 /* Opcodes of a function's header from FUNCF on: FUNCF, IFUNCF, JFUNCF, FUNCV, IFUNCV, JFUNCV (and
  * FUNCC, FUNCCW). */

@@ -101,8 +101,12 @@ INLINE __u32 bytecode_position(const struct proto_memo *memo, __u64 bytecode, __
 	return position - 1;
 }
 
-/* Where the innermost frame of an activation is: PC if it points into the function, else SAVE_PC,
- * which is right whenever the VM is in C code that may throw or look at lines. */
+/*
+ * Where the innermost frame of an activation is: PC if it points into the function, else SAVE_PC,
+ * which is right whenever the VM is in C code that may throw or look at lines. While the function
+ * is entered or returns, PC is its caller's (the same function's in a recursion): it is then at its
+ * header or, as the return instruction is not to be found any more, taken to be at its last one.
+ */
 INLINE __u32 current_position(struct walk *w, const struct proto_memo *memo, __u64 bytecode)
 {
 	__u32 position = BCPOS_NONE;
@@ -110,8 +114,16 @@ INLINE __u32 current_position(struct walk *w, const struct proto_memo *memo, __u
 
 	if (w->compiled)
 		return BCPOS_NONE;
-	if (w->valid & 1u << DW_REG_RBX)
-		position = bytecode_position(memo, bytecode, w->regs[DW_REG_RBX]);
+	if (w->vm_pc == VM_PC_ENTERING)
+		return 0;
+	if (w->vm_pc == VM_PC_LEAVING)
+		return memo->bytecode_count - 1;
+	if (w->valid & 1u << DW_REG_RBX) {
+		pc = w->regs[DW_REG_RBX];
+		if (w->vm_pc == VM_PC_NEXT)
+			pc += 4;
+		position = bytecode_position(memo, bytecode, pc);
+	}
 	if (position != BCPOS_NONE)
 		return position;
 	if (stack_word(w, w->activation + SAVE_PC_WORD, &pc) != 0)

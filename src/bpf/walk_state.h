@@ -107,7 +107,7 @@ struct walk {
 	__u32 mapping;
 	__u32 file_id;
 	__u32 rule;
-	__u32 reserved;
+	__u32 vm_pc; /* the rule's VM_PC_* */
 
 	/* the target */
 	__u32 tid;

@@ -7,7 +7,7 @@
 /* A path or version is the target's own text. */
 static void print_text(FILE *out, const char *text)
 {
-	char bytes[4];
+	char bytes[4] = {};
 	uint32_t c;
 
 	while ((c = text__next(&text)))

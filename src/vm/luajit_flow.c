@@ -381,6 +381,12 @@ static struct unwind_rule rule_of(const struct x86_instruction *i, const struct 
 		rule.vm_flags |= VM_LINK_TOGGLED;
 	if (s->func_gone)
 		rule.vm_flags |= VM_FUNC_GONE;
+	if (s->fetching || luajit_state__fetches(i))
+		rule.vm_pc = VM_PC_NEXT;
+	else if (s->entering)
+		rule.vm_pc = VM_PC_ENTERING;
+	else if (s->dying && s->link_in_pc)
+		rule.vm_pc = VM_PC_LEAVING;
 	return rule;
 }
 

@@ -95,6 +95,7 @@ static int read_rule(struct reader *reader)
 		rule.saved_base[i] = (uint8_t)take_number(reader);
 		rule.saved_offset[i] = (int16_t)take_number(reader);
 	}
+	rule.vm_pc = (uint8_t)take_number(reader);
 	if (*reader->at)
 		return -EINVAL;
 	while (replay->rule_count < id) {
@@ -369,7 +370,7 @@ static void print_rule(gzFile file, size_t id, const struct unwind_rule *rule)
 		 rule->flags & ~RULE_SIMPLE, rule->vm_flags, rule->vm_base_reg);
 	for (i = 0; i < SAVED_COUNT; i++)
 		gzprintf(file, " %x %x", rule->saved_base[i], (uint16_t)rule->saved_offset[i]);
-	gzprintf(file, "\n");
+	gzprintf(file, " %x\n", rule->vm_pc);
 }
 
 static void print_tables(gzFile file, const struct replay *replay)
