@@ -129,7 +129,6 @@ enum saved_base {
 /* Flags of a rule. */
 #define RULE_KEEPS_REGISTERS 0x01 /* caller-saved registers hold their values in the caller too */
 #define RULE_LUAJIT	     0x02 /* an activation of LuaJIT's interpreter; see struct unwind_rule.vm_* */
-#define RULE_PC_AHEAD	     0x08 /* with RULE_LUAJIT: PC is at the next bytecode instruction */
 #define RULE_SIMPLE	     0x04 /* each register is unchanged or at 8 to 128 bytes below the CFA */
 
 /* What is known of the interpreter's state at a pc; found by decoding it (vm/luajit_flow.c). */
@@ -160,6 +159,12 @@ enum saved_base {
 #define VM_CALLER_IN_PC	  0x42 /* caller's BASE = rbx */
 #define VM_CALLER_IN_BASE 0x43 /* caller's BASE = rdx */
 
+/* vm_pc: what PC is to the top frame, if that is a Lua function's. */
+#define VM_PC_CURRENT  0 /* behind its current instruction */
+#define VM_PC_ENTERING 1 /* where it returns to: it has not begun yet */
+#define VM_PC_LEAVING  2 /* where it returns to: it is about to */
+#define VM_PC_NEXT     3 /* at the instruction that is being fetched */
+
 struct unwind_rule {
 	__s32 cfa_offset;		 /* bytes */
 	__s32 cfa_offset2;		 /* bytes, CFA_DEREF only */
@@ -170,7 +175,8 @@ struct unwind_rule {
 	__u8 vm_base_reg;		 /* register that holds BASE, or VM_NO_REG */
 	__u8 saved_base[SAVED_COUNT];	 /* enum saved_base or a register */
 	__s16 saved_offset[SAVED_COUNT]; /* bytes */
-	__u16 reserved;
+	__u8 vm_pc;			 /* VM_PC_*, with RULE_LUAJIT */
+	__u8 reserved;
 	__u32 saved_mask; /* bit per DWARF register that the rule restores, with RULE_SIMPLE */
 };
 _Static_assert(sizeof(struct unwind_rule) == 40, "unwind_rule is part of the contract");
@@ -232,7 +238,8 @@ struct luajit_build {
 	__u8 frame_size;  /* rsp to CFA, 80 */
 	__u8 string_data; /* offsets in GCstr: of the characters, and of their number (32 bits) */
 	__u8 string_length;
-	__u8 reserved[2];
+	__u8 bc_funcf; /* opcode FUNCF; 0: no JIT compiler */
+	__u8 ffi;
 };
 _Static_assert(sizeof(struct luajit_build) == 48, "luajit_build is part of the contract");
 

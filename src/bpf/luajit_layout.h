@@ -130,7 +130,8 @@
 #define IR_TYPE_MASK   0x1f
 #define IR_TYPE_OFFSET 4
 
-/* Opcodes (lj_bc.h); the same in every 2.1 up to 2025. The header of a function tells. */
+/* Opcodes (lj_bc.h); those up to JMP are the same in every 2.1 (vm/luajit_code.c compares some).
+ * FUNCF is 89, since July 2026 96: luajit_build.bc_funcf. */
 #define BC_MOV	  18
 #define BC_KSTR	  39
 #define BC_KPRI	  43
@@ -141,8 +142,16 @@
 #define BC_CALL	  66
 #define BC_RETM	  73
 #define BC_RET1	  76
-#define BC_FUNCF  89
-#define BC_JFUNCV 94
+#define BC_CALLMT 67
+#define BC_CALLT  68
+#define BC_ITERC  69
+#define BC_ITERN  70
+#define BC_JMP	  88
+
+/* Opcodes of a function's header from FUNCF on: FUNCF, IFUNCF, JFUNCF, FUNCV, IFUNCV, JFUNCV (and
+ * FUNCC, FUNCCW). */
+#define BC_LUA_HEADERS 6
+#define BC_HEADERS     8
 
 #define PROTO_VARARG 0x02 /* in the flags */
 

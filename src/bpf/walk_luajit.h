@@ -101,6 +101,19 @@ INLINE int lua_instruction(struct walk *w, __u64 address, __u32 *instruction)
 	return 0;
 }
 
+/*
+ * A trace that goes over to another one, of a function that it has called, makes jit_base that
+ * function's frame, right before it jumps. Is this frame, where the trace is said to have started
+ * in another function, the innermost of those that its snapshot inlines?
+ */
+INLINE int lua_base_moved(const struct walk *w, __u64 function, __u64 link)
+{
+	const struct inlined_frame *innermost = &w->inlined[w->inlined_which & 1].frames[0];
+
+	return w->base_function && w->base_function != function &&
+	       innermost->object == function && innermost->link == link;
+}
+
 /* One frame of the Lua stack. 0 to go on, 1 at the activation's boundary or the stack's bottom
  * (walk.frame is then where the next activation continues), negative on an error. */
 SUBPROGRAM int lua_frame(void)
@@ -144,6 +157,8 @@ SUBPROGRAM int lua_frame(void)
 	 * the outer is written. Dummy frames stand where an error message was made for an operator.
 	 * A frame that is being left may have lost its function to the first result.
 	 */
+	if (lua_base_moved(w, function, link))
+		return lua_fail(w, LUA_FUNCTION);
 	if ((type & LINK_TYPE) != LINK_VARG && !dummy && !(w->vm_flags & VM_FUNC_GONE)) {
 		w->function = w->base_function ? w->base_function : function;
 		w->frame_base = w->vararg_base ? w->vararg_base : frame + 8;
@@ -327,6 +342,7 @@ INLINE int coroutine_continue(struct walk *w, __u32 index)
 	w->return_pc = 0;
 	w->first = 1;
 	w->vm_flags &= ~(VM_FUNC_GONE | VM_LINK_IN_PC | VM_LINK_SAVED);
+	w->vm_pc = VM_PC_CURRENT;
 	return 0;
 }
 
@@ -440,9 +456,9 @@ SUBPROGRAM int lua_activation(void)
 	w->gc64 = build->gc64;
 	w->vm = file->vm;
 	w->vm_flags = rule->vm_flags;
+	w->vm_pc = rule->vm_pc;
 	w->compiled = 0;
 	w->no_pc = 0;
-	w->pc_ahead = rule->flags & RULE_PC_AHEAD;
 	if (w->vm_flags & VM_NO_FRAME && !(w->vm_flags & VM_L_BASE && lua_in_callback(w, build))) {
 		lua_no_frame(w);
 		/* Only the innermost activation can be at such a pc: there is no call among them.

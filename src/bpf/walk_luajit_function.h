@@ -88,9 +88,10 @@ INLINE __u32 bytecode_position(const struct proto_memo *memo, __u64 bytecode, __
 
 /*
  * Where the innermost frame of an activation is: PC if it points into the function, else SAVE_PC,
- * which is right whenever the VM is in C code that may throw or look at lines. Both point behind
- * the instruction, with exceptions: between a branch and the fetch of its target, and when a trace
- * has been left, where PC may not be loaded yet.
+ * which is right whenever the VM is in C code that may throw or look at lines. While the function
+ * is entered or returns, PC is its caller's (the same function's in a recursion): it is then at its
+ * header or, as the return instruction is not to be found any more, taken to be at its last one.
+ * When a trace has been left, PC may not be loaded yet, and SAVE_PC is where it goes on.
  */
 INLINE __u32 current_position(struct walk *w, const struct proto_memo *memo, __u64 bytecode)
 {
@@ -99,12 +100,18 @@ INLINE __u32 current_position(struct walk *w, const struct proto_memo *memo, __u
 
 	if (w->no_pc)
 		return BCPOS_NONE;
+	if (w->vm_pc == VM_PC_ENTERING)
+		return 0;
+	if (w->vm_pc == VM_PC_LEAVING)
+		return memo->bytecode_count - 1;
 	left_trace = w->vm_state == VM_STATE_EXIT && w->activations == 1;
 	if (!left_trace && w->valid & 1u << DW_REG_RBX) {
 		pc = w->gc64 ? w->regs[DW_REG_RBX] : (__u32)w->regs[DW_REG_RBX];
 		if (pc == bytecode)
-			return 0; /* being entered */
-		position = bytecode_position(memo, bytecode, w->pc_ahead ? pc + 4 : pc);
+			return 0; /* about to run its header */
+		if (w->vm_pc == VM_PC_NEXT)
+			pc += 4;
+		position = bytecode_position(memo, bytecode, pc);
 	}
 	if (position != BCPOS_NONE)
 		return position;

@@ -487,8 +487,12 @@ SUBPROGRAM int prepared_call(__u64 pc)
 /* The bytecode of an inlined function, 0 for one that has none. */
 INLINE __u64 inlined_bytecode(struct walk *w, const struct inlined_frame *frame)
 {
+	const struct luajit_build *build = build_at(w->vm - 1);
 	__u32 header = 0, ffid = 1;
 	__u64 pc = 0;
+
+	if (!build)
+		return 0;
 
 	if (frame->is_proto) {
 		pc = frame->object + (w->gc64 ? GC64_PROTO_SIZE : GC32_PROTO_SIZE);
@@ -502,7 +506,7 @@ INLINE __u64 inlined_bytecode(struct walk *w, const struct inlined_frame *frame)
 		return 0;
 	}
 	if (bpf_probe_read_user(&header, sizeof(header), (void *)pc) != 0 ||
-	    (header & 0xff) < BC_FUNCF || (header & 0xff) > BC_JFUNCV)
+	    (header & 0xff) - build->bc_funcf >= BC_LUA_HEADERS)
 		return 0;
 	return pc;
 }

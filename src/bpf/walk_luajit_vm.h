@@ -188,6 +188,7 @@ SUBPROGRAM int trace_enter(void)
 	w->no_pc = 1;
 	w->base = base;
 	w->vm_flags = 0;
+	w->vm_pc = VM_PC_CURRENT;
 	w->link_override = 0;
 	w->return_pc = 0;
 	w->return_pc_soft = 0;

@@ -113,7 +113,7 @@ struct walk {
 	__u32 mapping;
 	__u32 file_id;
 	__u32 rule;
-	__u32 reserved;
+	__u32 vm_pc; /* the rule's VM_PC_* */
 
 	/* the target */
 	__u32 tid;
@@ -139,8 +139,7 @@ struct walk {
 	__u64 thrown_to;      /* the activation that an error is on its way to */
 	__u32 return_pc_soft; /* only a hint: no error when it is not in the function */
 	__u32 compiled;
-	__u32 no_pc;	/* the activation's PC register means nothing */
-	__u32 pc_ahead; /* it is at the next instruction, not behind the current one */
+	__u32 no_pc; /* the activation's PC register means nothing */
 	__u32 first;
 	__u32 vm_flags;
 	__u32 gc64;

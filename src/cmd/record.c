@@ -25,6 +25,7 @@
 #include "child_command.h"
 #include "commands.h"
 #include "privileges.h"
+#include "record_builds.h"
 #include "record_options.h"
 #include "record_summary.h"
 
@@ -473,6 +474,8 @@ static int finish(struct recording *r)
 	profile__set_info(profile, &info);
 	err = write_result(r, profile);
 	summary.profiler_cpu_seconds = record_summary__own_cpu_seconds();
+	if (r->options.verbose)
+		record_builds__print(r->names.modules, r->names.vms, stderr);
 	if (!r->options.quiet) {
 		record_summary__print(&summary, &info, stderr);
 		if (!err && strcmp(r->path, "-") != 0)

@@ -47,7 +47,7 @@ static const struct argp_option options[] = {
 	 "split the root by what the VM does: interpreted, compiled, GC...", 4},
 	{"coroutines", OPT_COROUTINE, 0, 0, "show where a coroutine was resumed", 4},
 	{"quiet", 'q', 0, 0, "say nothing but errors", 5},
-	{"verbose", 'v', 0, 0, "say more", 5},
+	{"verbose", 'v', 0, 0, "say more: which LuaJIT was found, and how", 5},
 	{0},
 };
 

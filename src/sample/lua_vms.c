@@ -102,6 +102,24 @@ int lua_vms__add(struct lua_vms *self, const struct record_vm *record, size_t si
 	return 0;
 }
 
+const char *lua_vms__version(const struct lua_vms *self, uint32_t build)
+{
+	const struct vm_process *process;
+	const char *version;
+	uint32_t i;
+
+	for (process = self->processes; process; process = process->hh.next) {
+		for (i = 0; i < process->count; i++) {
+			if (process->vms[i].build != build || !process->vms[i].builtins)
+				continue;
+			version = luajit_builtins__version(process->vms[i].builtins);
+			if (version)
+				return version;
+		}
+	}
+	return NULL;
+}
+
 void lua_vms__refresh(struct lua_vms *self)
 {
 	struct vm_process *process;

@@ -21,6 +21,9 @@ void lua_vms__free(struct lua_vms *self);
 /* Takes a record of `size` bytes. 0 or -ENOMEM; a VM that cannot be read has no names. */
 int lua_vms__add(struct lua_vms *self, const struct record_vm *record, size_t size);
 
+/* jit.version of a VM of this build (module.vm); NULL when none was read. Borrowed. */
+const char *lua_vms__version(const struct lua_vms *self, uint32_t build);
+
 /* Reads all VMs again. */
 void lua_vms__refresh(struct lua_vms *self);
 

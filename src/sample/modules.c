@@ -108,6 +108,7 @@ static int build_tables(struct modules *self, struct entry *entry)
 		if (!err)
 			entry->module.vm = ++self->vm_count;
 	} else if (err == -ENOENT || err == -EINVAL) {
+		entry->module.vm_unknown = err == -EINVAL;
 		err = 0;
 	}
 	if (!err)

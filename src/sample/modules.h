@@ -7,6 +7,7 @@
 #ifndef LUASPY_MODULES_H
 #define LUASPY_MODULES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -18,6 +19,7 @@ struct modules;
 struct module {
 	uint32_t id;	  /* the file id of frames */
 	uint32_t vm;	  /* 1 + index of its LuaJIT build, 0 when it has none */
+	bool vm_unknown;  /* it has one, of a form that is not understood */
 	const char *name; /* base name of its path; "[vdso]" */
 	const char *path; /* as in the target's mount namespace */
 	int error;	  /* why it has no tables: a file that could not be opened or is corrupt */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <gelf.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "luajit_flow.h"
 
@@ -89,4 +90,28 @@ int luajit__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rule
 		return err;
 	}
 	return err;
+}
+
+size_t luajit__facts(const struct luajit_build *build, struct luajit_fact *facts)
+{
+	const struct luajit_fact all[] = {
+		{"dispatch register - g", (uint32_t)build->dispatch_from_g,
+		 "the entries' `add r14`"},
+		{"g->vmstate", build->vmstate, "the most frequent store of -1"},
+		{"g->cur_L", build->cur_L, "stored by the entries"},
+		{"SAVE_L", build->save_L, "stored by the entries"},
+		{"previous cframe", build->save_cframe, "stored by the entries"},
+		{"string's length", build->string_length, "string.byte"},
+		{"string's characters", build->string_data, "string.byte"},
+		{"g->jit_base", build->jit_base, "behind cur_L, loaded by the exit handler"},
+		{"traces - g", build->trace_array, "loaded by BC_JLOOP"},
+		{"opcode FUNCF", build->bc_funcf, "compared with behind the exit handler"},
+	};
+	size_t count = sizeof(all) / sizeof(all[0]);
+
+	_Static_assert(sizeof(all) / sizeof(all[0]) == LUAJIT_MAX_FACTS, "all fit");
+	if (!build->trace_array)
+		count -= 3; /* of the JIT compiler */
+	memcpy(facts, all, count * sizeof(all[0]));
+	return count;
 }

@@ -20,4 +20,15 @@
 int luajit__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
 		 struct luajit_build *build);
 
+/* What was found in a build, and where: for people. */
+struct luajit_fact {
+	const char *what;
+	uint32_t value;
+	const char *from;
+};
+#define LUAJIT_MAX_FACTS 10
+
+/* Fills at most LUAJIT_MAX_FACTS elements; returns their number. */
+size_t luajit__facts(const struct luajit_build *build, struct luajit_fact *facts);
+
 #endif

@@ -9,6 +9,9 @@
 #define GC64_L_TOP 0x28
 #define GC32_L_TOP 0x18
 
+/* Fewer bytes than any global_State has. */
+#define MIN_DISPATCH 0x100
+
 bool luajit_code__is_link(const struct luajit_code *self, const struct x86_instruction *i)
 {
 	return i->base == DW_REG_RDX && i->index == X86_NO_REG && i->disp == -self->link_size &&
@@ -101,7 +104,8 @@ static int find_trace_exit(struct luajit_code *self)
 	return -ENOENT;
 }
 
-/* `add r14, G_to_dispatch` wherever the dispatch register is made from L->glref. */
+/* `add r14, G_to_dispatch` wherever the dispatch register is made from L->glref. Without the JIT
+ * compiler that is little more than the size of global_State: 0x2e8. */
 static int find_dispatch(struct luajit_code *self)
 {
 	size_t at;
@@ -109,7 +113,7 @@ static int find_dispatch(struct luajit_code *self)
 	for (at = 0; at < self->code.count; at++) {
 		const struct x86_instruction *i = &self->code.instructions[at];
 
-		if (i->op != X86_ADD_IMM || i->reg != DW_REG_R14 || i->imm < 0x400)
+		if (i->op != X86_ADD_IMM || i->reg != DW_REG_R14 || i->imm < MIN_DISPATCH)
 			continue;
 		self->build.dispatch_from_g = (int32_t)i->imm;
 		self->build.gc64 = i->width == 8;
@@ -280,6 +284,59 @@ static int find_string_data(struct luajit_code *self)
 	return -EINVAL;
 }
 
+/* ISNEXT that finds another iterator than next() makes itself a JMP and its loop an ITERC: so the
+ * opcodes are numbered as it is known here. */
+static int check_opcodes(const struct luajit_code *self)
+{
+	const struct x86_instruction *i = self->code.instructions;
+	size_t at, k;
+
+	for (at = 0; at < self->code.count; at++) {
+		if (i[at].op != X86_STORE_IMM || i[at].width != 1 || i[at].base != DW_REG_RBX ||
+		    i[at].disp != -4 || i[at].imm != BC_JMP)
+			continue;
+		for (k = at + 1; k < self->code.count && k < at + 8; k++) {
+			if (i[k].op == X86_STORE_IMM && i[k].width == 1 &&
+			    i[k].base == DW_REG_RBX && i[k].disp == 0 && i[k].imm == BC_ITERC)
+				return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* Behind the exit handler: cmp op, FUNCF; jb ...; cmp op, FUNCC + 2; jae ...: is it a function's
+ * header where the interpreter goes on? */
+static int find_function_header(struct luajit_code *self)
+{
+	const struct x86_instruction *i = self->code.instructions;
+	size_t at;
+
+	if (!self->trace_exit_end)
+		return 0;
+	for (at = 0; at + 2 < self->code.count; at++) {
+		if (i[at].address < self->trace_exit_end || i[at].op != X86_COMPARE_REG ||
+		    i[at + 1].op != X86_BRANCH || i[at + 2].op != X86_COMPARE_REG ||
+		    i[at].reg != i[at + 2].reg || i[at].imm <= BC_JMP ||
+		    i[at].imm + BC_HEADERS != i[at + 2].imm || i[at + 2].imm > 255)
+			continue;
+		self->build.bc_funcf = (uint8_t)i[at].imm;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* The entry of FFI callbacks is there when the FFI is. */
+static void find_ffi(struct luajit_code *self)
+{
+	size_t at;
+
+	for (at = 0; at < self->code.count; at++) {
+		if (luajit_code__is_entry(self, at) &&
+		    self->code.instructions[at].source == DW_REG_RBX)
+			self->build.ffi = 1;
+	}
+}
+
 int luajit_code__open(const uint8_t *text, size_t size, uint64_t vaddr, struct luajit_code *self)
 {
 	int err;
@@ -310,6 +367,12 @@ int luajit_code__open(const uint8_t *text, size_t size, uint64_t vaddr, struct l
 		err = find_trace_exit_fields(self);
 	if (!err)
 		err = find_string_data(self);
+	if (!err)
+		err = check_opcodes(self);
+	if (!err)
+		err = find_function_header(self);
+	if (!err)
+		find_ffi(self);
 out:
 	if (err)
 		luajit_code__close(self);

@@ -102,12 +102,12 @@ static int find_roots(const struct luajit_code *lj, struct luajit_state *roots, 
 			 * not. */
 			s.holders = lj->build.gc64 ? BIT(DW_REG_RDX) : 0;
 			s.synced = !lj->build.gc64;
-			s.pc_ahead = true;
+			s.fetching = true;
 		} else if (!before || (ends_block(before) && !targeted[at])) {
 			if (i->op == X86_ADD_IMM && i->reg == DW_REG_RSP && i->imm == 16) {
 				/* GC32's lj_vm_exit_interp: from a trace's stack */
 				s.shift = 16;
-				s.pc_ahead = true;
+				s.fetching = true;
 			} else if (is_function(lj, at, seen, stack)) {
 				s.kind = KIND_FUNCTION;
 				s.shift = 8;
@@ -384,8 +384,12 @@ static struct unwind_rule rule_of(const struct x86_instruction *i, const struct 
 		rule.vm_flags |= VM_LINK_TOGGLED;
 	if (s->func_gone)
 		rule.vm_flags |= VM_FUNC_GONE;
-	if (s->pc_ahead)
-		rule.flags |= RULE_PC_AHEAD;
+	if (s->fetching || luajit_state__fetches(i))
+		rule.vm_pc = VM_PC_NEXT;
+	else if (s->entering)
+		rule.vm_pc = VM_PC_ENTERING;
+	else if (s->dying && s->link_in_pc)
+		rule.vm_pc = VM_PC_LEAVING;
 	return rule;
 }
 

@@ -11,6 +11,8 @@
 
 #define MAX_PROTO_SIZE (1u << 20)
 
+#define KNOWN_FUNCF 89 /* where the opcodes are numbered as luajit_site.h knows them */
+
 /* Where things are in the proto's block. */
 struct proto_layout {
 	uint8_t gct, frame_size, code_count, constants, constant_count, size, upvalue_count;
@@ -149,7 +151,7 @@ static int check_block(struct luajit_proto *self, const struct proto_layout *lay
 		return -EINVAL;
 	/* The numbers of instructions move when some are added, and the header's with them. */
 	header = (uint8_t)luajit_proto__instruction(self, 0);
-	return header >= BC_FUNCF && header <= BC_JFUNCV ? 0 : -ENOTSUP;
+	return header >= KNOWN_FUNCF && header < KNOWN_FUNCF + BC_LUA_HEADERS ? 0 : -ENOTSUP;
 }
 
 int luajit_proto__open(struct luajit_heap *heap, uint64_t address, uint32_t tgid,

@@ -44,10 +44,6 @@ enum {
 	BC_TSETS,
 	BC_TSETB,
 	BC_TSETM,
-	BC_CALLMT = 67,
-	BC_CALLT,
-	BC_ITERC,
-	BC_ITERN,
 	BC_FORI = 77,
 	BC_JITERL = 84,
 };

@@ -16,7 +16,8 @@ bool luajit_state__equal(const struct luajit_state *a, const struct luajit_state
 	       a->slot_valid == b->slot_valid && a->link_in_pc == b->link_in_pc &&
 	       a->link_saved == b->link_saved && a->link_toggled == b->link_toggled &&
 	       a->link_masked == b->link_masked && a->func_gone == b->func_gone &&
-	       a->dying == b->dying && a->pc_ahead == b->pc_ahead && a->suspect == b->suspect;
+	       a->entering == b->entering && a->fetching == b->fetching && a->dying == b->dying &&
+	       a->suspect == b->suspect;
 }
 
 /* What holds on both ways to an instruction. */
@@ -45,8 +46,9 @@ struct luajit_state luajit_state__join(const struct luajit_state *a, const struc
 			  a->link_masked == b->link_masked;
 	out.link_saved &= b->link_saved;
 	out.func_gone |= b->func_gone;
+	out.entering &= b->entering;
+	out.fetching &= b->fetching;
 	out.dying |= b->dying;
-	out.pc_ahead |= b->pc_ahead;
 	out.suspect &= b->suspect;
 	if (a->frame != b->frame) {
 		if (a->frame == FRAME_ENDED || b->frame == FRAME_ENDED)
@@ -69,12 +71,14 @@ static void frame_returned(struct luajit_state *s)
 	s->synced = false;
 	s->slot_valid = true;
 	s->link_in_pc = s->link_saved = s->func_gone = s->dying = s->suspect = false;
+	s->entering = false;
 }
 
 static void new_frame_stored(struct luajit_state *s)
 {
 	frame_returned(s);
 	s->frame = FRAME_YES;
+	s->entering = true;
 }
 
 /* A call: rdx is the new frame's BASE, and its link is still in PC. */
@@ -82,7 +86,7 @@ static void new_base(struct luajit_state *s)
 {
 	s->holders = BIT(DW_REG_RDX);
 	s->synced = s->slot_valid = false;
-	s->link_in_pc = true;
+	s->link_in_pc = s->entering = true;
 	s->link_toggled = s->link_masked = s->link_saved = s->func_gone = s->dying = s->suspect =
 		false;
 }
@@ -210,6 +214,7 @@ static void load(const struct luajit_code *lj, const struct x86_instruction *i,
 {
 	if (i->reg == DW_REG_RBX && luajit_code__is_link(lj, i)) {
 		/* A return, or resuming a coroutine after a yield. */
+		s->entering = false;
 		s->dying = s->link_in_pc = true;
 		s->link_toggled = s->link_masked = false;
 		s->holders |= BIT(DW_REG_RDX);
@@ -258,18 +263,25 @@ static bool mask_link(const struct luajit_code *lj, const struct x86_instruction
 	return true;
 }
 
+bool luajit_state__fetches(const struct x86_instruction *i)
+{
+	return i->op == X86_LOAD && i->base == DW_REG_RBX && i->index == X86_NO_REG &&
+	       i->disp == 0 && i->width == 4;
+}
+
+/* A branch in the bytecode: `lea rbx, [rbx + d * 4 - 0x20000]`. */
+static bool branches(const struct x86_instruction *i)
+{
+	return i->op == X86_LEA && i->reg == DW_REG_RBX && i->base == DW_REG_RBX &&
+	       i->index != X86_NO_REG;
+}
+
 struct luajit_state luajit_state__after(const struct luajit_code *lj,
 					const struct x86_instruction *i, struct luajit_state s)
 {
 	uint16_t writes = i->writes;
 
 	leave(i, &s);
-	/* A branch: `lea rbx, [rbx+x*4-BCBIAS_J*4]`; the next instruction is fetched before PC
-	 * passes it with `add rbx, 4`. */
-	if (writes & BIT(DW_REG_RBX))
-		s.pc_ahead =
-			(i->op == X86_LEA && i->base == DW_REG_RBX && i->index != X86_NO_REG) ||
-			(i->op == X86_ADD_IMM && (int32_t)i->imm < 0);
 	switch (i->op) {
 	case X86_PUSH:
 		s.shift += 8;
@@ -321,15 +333,17 @@ struct luajit_state luajit_state__after(const struct luajit_code *lj,
 		if (i->reg == DW_REG_RBX && i->base == DW_REG_RSP && i->disp == lj->save_pc &&
 		    s.link_saved) {
 			s.link_in_pc = true;
-			s.link_toggled = s.link_masked = false;
+			s.link_toggled = s.link_masked = s.fetching = false;
 			s.holders &= ~BIT(DW_REG_RBX);
 			return s;
 		}
 		if ((i->reg == DW_REG_RBX && luajit_code__is_link(lj, i)) ||
 		    (i->reg == DW_REG_RDX && luajit_code__is_l_base(lj, i))) {
 			load(lj, i, &s);
-			if (i->reg == DW_REG_RBX)
+			if (i->reg == DW_REG_RBX) {
+				s.fetching = false;
 				s.holders &= ~BIT(DW_REG_RBX);
+			}
 			return s;
 		}
 		break;
@@ -339,8 +353,12 @@ struct luajit_state luajit_state__after(const struct luajit_code *lj,
 	default:
 		break;
 	}
-	if (writes & BIT(DW_REG_RBX))
-		s.link_in_pc = false;
+	if (luajit_state__fetches(i))
+		s.fetching = true;
+	if (writes & BIT(DW_REG_RBX)) {
+		s.link_in_pc = s.entering = false;
+		s.fetching = branches(i);
+	}
 	if (writes & BIT(DW_REG_RDX)) {
 		if (stores_link_next(lj, i))
 			new_base(&s);

@@ -46,8 +46,9 @@ struct luajit_state {
 	bool link_masked;  /* ... of a pcall, without its type bits */
 	bool link_saved;   /* ... is in SAVE_PC */
 	bool func_gone;	   /* the top frame's function slot was overwritten */
+	bool entering;	   /* the top frame is new, and PC is still where it returns to */
+	bool fetching;	   /* PC is at the next instruction, not behind the current one */
 	bool dying;	   /* the frame is returning: PC was loaded from its link */
-	bool pc_ahead;	   /* PC is at the next instruction, not behind the current one */
 	bool suspect; /* rdx was written while BASE was known elsewhere: argument or new BASE? */
 };
 
@@ -66,6 +67,9 @@ struct luajit_state luajit_state__after(const struct luajit_code *lj,
 /* Is the state that of a fast function at its call of the C function that does what it could not?
  * That one may put its result over the function and, in GC32, the link. */
 bool luajit_state__is_fallback(const struct luajit_state *s);
+
+/* Does `i` read the bytecode instruction at PC? */
+bool luajit_state__fetches(const struct x86_instruction *i);
 
 /* Does `i` call lj_ccallback_enter? Nothing else is called by name before an activation has its
  * boundary. */

@@ -180,6 +180,11 @@ static void classify(csh handle, const cs_insn *insn, struct x86_instruction *ou
 			take_memory(out, first);
 			out->op = X86_COMPARE_IMM;
 			out->imm = x86->operands[1].imm;
+		} else if (first->type == X86_OP_REG && x86->operands[1].type == X86_OP_IMM) {
+			out->op = X86_COMPARE_REG;
+			out->reg = dwarf_number(first->reg);
+			out->width = first->size;
+			out->imm = x86->operands[1].imm;
 		}
 		return;
 	case X86_INS_PUSH:

@@ -6,10 +6,17 @@
  * covers what sampling hits once in a million: the prologues, calls and returns of the interpreter
  * in which registers and Lua stack disagree.
  *
+ * Where the top frame is in its bytecode is known exactly: the interpreter dispatches each
+ * instruction by a jump through its table, with PC behind the instruction. With -joff the walk must
+ * give the one that was dispatched last (or the JMP or ITERL that belongs to it), or the one that
+ * is dispatched next; or, when one has returned, the call in its caller. Of a function that is
+ * returning it gives the last return, whose line may be another one's.
+ *
  * A stack that is not possible is never accepted. An error that the walk itself reports is, where
  * it is known that nothing can be found out: while a Lua stack is being moved, while libgcc
  * installs the registers of an exception's handler, and in a few instructions of the interpreter
- * (at most MAX_ERROR_PCS, in at most MAX_ERROR_SHARE of all walks).
+ * (at most MAX_ERROR_PCS, in at most MAX_ERROR_SHARE of all walks). A position is wrong,
+ * missing or another return's in at most MAX_POSITION_SHARE of the walks that have one.
  *
  *     single_step [-n STEPS] [-k EVERY] [-v] NAME SCRIPT LUAJIT [ARG...]
  *
@@ -29,14 +36,17 @@
 #include "../replay/replay_process.h"
 #include "bpf/luajit_layout.h"
 
-#define MAX_LINES	1000
-#define MAX_NAME	32
-#define MAX_PAIRS	400
-#define MAX_FINDINGS	400
-#define MAX_PROTO_CACHE 1024
-#define NAMES_SHOWN	12
-#define MAX_ERROR_PCS	16
-#define MAX_ERROR_SHARE 0.005
+#define MAX_LINES	   1000
+#define MAX_NAME	   32
+#define MAX_PAIRS	   400
+#define MAX_FINDINGS	   400
+#define MAX_PROTO_CACHE	   1024
+#define NAMES_SHOWN	   12
+#define MAX_ERROR_PCS	   16
+#define MAX_ERROR_SHARE	   0.005
+#define MAX_POSITION_SHARE 0.01
+#define MAX_DISPATCHES	   1024
+#define MAX_PENDING	   64
 
 struct pair {
 	char text[2 * MAX_NAME + 16]; /* "a>b", "a>C>b" */
@@ -71,6 +81,15 @@ struct run {
 	struct finding findings[MAX_FINDINGS];
 	size_t finding_count;
 	uint64_t walked, in_interpreter, errors_seen, impossible;
+	bool interpreted;		     /* without the JIT compiler: all is dispatched */
+	uint64_t dispatches[MAX_DISPATCHES]; /* addresses of the jumps that dispatch, ascending */
+	size_t dispatch_count;
+	uint64_t dispatched; /* the bytecode instruction that runs */
+	struct {
+		uint64_t address, pc;
+	} pending[MAX_PENDING]; /* what must be the next one, by the walk at `pc` */
+	size_t pending_count;
+	uint64_t positions, positions_missing, positions_wrong, other_returns;
 	struct proto_line lines[MAX_PROTO_CACHE];
 	uint64_t stops[STOP_COUNT], errors[LUA_ERROR_COUNT];
 };
@@ -238,6 +257,146 @@ static void note(struct run *run, uint64_t step, bool in_luajit, const char *kin
 	memcpy(finding->what, text, sizeof(text));
 }
 
+/* ---- the position in the bytecode ------------------------------------------------------------ */
+
+/* Finds `jmp [r14 + rbp * 8]` in the interpreter's code. */
+static int find_dispatches(struct run *run)
+{
+	static const uint8_t jump[] = {0x41, 0xff, 0x24, 0xee};
+	const struct luajit_build *build = &run->process.replay->builds[0];
+	size_t size = build->interpreter_end - build->interpreter_start, i;
+	uint64_t start = build->interpreter_start + run->bias;
+	uint8_t *text = malloc(size);
+
+	if (!text)
+		return -ENOMEM;
+	for (i = 0; i < size; i += 4096) {
+		if (!read_target(run, start + i, text + i, size - i < 4096 ? size - i : 4096)) {
+			free(text);
+			return -EFAULT;
+		}
+	}
+	for (i = 0; i + sizeof(jump) <= size && run->dispatch_count < MAX_DISPATCHES; i++) {
+		if (memcmp(text + i, jump, sizeof(jump)) == 0)
+			run->dispatches[run->dispatch_count++] = start + i;
+	}
+	free(text);
+	return run->dispatch_count ? 0 : -ENOENT;
+}
+
+/* What was not the instruction dispatched last has to be the next one. */
+static void settle(struct run *run, bool verbose)
+{
+	size_t i;
+
+	for (i = 0; i < run->pending_count; i++) {
+		if (run->pending[i].address == run->dispatched)
+			continue;
+		run->positions_wrong++;
+		if (verbose)
+			printf("# position at luajit+0x%" PRIx64 ": %" PRId64
+			       " instructions off the one dispatched next\n",
+			       run->pending[i].pc - run->bias,
+			       (int64_t)(run->pending[i].address - run->dispatched) / 4);
+	}
+	run->pending_count = 0;
+}
+
+static void watch_dispatch(struct run *run, bool verbose)
+{
+	const uint64_t *registers = run->process.replay->registers;
+	size_t low = 0, high = run->dispatch_count, middle;
+
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (run->dispatches[middle] < registers[DW_REG_RA])
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == run->dispatch_count || run->dispatches[low] != registers[DW_REG_RA])
+		return;
+	run->dispatched = registers[DW_REG_RBX] - 4;
+	settle(run, verbose);
+}
+
+static bool is_return(uint32_t op)
+{
+	return op >= BC_RETM && op <= BC_RET1;
+}
+
+/* 0 when there is none. */
+static uint32_t opcode_at(struct run *run, uint64_t address)
+{
+	uint32_t instruction;
+
+	return read_target(run, address, &instruction, 4) ? instruction & 0xff : 0;
+}
+
+/* Is this the opcode of a return, of a tail call, or of a built-in's header? */
+static bool leaves(const struct run *run, uint32_t op)
+{
+	uint32_t funcf = run->process.replay->builds[0].bc_funcf;
+
+	return is_return(op) || op == BC_CALLMT || op == BC_CALLT ||
+	       op >= (funcf ? funcf : BC_JMP + 1) + BC_LUA_HEADERS;
+}
+
+/* The line of an instruction, from the function's first; lj_debug.c, lj_debug_line. */
+static uint32_t line_at(struct run *run, uint64_t proto, uint32_t position)
+{
+	bool gc64 = run->process.replay->builds[0].gc64;
+	uint32_t lines = 0, line = 0, size;
+	uint64_t table = 0;
+
+	read_target(run, proto + (gc64 ? GC64_PROTO_NUMLINE : GC32_PROTO_NUMLINE), &lines, 4);
+	read_target(run, proto + (gc64 ? GC64_PROTO_LINEINFO : GC32_PROTO_LINEINFO), &table,
+		    gc64 ? 8 : 4);
+	size = lines < 256 ? 1 : lines < 65536 ? 2 : 4;
+	if (position)
+		read_target(run, table + (position - 1ull) * size, &line, size);
+	return line;
+}
+
+/* Compares the top frame's position with the instruction that was dispatched last. */
+static void check_position(struct run *run)
+{
+	const struct replay_result *r = &run->result;
+	bool gc64 = run->process.replay->builds[0].gc64;
+	uint64_t bytecode, address;
+	uint32_t position, op, was;
+
+	if (!r->word_count || r->words[0] >> FRAME_KIND_SHIFT != FRAME_KIND_LUA ||
+	    r->words[0] & FRAME_LUA_COMPILED || !run->dispatched)
+		return;
+	run->positions++;
+	position = (uint32_t)r->words[0];
+	if (position == BCPOS_NONE) {
+		run->positions_missing++;
+		return;
+	}
+	bytecode = r->protos[0] + (gc64 ? GC64_PROTO_SIZE : GC32_PROTO_SIZE);
+	address = bytecode + 4ull * position;
+	op = opcode_at(run, address);
+	was = opcode_at(run, run->dispatched);
+	if (address == run->dispatched ||
+	    (address == run->dispatched + 4 && (op == BC_JMP || was == BC_ITERN)))
+		return;
+	if (is_return(was) && is_return(op)) {
+		run->other_returns +=
+			line_at(run, r->protos[0], position) !=
+			line_at(run, r->protos[0], (uint32_t)((run->dispatched - bytecode) / 4));
+	} else if (is_return(op) || !leaves(run, was)) {
+		if (run->pending_count == MAX_PENDING)
+			return;
+		run->pending[run->pending_count].pc = run->process.replay->registers[DW_REG_RA];
+		run->pending[run->pending_count++].address = address;
+	}
+}
+
+/* ---- the walk ----------------------------------------------------------------------------------
+ */
+
 static void check_walk(struct run *run, uint64_t step, bool in_luajit)
 {
 	const char *names[MAX_WORDS], *wrong;
@@ -260,8 +419,11 @@ static void check_walk(struct run *run, uint64_t step, bool in_luajit)
 		return;
 	}
 	wrong = impossible(run, names, count);
-	if (!wrong)
+	if (!wrong) {
+		if (in_luajit && run->interpreted)
+			check_position(run);
 		return;
+	}
 	run->impossible++;
 	note(run, step, in_luajit, "stack", wrong, names, count);
 }
@@ -280,7 +442,7 @@ static int find_bias(struct run *run)
 	return -ENOENT;
 }
 
-static int step_through(struct run *run, uint64_t steps, unsigned int every)
+static int step_through(struct run *run, uint64_t steps, unsigned int every, bool verbose)
 {
 	const struct luajit_build *build = &run->process.replay->builds[0];
 	pid_t pid = run->process.pid;
@@ -300,6 +462,7 @@ static int step_through(struct run *run, uint64_t steps, unsigned int every)
 		run->in_interpreter += inside;
 		if (inside || step % every == 0)
 			check_walk(run, step, inside);
+		watch_dispatch(run, verbose);
 	}
 	return 0;
 }
@@ -325,6 +488,9 @@ static void report(struct run *run, bool verbose)
 	printf("# %" PRIu64 " walks, %" PRIu64 " of them in the interpreter; errors %" PRIu64
 	       ", impossible stacks %" PRIu64 "\n",
 	       run->walked, run->in_interpreter, run->errors_seen, run->impossible);
+	printf("# %" PRIu64 " positions in the bytecode; wrong %" PRIu64 ", missing %" PRIu64
+	       ", line of another return %" PRIu64 "\n",
+	       run->positions, run->positions_wrong, run->positions_missing, run->other_returns);
 	for (i = 0; verbose && i < STOP_COUNT; i++)
 		printf("# stop %s %" PRIu64 "\n", replay__stop_name((uint32_t)i), run->stops[i]);
 	for (i = 0; verbose && i < LUA_ERROR_COUNT; i++)
@@ -345,6 +511,10 @@ static bool is_good(const struct run *run)
 		pcs += run->findings[i].in_luajit && run->findings[i].pc != last;
 		last = run->findings[i].pc;
 	}
+	if (run->interpreted != !!run->positions ||
+	    (double)(run->positions_wrong + run->positions_missing + run->other_returns) >
+		    MAX_POSITION_SHARE * (double)run->positions)
+		return false;
 	return run->in_interpreter && !run->impossible && pcs <= MAX_ERROR_PCS &&
 	       (double)run->errors_seen <= MAX_ERROR_SHARE * (double)run->walked;
 }
@@ -377,8 +547,11 @@ int main(int argc, char **argv)
 		err = replay_process__open(&run.process, pid);
 	if (!err)
 		err = find_bias(&run);
+	run.interpreted = argc - optind > 3 && strcmp(argv[optind + 3], "-joff") == 0;
 	if (!err)
-		err = step_through(&run, steps, every);
+		err = find_dispatches(&run);
+	if (!err)
+		err = step_through(&run, steps, every, verbose);
 	if (err)
 		printf("# %s\n", strerror(-err));
 	report(&run, verbose);

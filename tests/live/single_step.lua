@@ -7,12 +7,14 @@
 -- is missing, left over or out of order makes a pair that is not declared.
 --
 -- Argument: rounds to run before the process stops itself, to be stepped.
-local ffi = require("ffi")
-ffi.cdef [[
-int getpid(void);
-int kill(int pid, int signal);
-void qsort(void *base, size_t count, size_t size, int (*compare)(const int *, const int *));
-]]
+local with_ffi, ffi = pcall(require, "ffi")
+if with_ffi then
+	ffi.cdef [[
+	int getpid(void);
+	int kill(int pid, int signal);
+	void qsort(void *base, size_t count, size_t size, int (*compare)(const int *, const int *));
+	]]
+end
 local with_ffi_calls = jit.off -- functions that call back into Lua must not be compiled
 
 --: main>round
@@ -249,8 +251,9 @@ local function by_value(a, b) --@by_value
 	if a[0] == 1 then pcall(thrower, 1) end
 	return x and -1 or 1
 end
-local callback = ffi.cast("int (*)(const int *, const int *)", by_value)
+local callback = with_ffi and ffi.cast("int (*)(const int *, const int *)", by_value)
 local function foreign(n) --@foreign
+	if not with_ffi then return n end
 	local numbers = ffi.new("int[4]", 4, 1, 3, 2)
 	ffi.C.qsort(numbers, 4, 4, callback)
 	return numbers[0]
@@ -284,7 +287,11 @@ end
 
 collectgarbage("setpause", 50) -- collects all the time, from wherever something is allocated
 for i = 1, tonumber((...)) do round(i) end
-ffi.C.kill(ffi.C.getpid(), 19) -- SIGSTOP
+if with_ffi then
+	ffi.C.kill(ffi.C.getpid(), 19) -- SIGSTOP
+else
+	os.execute("kill -STOP $PPID")
+end
 local i = 0
 while true do
 	i = i + 1

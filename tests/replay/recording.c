@@ -95,6 +95,7 @@ static int read_rule(struct reader *reader)
 		rule.saved_base[i] = (uint8_t)take_number(reader);
 		rule.saved_offset[i] = (int16_t)take_number(reader);
 	}
+	rule.vm_pc = (uint8_t)take_number(reader);
 	if (*reader->at)
 		return -EINVAL;
 	while (replay->rule_count < id) {
@@ -122,6 +123,8 @@ static int read_build(struct reader *reader)
 	build.frame_size = (uint8_t)take_number(reader);
 	build.string_data = (uint8_t)take_number(reader);
 	build.string_length = (uint8_t)take_number(reader);
+	build.bc_funcf = (uint8_t)take_number(reader);
+	build.ffi = (uint8_t)take_number(reader);
 	if (*reader->at || replay->build_count == REPLAY_BUILDS)
 		return -EINVAL;
 	replay->builds[replay->build_count++] = build;
@@ -354,8 +357,9 @@ static void print_build(gzFile file, const struct luajit_build *build)
 	gzprintf(file, "build %llx %llx %x %x %x %x %x %x", build->interpreter_start,
 		 build->interpreter_end, (unsigned int)build->dispatch_from_g, build->vmstate,
 		 build->cur_L, build->jit_base, build->trace_array, build->trace_exit);
-	gzprintf(file, " %x %x %x %x %x %x\n", build->gc64, build->save_L, build->save_cframe,
-		 build->frame_size, build->string_data, build->string_length);
+	gzprintf(file, " %x %x %x %x %x %x %x %x\n", build->gc64, build->save_L, build->save_cframe,
+		 build->frame_size, build->string_data, build->string_length, build->bc_funcf,
+		 build->ffi);
 }
 
 static void print_rule(gzFile file, size_t id, const struct unwind_rule *rule)
@@ -367,7 +371,7 @@ static void print_rule(gzFile file, size_t id, const struct unwind_rule *rule)
 		 rule->flags & ~RULE_SIMPLE, rule->vm_flags, rule->vm_base_reg);
 	for (i = 0; i < SAVED_COUNT; i++)
 		gzprintf(file, " %x %x", rule->saved_base[i], (uint16_t)rule->saved_offset[i]);
-	gzprintf(file, "\n");
+	gzprintf(file, " %x\n", rule->vm_pc);
 }
 
 static void print_tables(gzFile file, const struct replay *replay)

@@ -9,7 +9,8 @@
  *     # comment
  *     build N...                    the fields of struct luajit_build, in order
  *     rule ID N...                  the fields of struct unwind_rule up to vm_base_reg, then base
- *                                   and offset per saved register. Only rules in use; ids ascend
+ *                                   and offset per saved register, vm_pc. Only rules in use; ids
+ *                                   ascend
  *     file TEXT_BASE PAGES VM       the next file id, counted from 0
  *     row FILE ROW                  a row of its table that is used (contract.h: ROW_MAKE)
  *     mapping START END BIAS FILE

@@ -46,6 +46,7 @@ static void check_take(const struct recording *recording, size_t index, const ch
 
 struct totals {
 	size_t takes, incomplete, lua, builtin, compiled, nested;
+	size_t unplaced; /* interpreted top frames without a position in their function */
 };
 
 static void check_recording(const char *name, struct totals *totals)
@@ -72,6 +73,8 @@ static void check_recording(const char *name, struct totals *totals)
 		totals->lua += frames_of_kind(FRAME_KIND_LUA);
 		totals->builtin += frames_of_kind(FRAME_KIND_BUILTIN);
 		totals->nested += result.activations >= 3;
+		totals->unplaced += result.words[0] >> FRAME_KIND_SHIFT == FRAME_KIND_LUA &&
+				    (uint32_t)result.words[0] == BCPOS_NONE;
 		for (word = 0; word < result.word_count; word++) {
 			kind = result.words[word] >> FRAME_KIND_SHIFT;
 			totals->compiled +=
@@ -92,6 +95,7 @@ static void interpreter(const char *name)
 	CHECK(totals.lua >= 3 * totals.takes); /* main, round and at least one more */
 	CHECK(totals.builtin >= totals.takes);
 	CHECK_EQ(totals.compiled, 0);
+	CHECK_EQ(totals.unplaced, 0);
 }
 
 static void test_gc64_interpreter(void)
@@ -114,6 +118,7 @@ static void whole_round(const char *name)
 	CHECK_EQ(totals.incomplete, 0);
 	CHECK(totals.lua >= 3 * totals.takes);
 	CHECK(totals.nested > 0);
+	CHECK_EQ(totals.unplaced, 0);
 }
 
 static void test_gc64_round(void)
