@@ -110,8 +110,8 @@ INLINE int lua_base_moved(const struct walk *w, __u64 function, __u64 link)
 {
 	const struct inlined_frame *innermost = &w->inlined[w->inlined_which & 1].frames[0];
 
-	return w->base_function && w->base_function != function &&
-	       innermost->object == function && innermost->link == link;
+	return w->base_function && w->base_function != function && innermost->object == function &&
+	       innermost->link == link;
 }
 
 /* One frame of the Lua stack. 0 to go on, 1 at the activation's boundary or the stack's bottom

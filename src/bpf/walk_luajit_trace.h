@@ -371,7 +371,7 @@ INLINE __u64 inlined_return_pc(const struct inlined_frame *frame)
 	return (frame->link & LINK_TYPE) == LINK_LUA ? frame->link : frame->continue_pc;
 }
 
-/* Adds the frame that entry `i` of the snapshot ends, if it does, to walk.inlined[which]. */
+/* Adds the frame that entry `i` of the snapshot ends to walk.inlined[which]. */
 SUBPROGRAM int snapshot_entry(__u32 which, __u32 i)
 {
 	struct walk *w = walk_state();
@@ -385,8 +385,6 @@ SUBPROGRAM int snapshot_entry(__u32 which, __u32 i)
 		return -1;
 	inlined = &w->inlined[which];
 	entry = w->snapmap[i];
-	if (!(entry & SNAP_FRAME))
-		return 0;
 	slot = entry >> 24;
 	/* The trace's own frame stands on the Lua stack; it is an entry only after a tail call. */
 	is_base = slot <= (w->gc64 ? 1 : 0);
@@ -436,7 +434,7 @@ SUBPROGRAM int snapshot_parse(__u32 which, __u32 index)
 {
 	struct walk *w = walk_state();
 	struct inlined *inlined;
-	__u32 i;
+	__u32 i, at;
 
 	if (!w || which > 1)
 		return -1;
@@ -450,7 +448,8 @@ SUBPROGRAM int snapshot_parse(__u32 which, __u32 index)
 	for (i = 0; i < 256; i++) {
 		if (i >= w->snap_entries)
 			return 0;
-		if (snapshot_entry(which, w->snap_entries - 1 - i) != 0)
+		at = w->snap_entries - 1 - i;
+		if (w->snapmap[at & 255] & SNAP_FRAME && snapshot_entry(which, at) != 0)
 			return -1;
 	}
 	return -1;
