@@ -263,6 +263,9 @@ static int check_path(const struct recording *r)
 
 	if (strcmp(r->path, "-") == 0)
 		return 0;
+	/* What stands under a name of our own choice does not matter: it is not opened. */
+	if (!r->options.output && access(".", W_OK | X_OK) == 0)
+		return 0;
 	if (stat(r->path, &st) == 0 && S_ISDIR(st.st_mode)) {
 		fprintf(stderr,
 			"luaspy: %s is a directory. Name a file in it with -o, or leave -o out and "
@@ -293,7 +296,7 @@ static int write_elsewhere(const struct recording *r, const struct profile *prof
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s.%d", places[i], basename(copy), (int)getpid());
 		if (access(path, F_OK) != 0 &&
-		    output_file__write(path, profile, r->options.write) == 0) {
+		    output_file__create(path, profile, r->options.write) == 0) {
 			fprintf(stderr, "luaspy: the result was written to %s instead.\n", path);
 			return 0;
 		}
@@ -304,8 +307,12 @@ static int write_elsewhere(const struct recording *r, const struct profile *prof
 
 static int write_result(const struct recording *r, const struct profile *profile)
 {
-	int err = output_file__write(r->path, profile, r->options.write);
+	int err;
 
+	if (r->options.output)
+		err = output_file__write(r->path, profile, r->options.write);
+	else
+		err = output_file__create(r->path, profile, r->options.write);
 	if (!err)
 		return 0;
 	fprintf(stderr, "luaspy: writing %s failed: %s.\n",

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Targets, folders and surroundings that mean harm or are odd: luaspy stays bounded, writes where it
+should, prints nothing that a terminal obeys, and says what it did not see."""
+import os
+import re
+import signal
+import stat
+import subprocess
+import time
+
+import live
+
+LUAJIT = live.fixture("bookworm-luajit")
+LUAJIT = LUAJIT and os.path.join(os.path.dirname(LUAJIT), "usr/bin/luajit")
+BUSY = "local s = 0 while true do for i = 1, 1e5 do s = s + i % 7 end end"
+
+target = live.start([LUAJIT, "-joff", "-e", BUSY])
+
+
+def luaspy(*arguments, **options):
+    options.setdefault("timeout", 60)
+    options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run([live.LUASPY, *[str(a) for a in arguments]], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, check=False, **options)
+
+
+# ---- a folder in which others plant names
+folder = os.path.join(live.SCRATCH, "planted")
+os.mkdir(folder)
+victim = os.path.join(live.SCRATCH, "victim")
+os.mkfifo(victim)
+now = time.time()
+for second in range(30):
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now + second))
+    name = os.path.join(folder, "luaspy-luajit-%d-%s.html" % (target.pid, stamp))
+    if second % 2:
+        os.symlink(victim, name)
+    else:
+        os.mkfifo(name)
+done = luaspy("record", "-p", target.pid, "-d", 1, "-F", 99, cwd=folder)
+written = [f for f in os.listdir(folder) if stat.S_ISREG(os.lstat(os.path.join(folder, f)).st_mode)]
+live.check("a link or a FIFO under the name that luaspy chooses is replaced, not opened",
+           done.returncode == 0 and len(written) == 1 and len(os.listdir(folder)) == 30 and
+           os.path.getsize(os.path.join(folder, written[0])) > 10000,
+           done.stderr.decode(), written)
+
+# ---- a FIFO that nobody reads
+child = live.start([live.LUASPY, "record", "-p", str(target.pid), "-d", "1", "-f", "folded", "-o", victim],
+                   stderr=subprocess.PIPE)
+
+
+def waits_for_reader():
+    with open("/proc/%d/wchan" % child.pid) as f:
+        return "partner" in f.read()  # wait_for_partner()
+
+
+blocked = live.wait_until(waits_for_reader, 20)
+child.send_signal(signal.SIGINT)
+text = child.communicate(timeout=20)[1].decode()
+saved = re.search(r"written to (\S+) instead", text)
+live.check("Ctrl-C ends the wait for a FIFO's reader, and the result is not lost",
+           blocked and child.returncode == 1 and "Interrupted" in text and saved and
+           os.path.getsize(saved.group(1)) > 20, blocked, child.returncode, text)
+if saved:
+    os.unlink(saved.group(1))
+os.unlink(victim)
+
+live.stop(target)
+live.finish()
