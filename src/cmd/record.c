@@ -144,24 +144,39 @@ static int check_pid(pid_t *pid, struct process_info *info)
 	return 0;
 }
 
+static bool is_added(const struct recording *r, size_t count, pid_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (r->options.pids[i] == pid)
+			return true;
+	}
+	return false;
+}
+
 static int add_pids(struct recording *r)
 {
 	struct process_info info;
-	size_t i, before;
+	size_t i, before, count = 0;
+	pid_t pid;
 	int err;
 
 	for (i = 0; i < r->options.pid_count; i++) {
-		pid_t *pid = &r->options.pids[i];
-
-		err = check_pid(pid, &info);
+		pid = r->options.pids[i];
+		err = check_pid(&pid, &info);
 		if (err)
 			return err;
-		if (!i)
+		/* Named twice, or two of its threads: a second timer would count all twice. */
+		if (is_added(r, count, pid))
+			continue;
+		if (!count)
 			snprintf(r->comm, sizeof(r->comm), "%s", info.comm);
+		r->options.pids[count++] = pid;
 		before = sampler__with_vm(r->sampler);
-		err = sampler__add(r->sampler, *pid, false);
+		err = sampler__add(r->sampler, pid, false);
 		if (err) {
-			print_target_error(*pid, err, r->options.rate_hz);
+			print_target_error(pid, err, r->options.rate_hz);
 			return err;
 		}
 		if (sampler__with_vm(r->sampler) == before && !r->options.quiet)
@@ -169,8 +184,9 @@ static int add_pids(struct recording *r)
 				"luaspy: warning: process %d (%s) has no LuaJIT that is known "
 				"here; its C "
 				"frames are shown.\n",
-				(int)*pid, info.comm);
+				(int)pid, info.comm);
 	}
+	r->options.pid_count = count;
 	snprintf(r->title, sizeof(r->title), "%s %d%s", r->comm, (int)r->options.pids[0],
 		 r->options.pid_count > 1 ? " and others" : "");
 	return 0;

@@ -25,6 +25,14 @@ def luaspy(*arguments, **options):
                           stderr=subprocess.PIPE, check=False, **options)
 
 
+def timers_of(pid):
+    """How many perf events a process has open that are not mapped: luaspy's timers."""
+    names = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
+    with open("/proc/%d/maps" % pid) as f:
+        mapped = sum("[perf_event]" in line for line in f)
+    return names.count("anon_inode:[perf_event]") - mapped
+
+
 # ---- a folder in which others plant names
 folder = os.path.join(live.SCRATCH, "planted")
 os.mkdir(folder)
@@ -65,6 +73,25 @@ live.check("Ctrl-C ends the wait for a FIFO's reader, and the result is not lost
 if saved:
     os.unlink(saved.group(1))
 os.unlink(victim)
+
+# ---- one process under several numbers
+THREADS = r"""
+#include <pthread.h>
+static void *work(void *p) { for (volatile long i = 0;; i++) ; return p; }
+int main(void) { pthread_t t; pthread_create(&t, 0, work, 0); return work(0) != 0; }
+"""
+threads = live.start([live.compile_c(THREADS, "two_threads", "-lpthread")])
+tids = live.wait_until(lambda: len(os.listdir("/proc/%d/task" % threads.pid)) == 2 and
+                       os.listdir("/proc/%d/task" % threads.pid))
+for what, pids in (("twice", [threads.pid] * 2), ("and its threads' ids", [threads.pid] + tids)):
+    child = live.start([live.LUASPY, "record", "-p", ",".join(map(str, pids)), "-f", "folded", "-o", "/dev/null"])
+    # One timer a thread: a perf event with a program. The other perf events tell of mappings.
+    timers = live.wait_until(lambda: timers_of(child.pid) or None, 20)
+    time.sleep(0.5)
+    timers = timers_of(child.pid)
+    live.stop(child)
+    live.check("a process that is named %s has one timer for each thread" % what, timers == 2, timers)
+live.stop(threads)
 
 live.stop(target)
 live.finish()
