@@ -264,7 +264,8 @@ static void choose_path(struct recording *r)
 	localtime_r(&now, &local);
 	strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", &local);
 	for (c = r->comm; *c; c++) {
-		if (*c == '/' || (unsigned char)*c <= ' ')
+		/* Also of a command's name, which a terminal may obey as well. */
+		if (*c == '/' || *c <= ' ' || *c > '~')
 			*c = '_';
 	}
 	snprintf(r->path, sizeof(r->path), "luaspy-%s-%d-%s.%s", r->comm, (int)pid, stamp,

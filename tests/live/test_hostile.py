@@ -93,5 +93,22 @@ for what, pids in (("twice", [threads.pid] * 2), ("and its threads' ids", [threa
     live.check("a process that is named %s has one timer for each thread" % what, timers == 2, timers)
 live.stop(threads)
 
+# ---- names that a terminal would obey
+EVIL = b"\x1b]0;x\x07\x9b2J"
+evil = os.path.join(live.SCRATCH.encode(), EVIL)
+spinner = live.compile_c("int main(void) { for (volatile long i = 0; i < 300000000; i++) ; }", "spinner")
+os.link(spinner, evil)
+child = live.start([evil])
+done = luaspy("record", "-p", child.pid, "-d", 0.2, cwd=folder)
+texts = [done.stderr]
+texts += [luaspy("record", "-p", "%d,%d" % (child.pid, 4194300), "-d", 0.2, cwd=folder).stderr]
+live.stop(child)
+done = subprocess.run([live.LUASPY.encode(), b"record", b"-q", b"--", evil], cwd=folder, stdin=subprocess.DEVNULL,
+                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=60)
+texts += [done.stderr]
+files = b"".join(os.listdir(folder.encode()))
+live.check("a process's name reaches neither the terminal nor a file's name raw",
+           all(re.fullmatch(rb"[\n -~]*", t) for t in [*texts, files]) and files.count(b"2J") == 2, texts, files)
+
 live.stop(target)
 live.finish()
