@@ -93,6 +93,21 @@ for what, pids in (("twice", [threads.pid] * 2), ("and its threads' ids", [threa
     live.check("a process that is named %s has one timer for each thread" % what, timers == 2, timers)
 live.stop(threads)
 
+# ---- without stdin, stdout, stderr
+child = live.start(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", live.LUASPY, "record", "-p", str(target.pid),
+                    "-f", "folded", "-o", os.path.join(live.SCRATCH, "out.folded")])
+live.wait_until(lambda: timers_of(child.pid), 20)
+standard = [os.readlink("/proc/%d/fd/%d" % (child.pid, fd)) for fd in range(3)]
+live.check("closed standard streams are not reused", standard == ["/dev/null"] * 3, standard)
+child.send_signal(signal.SIGINT)
+live.check("... and the recording is whole", child.wait(20) == 0, child.returncode)
+done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", live.LUASPY, "record", "-p", str(target.pid), "-d", "0.2",
+                       "-o", "-"], stderr=subprocess.PIPE, check=False, timeout=60)
+saved = re.search(r"written to (\S+) instead", done.stderr.decode())
+live.check("... a result for a closed stdout is an error, and not lost", done.returncode == 1 and saved, done.stderr)
+if saved:
+    os.unlink(saved.group(1))
+
 # ---- names that a terminal would obey
 EVIL = b"\x1b]0;x\x07\x9b2J"
 evil = os.path.join(live.SCRATCH.encode(), EVIL)
