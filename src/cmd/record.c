@@ -229,7 +229,14 @@ static int open_sampler(struct recording *r)
 	err = sampler__new(&options, &r->sampler);
 	if (!err)
 		return 0;
-	if (err == -EPERM || err == -EACCES) {
+	if (err == -EACCES && privileges__complete()) {
+		/* What is not permitted is -EPERM; this comes from the verifier. */
+		fprintf(stderr,
+			"luaspy: the kernel's BPF verifier refused luaspy's programs. That is not a "
+			"matter of privileges but a mistake in luaspy, or in this kernel (%s). "
+			"Please report it with what -v shows.\n",
+			uname(&kernel) == 0 ? kernel.release : "unknown");
+	} else if (err == -EPERM || err == -EACCES) {
 		privileges__explain(why, sizeof(why));
 		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s.\n", why);
 	} else if (err == -ENOMEM) {

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets, folders and surroundings that mean harm or are odd: luaspy stays bounded, writes where it
 should, prints nothing that a terminal obeys, and says what it did not see."""
+import errno
 import os
 import re
 import signal
@@ -92,6 +93,38 @@ for what, pids in (("twice", [threads.pid] * 2), ("and its threads' ids", [threa
     live.stop(child)
     live.check("a process that is named %s has one timer for each thread" % what, timers == 2, timers)
 live.stop(threads)
+
+# ---- a kernel that refuses the programs
+REFUSE = r"""
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char **argv) { /* REFUSE ERRNO COMMAND...: BPF_PROG_LOAD (5) fails */
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bpf, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 5, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | atoi(argv[1])),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return 99;
+	execv(argv[2], argv + 2);
+	return 98;
+}
+"""
+refuse = live.compile_c(REFUSE, "refuse")
+for number, said, not_said in ((errno.EACCES, "verifier", "permitted"), (errno.EPERM, "not permitted", "verifier")):
+    done = subprocess.run([refuse, str(number), live.LUASPY, "record", "-p", str(target.pid), "-d", "1"],
+                          stderr=subprocess.PIPE, check=False, timeout=60)
+    text = done.stderr.decode()
+    live.check("%s from loading, with all privileges: %s" % (errno.errorcode[number], said),
+               done.returncode == 1 and said in text and not_said not in text, done.returncode, text)
 
 # ---- without stdin, stdout, stderr
 child = live.start(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", live.LUASPY, "record", "-p", str(target.pid),
