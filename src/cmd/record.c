@@ -232,7 +232,8 @@ static int open_sampler(struct recording *r)
 	if (err == -EACCES && privileges__complete()) {
 		/* What is not permitted is -EPERM; this comes from the verifier. */
 		fprintf(stderr,
-			"luaspy: the kernel's BPF verifier refused luaspy's programs. That is not a "
+			"luaspy: the kernel's BPF verifier refused luaspy's programs. That is not "
+			"a "
 			"matter of privileges but a mistake in luaspy, or in this kernel (%s). "
 			"Please report it with what -v shows.\n",
 			uname(&kernel) == 0 ? kernel.release : "unknown");
@@ -449,6 +450,18 @@ static void fill_info(const struct recording *r, const struct profile *profile,
 		info->samples += profile__stack_at(profile, i).count;
 }
 
+static void print_no_samples(const struct recording *r, double cpu_seconds)
+{
+	if (cpu_seconds * r->options.rate_hz < 2)
+		fprintf(stderr, "luaspy: no samples: the target used %s CPU time in this while.\n",
+			cpu_seconds < 0.001 ? "no" : "hardly any");
+	else
+		fprintf(stderr,
+			"luaspy: no samples, although the target used %.2f s of CPU time: the "
+			"kernel's timers did not come. Please report it.\n",
+			cpu_seconds);
+}
+
 /* Names, output and the closing lines. */
 static int finish(struct recording *r)
 {
@@ -481,6 +494,7 @@ static int finish(struct recording *r)
 		info.host = host.nodename;
 	sampler__counters(r->sampler, counters);
 	record_summary__make(&summary, counters, &info);
+	summary.target_cpu_seconds = sampler__cpu_seconds(r->sampler);
 	profile_builder__vm_states(sampler__stacks(r->sampler), summary.vm_states);
 	profile__set_info(profile, &info);
 	err = write_result(r, profile);
@@ -495,7 +509,7 @@ static int finish(struct recording *r)
 					: "open it in a browser");
 	}
 	if (!err && !info.samples && !r->options.quiet)
-		fprintf(stderr, "luaspy: no samples: the target used no CPU time in this while.\n");
+		print_no_samples(r, summary.target_cpu_seconds);
 out:
 	profile__free(profile);
 	kernel_symbols__free(kernel);

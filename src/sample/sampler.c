@@ -34,6 +34,7 @@ struct sampler {
 	int epoll_fd;	  /* the ring buffer's and what targets waits for */
 	int record_error; /* set by the ring buffer's callback */
 	bool stopped;
+	uint64_t cpu_time_ns; /* of the targets, once it is stopped */
 };
 
 __attribute__((format(printf, 2, 0))) static int print_warnings(enum libbpf_print_level level,
@@ -195,11 +196,16 @@ int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
 {
 	int err = targets__add(self->targets, pid, on_exec);
 
-	return err ? err : cpu_events__add(self->events, pid, on_exec);
+	if (!err)
+		err = cpu_events__add(self->events, pid, on_exec);
+	if (!err)
+		targets__count_cpu_time(self->targets, pid);
+	return err;
 }
 
 void sampler__start(struct sampler *self)
 {
+	targets__count_cpu_time(self->targets, 0);
 	cpu_events__enable(self->events, true);
 }
 
@@ -253,6 +259,7 @@ int sampler__stop(struct sampler *self)
 	if (self->stopped)
 		return self->record_error;
 	self->stopped = true;
+	self->cpu_time_ns = targets__cpu_time_ns(self->targets);
 	cpu_events__enable(self->events, false);
 	/* Closing them also ends the inherited ones of threads that the list does not name. */
 	cpu_events__free(self->events);
@@ -261,6 +268,11 @@ int sampler__stop(struct sampler *self)
 	lua_vms__refresh(self->vms);
 	read_counts(self);
 	return self->record_error;
+}
+
+double sampler__cpu_seconds(const struct sampler *self)
+{
+	return (double)self->cpu_time_ns / 1e9;
 }
 
 size_t sampler__alive(const struct sampler *self)

@@ -41,6 +41,9 @@ int sampler__add(struct sampler *self, pid_t pid, bool on_exec);
 
 void sampler__start(struct sampler *self);
 
+/* CPU time that the targets have used while they were sampled, until sampler__stop. */
+double sampler__cpu_seconds(const struct sampler *self);
+
 /* Takes in what has come and looks after the targets; waits up to `timeout_ms` for something to
  * come. Call it at least ten times a second. 0, -EINTR after a signal, -ENOMEM. */
 int sampler__poll(struct sampler *self, int timeout_ms);

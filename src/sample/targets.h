@@ -38,6 +38,14 @@ void targets__tend(struct targets *self);
  * is not mapped. */
 uint64_t targets__address(const struct targets *self, pid_t pid, uint32_t file_id, uint64_t vaddr);
 
+/* The CPU time of process `pid` is counted from now on; 0: that of each. Without it, from the
+ * process's start: it is a child of one that was followed. */
+void targets__count_cpu_time(struct targets *self, pid_t pid);
+
+/* CPU time, user and kernel, that the processes followed have used while they were counted: of one
+ * that has ended, up to the last look at it. */
+uint64_t targets__cpu_time_ns(struct targets *self);
+
 /* Number of processes followed that have not ended; how many of those followed ever had a LuaJIT.
  */
 size_t targets__alive(const struct targets *self);

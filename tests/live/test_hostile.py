@@ -51,8 +51,8 @@ done = luaspy("record", "-p", target.pid, "-d", 1, "-F", 99, cwd=folder)
 written = [f for f in os.listdir(folder) if stat.S_ISREG(os.lstat(os.path.join(folder, f)).st_mode)]
 live.check("a link or a FIFO under the name that luaspy chooses is replaced, not opened",
            done.returncode == 0 and len(written) == 1 and len(os.listdir(folder)) == 30 and
-           os.path.getsize(os.path.join(folder, written[0])) > 10000,
-           done.stderr.decode(), written)
+           os.path.getsize(os.path.join(folder, written[0])) > 5000,
+           done.returncode, done.stderr.decode(), written, sorted(os.listdir(folder)))
 
 # ---- a FIFO that nobody reads
 child = live.start([live.LUASPY, "record", "-p", str(target.pid), "-d", "1", "-f", "folded", "-o", victim],
@@ -126,6 +126,24 @@ for number, said, not_said in ((errno.EACCES, "verifier", "permitted"), (errno.E
     live.check("%s from loading, with all privileges: %s" % (errno.errorcode[number], said),
                done.returncode == 1 and said in text and not_said not in text, done.returncode, text)
 
+# ---- samples that were never taken
+SHORT = r"""
+#include <pthread.h>
+static void *work(void *p) { for (volatile int i = 0; i < 100000; i++) ; return p; }
+int main(void) { for (;;) { pthread_t t; pthread_create(&t, 0, work, 0); pthread_join(t, 0); } }
+"""
+r = live.record("-p", target.pid, "-d", 2, "-F", 99)
+live.check("a thread that goes on: nothing is missed", r.samples > 50 and "missed" not in r.stderr, r.stderr)
+short = live.start([live.compile_c(SHORT, "short", "-lpthread")])
+clock = (~short.pid << 3) | 2  # the process's CPU time, ended threads included: clock_getcpuclockid(3)
+before = time.clock_gettime(clock)
+r = live.record("-p", short.pid, "-d", 2, "-F", 99)
+used = time.clock_gettime(clock) - before
+live.stop(short)
+missed, expected = r.figure(r"missed +(\d+)"), r.figure(r"missed +\d+ of the (\d+)")
+live.check("threads that end before their first tick: what they are worth is counted as missed",
+           missed and missed + r.samples == expected and 0.5 * 99 * used < expected <= 99 * used, r.stderr, used)
+
 # ---- without stdin, stdout, stderr
 child = live.start(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", live.LUASPY, "record", "-p", str(target.pid),
                     "-f", "folded", "-o", os.path.join(live.SCRATCH, "out.folded")])
@@ -144,9 +162,10 @@ if saved:
 # ---- names that a terminal would obey
 EVIL = b"\x1b]0;x\x07\x9b2J"
 evil = os.path.join(live.SCRATCH.encode(), EVIL)
-spinner = live.compile_c("int main(void) { for (volatile long i = 0; i < 300000000; i++) ; }", "spinner")
+spinner = live.compile_c("int main(int n, char **v) { for (volatile long i = 0; n > 1 || i < 300000000; i++) ; }",
+                         "spinner")
 os.link(spinner, evil)
-child = live.start([evil])
+child = live.start([evil, b"forever"])
 done = luaspy("record", "-p", child.pid, "-d", 0.2, cwd=folder)
 texts = [done.stderr]
 texts += [luaspy("record", "-p", "%d,%d" % (child.pid, 4194300), "-d", 0.2, cwd=folder).stderr]

@@ -49,7 +49,9 @@ static void a_name_cannot_steer_a_terminal(void)
 	struct process_info info;
 
 	/* ESC, CSI as one byte and as UTF-8, DEL. */
-	prctl(PR_SET_NAME, "\033[2J\x9b" "1m\xc2\x9b" "0m\177~");
+	prctl(PR_SET_NAME, "\033[2J\x9b"
+			   "1m\xc2\x9b"
+			   "0m\177~");
 	CHECK_EQ(process_info__read(getpid(), &info), 0);
 	CHECK_STR(info.comm, "?[2J?1m??0m?~");
 	prctl(PR_SET_NAME, "test");
