@@ -4,12 +4,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/types.h>
+#include <time.h>
 #include <uthash.h>
 
 #include "../vm/luajit_builtins.h"
 
 /* The VMs of a process have the same libraries, mostly; a read takes some milliseconds. */
 #define MAX_VMS_PER_PROCESS 8
+
+/* One read takes at most a quarter of a second (luajit_heap.h), and other things have to wait. What
+ * a process, and all together, may take before their names are not read any more; a thousand VMs of
+ * the usual kind fit into the second. */
+#define MAX_PROCESS_NS 500000000ull
+#define MAX_ALL_NS     10000000000ull
 
 struct lua_vm {
 	uint64_t g;
@@ -20,6 +27,7 @@ struct lua_vm {
 struct vm_process {
 	uint32_t tgid;
 	uint32_t count;
+	uint64_t read_ns; /* spent in reading its names */
 	struct lua_vm vms[MAX_VMS_PER_PROCESS];
 	UT_hash_handle hh;
 };
@@ -28,6 +36,7 @@ struct lua_vms {
 	const struct modules *modules;
 	const struct targets *targets;
 	struct vm_process *processes;
+	uint64_t read_ns;
 };
 
 struct lua_vms *lua_vms__new(const struct modules *modules, const struct targets *targets)
@@ -57,12 +66,29 @@ void lua_vms__free(struct lua_vms *self)
 	free(self);
 }
 
-static void read_names(const struct lua_vms *self, uint32_t tgid, struct lua_vm *vm)
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void read_names(struct lua_vms *self, struct vm_process *process, struct lua_vm *vm)
 {
 	const struct luajit_build *build = modules__build(self->modules, vm->build);
 	struct luajit_builtins *newer;
+	uint64_t spent;
+	int err;
 
-	if (!build || luajit_builtins__read((pid_t)tgid, vm->g, build, &newer) != 0)
+	if (!build || process->read_ns >= MAX_PROCESS_NS || self->read_ns >= MAX_ALL_NS)
+		return;
+	spent = now_ns();
+	err = luajit_builtins__read((pid_t)process->tgid, vm->g, build, &newer);
+	spent = now_ns() - spent;
+	process->read_ns += spent;
+	self->read_ns += spent;
+	if (err)
 		return;
 	if (!vm->builtins) {
 		vm->builtins = newer;
@@ -98,7 +124,7 @@ int lua_vms__add(struct lua_vms *self, const struct record_vm *record, size_t si
 	vm = &process->vms[process->count++];
 	vm->g = record->g;
 	vm->build = record->vm;
-	read_names(self, tgid, vm);
+	read_names(self, process, vm);
 	return 0;
 }
 
@@ -109,7 +135,7 @@ void lua_vms__refresh(struct lua_vms *self)
 
 	for (process = self->processes; process; process = process->hh.next) {
 		for (i = 0; i < process->count; i++)
-			read_names(self, process->tgid, &process->vms[i]);
+			read_names(self, process, &process->vms[i]);
 	}
 }
 

@@ -28,7 +28,12 @@ def luaspy(*arguments, **options):
 
 def timers_of(pid):
     """How many perf events a process has open that are not mapped: luaspy's timers."""
-    names = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
+    names = []
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        try:
+            names.append(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+        except FileNotFoundError:
+            pass  # closed in the meantime
     with open("/proc/%d/maps" % pid) as f:
         mapped = sum("[perf_event]" in line for line in f)
     return names.count("anon_inode:[perf_event]") - mapped
