@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import stat
+import struct
 import subprocess
 import time
 
@@ -163,6 +164,36 @@ saved = re.search(r"written to (\S+) instead", done.stderr.decode())
 live.check("... a result for a closed stdout is an error, and not lost", done.returncode == 1 and saved, done.stderr)
 if saved:
     os.unlink(saved.group(1))
+
+# ---- a library that claims more than is on its disk
+HOST = r"""
+#include <dlfcn.h>
+int main(int argc, char **argv) { return !dlopen(argv[1], RTLD_NOW) || ((int (*)(void))dlsym(dlopen(argv[1], RTLD_NOW), "work"))(); }
+"""
+LIBRARY = "int work(void); int work(void) { for (volatile long i = 0;; i++) ; }"
+library = live.compile_c(LIBRARY, "libhuge.so", "-shared", "-fPIC")
+with open(library, "r+b") as f:
+    elf = bytearray(f.read())
+    sections, = struct.unpack_from("<Q", elf, 0x28)
+    count, names = struct.unpack_from("<HH", elf, 0x3c)
+    name_table, = struct.unpack_from("<Q", elf, sections + 64 * names + 0x18)
+    for at in range(sections, sections + 64 * count, 64):
+        start = name_table + struct.unpack_from("<I", elf, at)[0]
+        if elf[start:start + 10] == b".eh_frame\0":
+            struct.pack_into("<Q", elf, at + 0x20, 1900 << 20)
+    f.seek(0)
+    f.write(elf)
+    f.truncate(1901 << 20)
+host = live.start([live.compile_c(HOST, "dlhost", "-ldl"), library])
+live.wait_until(lambda: "libhuge" in open("/proc/%d/maps" % host.pid).read())
+child = subprocess.Popen([live.LUASPY, "record", "-p", str(host.pid), "-d", "1", "-o", os.path.join(live.SCRATCH, "huge.html")],
+                         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+_, status, usage = os.wait4(child.pid, 0)
+text = child.stderr.read().decode()
+live.stop(host)
+live.check("a library with 1.9 GB of .eh_frame, 16 KB on disk: luaspy stays below 400 MB and names its function",
+           status == 0 and usage.ru_maxrss < 400000 and "work" in open(os.path.join(live.SCRATCH, "huge.html")).read(),
+           status, usage.ru_maxrss, text)
 
 # ---- names that a terminal would obey
 EVIL = b"\x1b]0;x\x07\x9b2J"
