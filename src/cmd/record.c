@@ -240,6 +240,12 @@ static int open_sampler(struct recording *r)
 	} else if (err == -EPERM || err == -EACCES) {
 		privileges__explain(why, sizeof(why));
 		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s.\n", why);
+	} else if (err == -EXDEV) {
+		fprintf(stderr,
+			"luaspy: /proc is not mounted, or is that of another PID namespace than "
+			"luaspy's, "
+			"so that processes have other numbers in it. Start the container with "
+			"--pid=host, or mount the right one (unshare --mount-proc).\n");
 	} else if (err == -ENOMEM) {
 		fprintf(stderr, "luaspy: out of memory for the BPF maps (about 30 MB).\n");
 	} else {

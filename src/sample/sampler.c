@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,7 +19,8 @@
 #include "sampler.skel.h"
 #include "targets.h"
 
-#define WAKEUP_GAP_NS 2000000ll
+#define WAKEUP_GAP_NS	      2000000ll
+#define INITIAL_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
 struct sampler {
 	struct sampler_options options;
@@ -108,16 +110,40 @@ static void raise_limits(void)
 	}
 }
 
+/* The inode number of our PID namespace, 0 for the initial one. -EXDEV when /proc shows another. */
+static int find_pid_namespace(uint32_t *inode)
+{
+	struct stat status;
+	char self[32];
+	ssize_t length;
+
+	*inode = 0;
+	length = readlink("/proc/self", self, sizeof(self) - 1);
+	if (length < 0)
+		return -EXDEV;
+	self[length] = '\0';
+	if (strtol(self, NULL, 10) != getpid())
+		return -EXDEV;
+	if (stat("/proc/self/ns/pid", &status) == 0 && status.st_ino != INITIAL_PID_NAMESPACE)
+		*inode = (uint32_t)status.st_ino;
+	return 0;
+}
+
 static int load_programs(struct sampler *self)
 {
 	struct sampler_bpf *bpf;
+	uint32_t pid_namespace;
 	int err;
 
+	err = find_pid_namespace(&pid_namespace);
+	if (err)
+		return err;
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	libbpf_set_print(self->options.verbose ? print_warnings : print_nothing);
 	bpf = self->bpf = sampler_bpf__open();
 	if (!bpf)
 		return -errno;
+	bpf->rodata->pid_namespace = pid_namespace;
 	bpf->rodata->with_kernel = self->options.kernel;
 	bpf->rodata->per_thread = self->options.per_thread;
 	bpf->rodata->follow_children = self->options.children;

@@ -143,12 +143,12 @@ live.check("a thread that goes on: nothing is missed", r.samples > 50 and "misse
 short = live.start([live.compile_c(SHORT, "short", "-lpthread")])
 clock = (~short.pid << 3) | 2  # the process's CPU time, ended threads included: clock_getcpuclockid(3)
 before = time.clock_gettime(clock)
-r = live.record("-p", short.pid, "-d", 2, "-F", 99)
+r = live.record("-p", short.pid, "-d", 3, "-F", 999)
 used = time.clock_gettime(clock) - before
 live.stop(short)
 missed, expected = r.figure(r"missed +(\d+)"), r.figure(r"missed +\d+ of the (\d+)")
 live.check("threads that end before their first tick: what they are worth is counted as missed",
-           missed and missed + r.samples == expected and 0.5 * 99 * used < expected <= 99 * used, r.stderr, used)
+           missed and missed + r.samples == expected and 0.5 * 999 * used < expected <= 999 * used, r.stderr, used)
 
 # ---- without stdin, stdout, stderr
 child = live.start(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", live.LUASPY, "record", "-p", str(target.pid),
@@ -194,6 +194,44 @@ live.stop(host)
 live.check("a library with 1.9 GB of .eh_frame, 16 KB on disk: luaspy stays below 400 MB and names its function",
            status == 0 and usage.ru_maxrss < 400000 and "work" in open(os.path.join(live.SCRATCH, "huge.html")).read(),
            status, usage.ru_maxrss, text)
+
+# ---- in a PID namespace of its own
+def in_namespace(script, *options):
+    """Runs a shell script in a new PID namespace; $luaspy, $luajit and $busy are set."""
+    return subprocess.run(["unshare", "-p", "-f", *options, "sh", "-c", script], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=60, cwd=folder,
+                          env={**os.environ, "luaspy": live.LUASPY, "luajit": LUAJIT, "busy": BUSY})
+
+
+def lua_samples(output):
+    """Samples with Lua frames in folded stacks."""
+    return sum(int(line.rpartition(b" ")[2]) for line in output.splitlines()
+               if live.lua_frames(line.rpartition(b" ")[0].decode(errors="replace").split(";")))
+
+
+RECORD = '"$luaspy" record -F 199 -d 1 -f folded -o - '
+for what, script in (
+        ("a process beside it", '"$luajit" -joff -e "$busy" & ' + RECORD + '-p $!; kill $!'),
+        ("a process in a namespace inside it",
+         'unshare -p -f "$luajit" -joff -e "$busy" & sleep 0.5; p=$(cat /proc/$!/task/$!/children); ' + RECORD +
+         '-p $p; kill $p'),
+        ("a command and its children",
+         '"$luaspy" record -F 199 -f folded -o - -- sh -c \'timeout 1 "$luajit" -joff -e "$busy"; true\''),
+        ("an image that executes another",
+         'sh -c \'sleep 1; exec "$luajit" -joff -e "$busy"\' & ' +
+         '"$luaspy" record -F 199 -d 2 -f folded -o - -p $!; kill $!')):
+    done = in_namespace(script, "--mount-proc")
+    live.check("in a PID namespace: %s" % what, lua_samples(done.stdout) > 30, done.stderr.decode(),
+               done.stdout.decode(errors="replace")[-2000:])
+done = in_namespace('"$luaspy" record -d 1 -p 1', "--propagation", "unchanged")
+live.check("... with another namespace's /proc: what to do",
+           done.returncode == 1 and b"--pid=host" in done.stderr, done.returncode, done.stderr.decode())
+inner = live.start(["unshare", "-p", "-f", "--kill-child", LUAJIT, "-joff", "-e", BUSY])
+with open("/proc/%d/task/%d/children" % (inner.pid, inner.pid)) as f:
+    pid = live.wait_until(lambda: f.seek(0) or f.read().split())
+r = live.record("-F", 199, "-d", 1, "-p", pid[0])
+live.stop(inner)
+live.check("a target in a PID namespace, from outside", r.count_where(live.lua_frames) > 30, r.stderr)
 
 # ---- names that a terminal would obey
 EVIL = b"\x1b]0;x\x07\x9b2J"
