@@ -54,6 +54,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	unsigned int self_exec_id; /* 64 bits since Linux 5.7; these are the lower ones */
 	char comm[16];
 } __attribute__((preserve_access_index));
 

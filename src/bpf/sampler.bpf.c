@@ -134,10 +134,12 @@ struct {
 	__type(value, __u8);
 } known_protos SEC(".maps");
 
-/* VMs that user space was told of, by global_State and process. */
+/* VMs that user space was told of, by global_State and image of a process: without address space
+ * randomisation a new image's VM may be where the old one's was. */
 struct vm_key {
 	__u64 g;
-	__u64 tgid;
+	__u32 tgid;
+	__u32 exec_id;
 };
 
 struct {

@@ -51,16 +51,21 @@ __attribute__((format(printf, 2, 0))) static int print_nothing(enum libbpf_print
 	return 0;
 }
 
-static void handle_process(struct sampler *self, const struct record_process *record)
+static int handle_process(struct sampler *self, const struct record_process *record)
 {
+	int err = 0;
+
 	switch (record->event) {
 	case PROCESS_UNKNOWN_PC:
 		targets__refresh(self->targets, (pid_t)record->tgid);
 		break;
 	case PROCESS_EXEC:
+		err = lua_vms__new_image(self->vms, record->tgid);
 		targets__executed(self->targets, (pid_t)record->tgid);
 		break;
 	case PROCESS_FORK:
+		/* Whatever had this number before. */
+		err = lua_vms__new_image(self->vms, record->child);
 		if (self->options.children)
 			targets__add(self->targets, (pid_t)record->child, false);
 		break;
@@ -68,6 +73,16 @@ static void handle_process(struct sampler *self, const struct record_process *re
 		targets__add(self->targets, (pid_t)record->tgid, false);
 		break;
 	}
+	return err;
+}
+
+static int handle_stack(struct sampler *self, const struct record_stack *record, size_t size)
+{
+	uint32_t image = 0;
+
+	if (size >= RECORD_STACK_HEADER)
+		image = lua_vms__image(self->vms, record->tgid);
+	return stack_store__add_stack(self->stacks, record, size, image);
 }
 
 static int handle_record(void *context, void *data, size_t size)
@@ -80,7 +95,7 @@ static int handle_record(void *context, void *data, size_t size)
 		return 0;
 	switch (*type) {
 	case RECORD_STACK:
-		err = stack_store__add_stack(self->stacks, data, size);
+		err = handle_stack(self, data, size);
 		break;
 	case RECORD_PROTO:
 		err = stack_store__add_proto(self->stacks, data, size);
@@ -90,7 +105,7 @@ static int handle_record(void *context, void *data, size_t size)
 		break;
 	case RECORD_PROCESS:
 		if (size >= sizeof(struct record_process))
-			handle_process(self, data);
+			err = handle_process(self, data);
 		break;
 	}
 	if (err)

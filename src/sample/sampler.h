@@ -27,9 +27,9 @@ struct sampler_options {
 };
 
 /*
- * Loads the programs. Returns 0; -EPERM (privileges), -EACCES (also the verifier), -ENOTSUP (a kernel
- * without what is needed), -EXDEV when the mounted /proc is not that of luaspy's PID namespace,
- * -ENOMEM, or another errno of bpf(2). The caller frees *sampler.
+ * Loads the programs. Returns 0; -EPERM (privileges), -EACCES (also the verifier), -ENOTSUP (a
+ * kernel without what is needed), -EXDEV when the mounted /proc is not that of luaspy's PID
+ * namespace, -ENOMEM, or another errno of bpf(2). The caller frees *sampler.
  */
 int sampler__new(const struct sampler_options *options, struct sampler **sampler);
 void sampler__free(struct sampler *self);

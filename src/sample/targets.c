@@ -276,22 +276,46 @@ void targets__tend(struct targets *self)
 	}
 }
 
-uint64_t targets__address(const struct targets *self, pid_t pid, uint32_t file_id, uint64_t vaddr)
+uint64_t mappings__address(const struct mapping *mappings, uint32_t count, uint32_t file_id,
+			   uint64_t vaddr)
 {
-	const struct target *target;
 	uint64_t address;
 	uint32_t i;
 
-	HASH_FIND_INT(self->by_pid, &pid, target);
-	for (i = 0; target && target->mappings && i < target->mapping_count; i++) {
-		const struct mapping *mapping = &target->mappings[i];
-
-		address = vaddr + mapping->bias;
-		if (mapping->file_id == file_id && address >= mapping->start &&
-		    address < mapping->end)
+	for (i = 0; i < count; i++) {
+		address = vaddr + mappings[i].bias;
+		if (mappings[i].file_id == file_id && address >= mappings[i].start &&
+		    address < mappings[i].end)
 			return address;
 	}
 	return 0;
+}
+
+uint64_t targets__address(const struct targets *self, pid_t pid, uint32_t file_id, uint64_t vaddr)
+{
+	const struct target *target;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	if (!target || !target->mappings)
+		return 0;
+	return mappings__address(target->mappings, target->mapping_count, file_id, vaddr);
+}
+
+struct mapping *targets__mappings(const struct targets *self, pid_t pid, uint32_t *count)
+{
+	const struct target *target;
+	struct mapping *copy;
+
+	*count = 0;
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	if (!target || !target->mappings || !target->mapping_count)
+		return NULL;
+	copy = calloc(target->mapping_count, sizeof(*copy));
+	if (!copy)
+		return NULL;
+	memcpy(copy, target->mappings, target->mapping_count * sizeof(*copy));
+	*count = target->mapping_count;
+	return copy;
 }
 
 size_t targets__alive(const struct targets *self)
