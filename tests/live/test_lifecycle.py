@@ -90,7 +90,8 @@ IMAGE = """
 jit.off()
 package.cpath = "%s/?.so"
 local file, worker = io.tmpfile(), require("worker")
-for i = 1, arg[1] and 8e5 or math.huge do for k = 1, 10 do file:seek("set", 0) end worker.exported() end
+local stop = arg[1] and os.time() + 3 or math.huge
+repeat for k = 1, 10 do file:seek("set", 0) end worker.exported() until os.time() >= stop
 if arg[1] then
 	local ffi = require("ffi")
 	ffi.cdef("int execl(const char *, const char *, ...);")
@@ -114,7 +115,7 @@ for what, then, wrapper in (("another build", live.fixture("bookworm-luajit2"), 
     counts = [r.count_where(lambda f, image=image, name=name: name in f and any(image in x for x in f))
               for image in ("first.lua", "second.lua") for name in ("file:seek", "worker.exported")]
     live.check("exec of %s: the built-in and C functions of both images have their names" % what,
-               min(counts) > 20 and not wrong, counts, wrong, r.stderr)
+               min(counts) > 5 and not wrong, counts, wrong, r.stderr)
 
 # ---- fork
 FORK = r"""
