@@ -44,7 +44,8 @@
  *             its line, 0 = not known (set only in what is sent, not part of a stack's identity);
  *             LUA_COMPILED when the frame runs in a trace, LUA_ESTIMATED when what is inlined there
  *             is not known exactly. Second word: proto id.
- *   BUILTIN   a C function or fast function on the Lua stack. bits 0-7: ffid.
+ *   BUILTIN   a C function or fast function on the Lua stack. bits 0-7: ffid; bits 8-39: 0 from the
+ *             kernel, in user space which of the process's images it is of (sample/lua_vms.h).
  *             Second word: its C entry as a NATIVE or ADDRESS word, or 0.
  *   SKIPPED   native frames that could not be unwound; the walk went on at the VM's activation
  *             below.
@@ -68,6 +69,7 @@ enum frame_kind {
 #define FRAME_FILE_MASK	    0xffffull
 #define FRAME_LUA_COMPILED  (1ull << 59)
 #define FRAME_LUA_ESTIMATED (1ull << 58)
+#define FRAME_IMAGE_SHIFT   8
 #define FRAME_LINE_SHIFT    32
 #define FRAME_LINE_MASK	    ((1ull << 26) - 1)
 #define BCPOS_NONE	    0xffffffffu

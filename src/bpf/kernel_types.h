@@ -27,13 +27,34 @@ struct bpf_perf_event_data {
 	__u64 addr;
 };
 
+struct ns_common {
+	unsigned int inum;
+} __attribute__((preserve_access_index));
+
+struct pid_namespace {
+	struct ns_common ns;
+} __attribute__((preserve_access_index));
+
+/* A number in each namespace, the initial one's first. */
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+} __attribute__((preserve_access_index));
+
 struct task_struct {
 	int pid;
 	int tgid;
 	unsigned int flags;
 	void *stack;
+	struct pid *thread_pid;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	unsigned int self_exec_id; /* 64 bits since Linux 5.7; these are the lower ones */
 	char comm[16];
 } __attribute__((preserve_access_index));
 

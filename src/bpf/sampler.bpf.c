@@ -21,6 +21,8 @@
 
 #include "contract.h"
 
+#include "pid_namespace.h"
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* ---- settings, fixed at load time ------------------------------------------------------------ */
@@ -140,10 +142,12 @@ struct {
 	__type(value, __u8);
 } known_calls SEC(".maps");
 
-/* VMs that user space was told of, by global_State and process. */
+/* VMs that user space was told of, by global_State and image of a process: without address space
+ * randomisation a new image's VM may be where the old one's was. */
 struct vm_key {
 	__u64 g;
-	__u64 tgid;
+	__u32 tgid;
+	__u32 exec_id;
 };
 
 struct {
@@ -391,7 +395,7 @@ static __always_inline void report_new_process(__u32 tgid)
 SEC("perf_event")
 int on_sample(struct bpf_perf_event_data *ctx)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u64 pid_tgid = current_numbers();
 	__u32 tgid = pid_tgid >> 32;
 	struct process *process;
 	struct x86_regs regs;
@@ -401,7 +405,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 
 	process = bpf_map_lookup_elem(&processes, &tgid);
 	if (!process) {
-		if (follow_children)
+		if (follow_children && tgid)
 			report_new_process(tgid);
 		return 0;
 	}
@@ -489,17 +493,20 @@ SEC("raw_tracepoint/sched_process_fork")
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *parent = (void *)ctx->args[0], *child = (void *)ctx->args[1];
-	__u32 tgid = BPF_CORE_READ(parent, tgid), child_tgid = BPF_CORE_READ(child, tgid);
+	__u32 tgid;
 
-	if (tgid != child_tgid && bpf_map_lookup_elem(&processes, &tgid))
-		send_process(PROCESS_FORK, tgid, child_tgid, 0);
+	if (BPF_CORE_READ(parent, tgid) == BPF_CORE_READ(child, tgid))
+		return 0; /* a thread */
+	tgid = process_number(parent);
+	if (bpf_map_lookup_elem(&processes, &tgid))
+		send_process(PROCESS_FORK, tgid, process_number(child), 0);
 	return 0;
 }
 
 SEC("raw_tracepoint/sched_process_exec")
 int on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 tgid = current_numbers() >> 32;
 	struct process *process = bpf_map_lookup_elem(&processes, &tgid);
 
 	if (process) {
@@ -515,7 +522,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tracepoint/sched_process_exit")
 int on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u64 pid_tgid = current_numbers();
 	__u32 tgid = pid_tgid >> 32;
 
 	if (tgid == (__u32)pid_tgid && bpf_map_lookup_elem(&processes, &tgid))

@@ -222,6 +222,7 @@ __attribute__((noinline)) int send_vm(void)
 {
 	struct walk *w = walk_state();
 	struct record_vm record = {.type = RECORD_VM};
+	struct task_struct *task = (void *)bpf_get_current_task();
 	struct vm_key key = {};
 	__u8 one = 1;
 
@@ -229,6 +230,7 @@ __attribute__((noinline)) int send_vm(void)
 		return 0;
 	key.g = w->g;
 	key.tgid = w->record.tgid;
+	key.exec_id = BPF_CORE_READ(task, self_exec_id);
 	if (bpf_map_lookup_elem(&known_vms, &key))
 		return 0;
 	record.tgid = w->record.tgid;

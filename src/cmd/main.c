@@ -2,8 +2,10 @@
 /*
  * luaspy: the table of commands.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 
@@ -29,10 +31,24 @@ static void print_help(FILE *out)
 		     "The usual start: luaspy record -p PID -d 10\n");
 }
 
+/* Started without stdin, stdout or stderr, whatever is opened next would get its number, and then
+ * what is printed. The wrong way round, so that using them is an error as it would have been. */
+static void fill_standard_streams(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			_exit(1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	size_t i;
 
+	fill_standard_streams();
 	if (argc < 2) {
 		print_help(stderr);
 		return 2;

@@ -43,7 +43,8 @@ static void read_word(const char *path, char *word, size_t size)
 	fclose(f);
 }
 
-void privileges__explain(char *text, size_t size)
+/* The names of the capabilities that are missing, "" when none is. */
+static void list_missing(char *missing, size_t size)
 {
 	static const struct {
 		int bit;
@@ -52,11 +53,9 @@ void privileges__explain(char *text, size_t size)
 		      {CAP_PERFMON, "CAP_PERFMON"},
 		      {CAP_SYS_PTRACE, "CAP_SYS_PTRACE"}};
 	uint64_t caps = effective_capabilities();
-	char missing[128] = "", lockdown[128], self[200] = "luaspy";
-	char path[200];
 	size_t i, length;
-	ssize_t n;
 
+	*missing = '\0';
 	/* CAP_SYS_ADMIN contains the first two. */
 	if (caps & 1ull << CAP_SYS_ADMIN)
 		caps |= 1ull << CAP_BPF | 1ull << CAP_PERFMON;
@@ -64,9 +63,26 @@ void privileges__explain(char *text, size_t size)
 		if (caps & 1ull << needed[i].bit)
 			continue;
 		length = strlen(missing);
-		snprintf(missing + length, sizeof(missing) - length, "%s%s", length ? ", " : "",
+		snprintf(missing + length, size - length, "%s%s", length ? ", " : "",
 			 needed[i].name);
 	}
+}
+
+bool privileges__complete(void)
+{
+	char missing[128];
+
+	list_missing(missing, sizeof(missing));
+	return !*missing;
+}
+
+void privileges__explain(char *text, size_t size)
+{
+	char missing[128], lockdown[128], self[200] = "luaspy";
+	char path[200];
+	ssize_t n;
+
+	list_missing(missing, sizeof(missing));
 	if (*missing) {
 		/* A path that is too long to be shown whole would be no help. */
 		n = readlink("/proc/self/exe", path, sizeof(path));

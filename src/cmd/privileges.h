@@ -5,6 +5,7 @@
 #ifndef LUASPY_PRIVILEGES_H
 #define LUASPY_PRIVILEGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -12,5 +13,8 @@
  * lockdown that stands in the way although none is missing) and what to do. Always terminated.
  */
 void privileges__explain(char *text, size_t size);
+
+/* Whether none of the capabilities is missing. */
+bool privileges__complete(void);
 
 #endif

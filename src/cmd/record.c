@@ -147,24 +147,39 @@ static int check_pid(pid_t *pid, struct process_info *info)
 	return 0;
 }
 
+static bool is_added(const struct recording *r, size_t count, pid_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (r->options.pids[i] == pid)
+			return true;
+	}
+	return false;
+}
+
 static int add_pids(struct recording *r)
 {
 	struct process_info info;
-	size_t i, before;
+	size_t i, before, count = 0;
+	pid_t pid;
 	int err;
 
 	for (i = 0; i < r->options.pid_count; i++) {
-		pid_t *pid = &r->options.pids[i];
-
-		err = check_pid(pid, &info);
+		pid = r->options.pids[i];
+		err = check_pid(&pid, &info);
 		if (err)
 			return err;
-		if (!i)
+		/* Named twice, or two of its threads: a second timer would count all twice. */
+		if (is_added(r, count, pid))
+			continue;
+		if (!count)
 			snprintf(r->comm, sizeof(r->comm), "%s", info.comm);
+		r->options.pids[count++] = pid;
 		before = sampler__with_vm(r->sampler);
-		err = sampler__add(r->sampler, *pid, false);
+		err = sampler__add(r->sampler, pid, false);
 		if (err) {
-			print_target_error(*pid, err, r->options.rate_hz);
+			print_target_error(pid, err, r->options.rate_hz);
 			return err;
 		}
 		if (sampler__with_vm(r->sampler) == before && !r->options.quiet)
@@ -172,8 +187,9 @@ static int add_pids(struct recording *r)
 				"luaspy: warning: process %d (%s) has no LuaJIT that is known "
 				"here; its C "
 				"frames are shown.\n",
-				(int)*pid, info.comm);
+				(int)pid, info.comm);
 	}
+	r->options.pid_count = count;
 	snprintf(r->title, sizeof(r->title), "%s %d%s", r->comm, (int)r->options.pids[0],
 		 r->options.pid_count > 1 ? " and others" : "");
 	return 0;
@@ -216,9 +232,23 @@ static int open_sampler(struct recording *r)
 	err = sampler__new(&options, &r->sampler);
 	if (!err)
 		return 0;
-	if (err == -EPERM || err == -EACCES) {
+	if (err == -EACCES && privileges__complete()) {
+		/* What is not permitted is -EPERM; this comes from the verifier. */
+		fprintf(stderr,
+			"luaspy: the kernel's BPF verifier refused luaspy's programs. That is not "
+			"a "
+			"matter of privileges but a mistake in luaspy, or in this kernel (%s). "
+			"Please report it with what -v shows.\n",
+			uname(&kernel) == 0 ? kernel.release : "unknown");
+	} else if (err == -EPERM || err == -EACCES) {
 		privileges__explain(why, sizeof(why));
 		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s.\n", why);
+	} else if (err == -EXDEV) {
+		fprintf(stderr,
+			"luaspy: /proc is not mounted, or is that of another PID namespace than "
+			"luaspy's, "
+			"so that processes have other numbers in it. Start the container with "
+			"--pid=host, or mount the right one (unshare --mount-proc).\n");
 	} else if (err == -ENOMEM) {
 		fprintf(stderr, "luaspy: out of memory for the BPF maps (about 30 MB).\n");
 	} else {
@@ -251,7 +281,8 @@ static void choose_path(struct recording *r)
 	localtime_r(&now, &local);
 	strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", &local);
 	for (c = r->comm; *c; c++) {
-		if (*c == '/' || (unsigned char)*c <= ' ')
+		/* Also of a command's name, which a terminal may obey as well. */
+		if (*c == '/' || *c <= ' ' || *c > '~')
 			*c = '_';
 	}
 	snprintf(r->path, sizeof(r->path), "luaspy-%s-%d-%s.%s", r->comm, (int)pid, stamp,
@@ -265,6 +296,9 @@ static int check_path(const struct recording *r)
 	struct stat st;
 
 	if (strcmp(r->path, "-") == 0)
+		return 0;
+	/* What stands under a name of our own choice does not matter: it is not opened. */
+	if (!r->options.output && access(".", W_OK | X_OK) == 0)
 		return 0;
 	if (stat(r->path, &st) == 0 && S_ISDIR(st.st_mode)) {
 		fprintf(stderr,
@@ -296,7 +330,7 @@ static int write_elsewhere(const struct recording *r, const struct profile *prof
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s.%d", places[i], basename(copy), (int)getpid());
 		if (access(path, F_OK) != 0 &&
-		    output_file__write(path, profile, r->options.write) == 0) {
+		    output_file__create(path, profile, r->options.write) == 0) {
 			fprintf(stderr, "luaspy: the result was written to %s instead.\n", path);
 			return 0;
 		}
@@ -307,8 +341,12 @@ static int write_elsewhere(const struct recording *r, const struct profile *prof
 
 static int write_result(const struct recording *r, const struct profile *profile)
 {
-	int err = output_file__write(r->path, profile, r->options.write);
+	int err;
 
+	if (r->options.output)
+		err = output_file__write(r->path, profile, r->options.write);
+	else
+		err = output_file__create(r->path, profile, r->options.write);
 	if (!err)
 		return 0;
 	fprintf(stderr, "luaspy: writing %s failed: %s.\n",
@@ -438,6 +476,18 @@ static void fill_info(const struct recording *r, const struct profile *profile,
 		info->samples += profile__stack_at(profile, i).count;
 }
 
+static void print_no_samples(const struct recording *r, double cpu_seconds)
+{
+	if (cpu_seconds * r->options.rate_hz < 2)
+		fprintf(stderr, "luaspy: no samples: the target used %s CPU time in this while.\n",
+			cpu_seconds < 0.001 ? "no" : "hardly any");
+	else
+		fprintf(stderr,
+			"luaspy: no samples, although the target used %.2f s of CPU time: the "
+			"kernel's timers did not come. Please report it.\n",
+			cpu_seconds);
+}
+
 /* Names, output and the closing lines. */
 static int finish(struct recording *r)
 {
@@ -470,6 +520,7 @@ static int finish(struct recording *r)
 		info.host = host.nodename;
 	sampler__counters(r->sampler, counters);
 	record_summary__make(&summary, counters, &info);
+	summary.target_cpu_seconds = sampler__cpu_seconds(r->sampler);
 	profile_builder__vm_states(sampler__stacks(r->sampler), summary.vm_states);
 	profile__set_info(profile, &info);
 	err = write_result(r, profile);
@@ -488,7 +539,7 @@ static int finish(struct recording *r)
 	if (!r->options.quiet)
 		print_changed(r);
 	if (!err && !info.samples && !r->options.quiet)
-		fprintf(stderr, "luaspy: no samples: the target used no CPU time in this while.\n");
+		print_no_samples(r, summary.target_cpu_seconds);
 out:
 	profile__free(profile);
 	kernel_symbols__free(kernel);

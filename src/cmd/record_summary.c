@@ -7,6 +7,8 @@
 
 #include "../symbol/frame_names.h"
 
+#define MIN_EXPECTED 50u /* samples: of fewer, one tick more or less is a few per cent */
+
 static void add_error(struct record_summary *self, const char *name, uint64_t count)
 {
 	if (name && count && self->error_count < sizeof(self->errors) / sizeof(self->errors[0]))
@@ -81,6 +83,23 @@ static void print_vm_states(const struct record_summary *self, FILE *out)
 	fprintf(out, "\n");
 }
 
+/* The timer measures a thread's CPU time, but is set again only when a sample has been taken: at
+ * high rates ticks are left out, and nobody else counts them. A few per cent are the ends of
+ * threads. */
+static void print_missed(const struct record_summary *self, const struct profile_info *info,
+			 FILE *out)
+{
+	uint64_t expected = (uint64_t)(self->target_cpu_seconds * info->rate_hz);
+	uint64_t taken = self->counters[COUNTER_SAMPLES];
+
+	if (expected < MIN_EXPECTED || taken >= expected - expected / 20)
+		return;
+	fprintf(out,
+		"  missed                        %" PRIu64 " of the %" PRIu64
+		" samples that the CPU time is worth (%.1f %%)\n",
+		expected - taken, expected, percent(expected - taken, expected));
+}
+
 void record_summary__print(const struct record_summary *self, const struct profile_info *info,
 			   FILE *out)
 {
@@ -98,6 +117,7 @@ void record_summary__print(const struct record_summary *self, const struct profi
 	print_vm_states(self, out);
 	fprintf(out, "  truncated                     %" PRIu64 "\n", info->truncated);
 	fprintf(out, "  lost                          %" PRIu64 "\n", info->lost);
+	print_missed(self, info, out);
 	for (i = 0; i < info->error_count; i++)
 		errors += info->errors[i].count;
 	fprintf(out, "  errors                        %" PRIu64, errors);

@@ -17,6 +17,7 @@ struct record_summary {
 	uint64_t vm_states[VM_STATE_COUNT]; /* samples */
 	struct profile_count errors[STOP_COUNT + LUA_ERROR_COUNT + 2];
 	size_t error_count;
+	double target_cpu_seconds;   /* of all targets, while they were sampled */
 	double profiler_cpu_seconds; /* luaspy's own, user space */
 };
 
@@ -34,6 +35,7 @@ double record_summary__own_cpu_seconds(void);
  *     unwound to the thread's start 100.0 %
  *     truncated                     0
  *     lost                          0
+ *     missed                        35286 of the 99990 samples that the CPU time is worth (35.3 %)
  *     errors                        1 (BASE not known)
  *     luaspy's own CPU time         0.08 s
  */

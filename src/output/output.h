@@ -19,10 +19,18 @@ int folded__write(const struct profile *profile, FILE *out);
 int flamegraph__write_svg(const struct profile *profile, FILE *out);
 int flamegraph__write_html(const struct profile *profile, FILE *out);
 
-/* Writes `write(profile)` to `path` through a temporary file in the same directory that is renamed
- * at the end, so that no half file ever stands under `path`; "-" is stdout. A destination that is
- * not a regular file (a pipe, /dev/null) is written directly. On error nothing is left behind. */
+/* Writes `write(profile)` to `path`, which a person has named, through a temporary file in the same
+ * directory that is renamed at the end, so that no half file ever stands under `path`; "-" is
+ * stdout. A destination that is not a regular file (a pipe, /dev/null) is written directly, a block
+ * device never (-ENOTSUP). On error nothing is left behind. A FIFO waits for a reader: -EINTR after
+ * a signal. */
 int output_file__write(const char *path, const struct profile *profile,
 		       int (*write)(const struct profile *profile, FILE *out));
+
+/* The same for a name that luaspy has chosen itself: a new file in every case. What stands there, a
+ * symbolic link or a FIFO that somebody else put into the directory, is replaced and never opened.
+ */
+int output_file__create(const char *path, const struct profile *profile,
+			int (*write)(const struct profile *profile, FILE *out));
 
 #endif

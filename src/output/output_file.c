@@ -2,7 +2,9 @@
 /*
  * Where an output goes. A regular file is replaced in one step, through a temporary file beside it;
  * symbolic links to files are replaced, never followed (the directory may be writable by others,
- * and luaspy runs as root). Streams (a pipe, a terminal, /dev/null, /dev/stdout) are written to.
+ * and luaspy runs as root). Streams (a pipe, a terminal, /dev/null, /dev/stdout) are written to
+ * when a person named them; a name of luaspy's own choice is that of a new file whatever stands
+ * there.
  */
 #include "output.h"
 
@@ -82,6 +84,8 @@ static int open_stream(const char *path)
 		return -ENOENT;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
+	if (S_ISBLK(st.st_mode))
+		return -ENOTSUP; /* nobody wants a disk overwritten */
 	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	return fd < 0 ? -errno : fd;
 }
@@ -100,7 +104,7 @@ static int open_directory_of(const char *path, const char *base)
 	return fd;
 }
 
-static int replace(const char *path, const struct profile *profile, writer write)
+int output_file__create(const char *path, const struct profile *profile, writer write)
 {
 	const char *slash = strrchr(path, '/');
 	const char *base = slash ? slash + 1 : path;
@@ -153,5 +157,5 @@ int output_file__write(const char *path, const struct profile *profile, writer w
 		return write_to(fd, profile, write);
 	if (fd != -ENOENT)
 		return fd;
-	return replace(path, profile, write);
+	return output_file__create(path, profile, write);
 }

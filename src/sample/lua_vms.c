@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/types.h>
+#include <time.h>
 #include <uthash.h>
 
 #include "../vm/luajit_builtins.h"
@@ -11,23 +12,37 @@
 /* The VMs of a process have the same libraries, mostly; a read takes some milliseconds. */
 #define MAX_VMS_PER_PROCESS 8
 
+/* One read takes at most a quarter of a second (luajit_heap.h), and other things have to wait. What
+ * a process, and all together, may take before their names are not read any more; a thousand VMs of
+ * the usual kind fit into the second. */
+#define MAX_PROCESS_NS 500000000ull
+#define MAX_ALL_NS     10000000000ull
+
 struct lua_vm {
 	uint64_t g;
 	uint32_t build;
 	struct luajit_builtins *builtins; /* NULL when they could not be read */
 };
 
+/* An image of a process. */
 struct vm_process {
 	uint32_t tgid;
+	uint32_t image;
 	uint32_t count;
+	uint64_t read_ns; /* spent in reading its names */
 	struct lua_vm vms[MAX_VMS_PER_PROCESS];
-	UT_hash_handle hh;
+	/* When names were last read, for the addresses of C functions once the image is no more. */
+	struct mapping *mappings;
+	uint32_t mapping_count;
+	struct vm_process *older; /* the image before this one */
+	UT_hash_handle hh;	  /* of the newest */
 };
 
 struct lua_vms {
 	const struct modules *modules;
 	const struct targets *targets;
 	struct vm_process *processes;
+	uint64_t read_ns;
 };
 
 struct lua_vms *lua_vms__new(const struct modules *modules, const struct targets *targets)
@@ -41,29 +56,60 @@ struct lua_vms *lua_vms__new(const struct modules *modules, const struct targets
 	return self;
 }
 
+static void process_free(struct vm_process *process)
+{
+	struct vm_process *older;
+	uint32_t i;
+
+	for (; process; process = older) {
+		older = process->older;
+		for (i = 0; i < process->count; i++)
+			luajit_builtins__free(process->vms[i].builtins);
+		free(process->mappings);
+		free(process);
+	}
+}
+
 void lua_vms__free(struct lua_vms *self)
 {
 	struct vm_process *process, *next;
-	uint32_t i;
 
 	if (!self)
 		return;
 	HASH_ITER (hh, self->processes, process, next) {
 		HASH_DEL(self->processes, process); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
-		for (i = 0; i < process->count; i++)
-			luajit_builtins__free(process->vms[i].builtins);
-		free(process);
+		process_free(process);
 	}
 	free(self);
 }
 
-static void read_names(const struct lua_vms *self, uint32_t tgid, struct lua_vm *vm)
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void read_names(struct lua_vms *self, struct vm_process *process, struct lua_vm *vm)
 {
 	const struct luajit_build *build = modules__build(self->modules, vm->build);
 	struct luajit_builtins *newer;
+	uint64_t spent;
+	int err;
 
-	if (!build || luajit_builtins__read((pid_t)tgid, vm->g, build, &newer) != 0)
+	if (!build || process->read_ns >= MAX_PROCESS_NS || self->read_ns >= MAX_ALL_NS)
 		return;
+	spent = now_ns();
+	err = luajit_builtins__read((pid_t)process->tgid, vm->g, build, &newer);
+	spent = now_ns() - spent;
+	process->read_ns += spent;
+	self->read_ns += spent;
+	if (err)
+		return;
+	free(process->mappings);
+	process->mappings =
+		targets__mappings(self->targets, (pid_t)process->tgid, &process->mapping_count);
 	if (!vm->builtins) {
 		vm->builtins = newer;
 		return;
@@ -98,7 +144,7 @@ int lua_vms__add(struct lua_vms *self, const struct record_vm *record, size_t si
 	vm = &process->vms[process->count++];
 	vm->g = record->g;
 	vm->build = record->vm;
-	read_names(self, tgid, vm);
+	read_names(self, process, vm);
 	return 0;
 }
 
@@ -120,6 +166,34 @@ const char *lua_vms__version(const struct lua_vms *self, uint32_t build)
 	return NULL;
 }
 
+int lua_vms__new_image(struct lua_vms *self, uint32_t tgid)
+{
+	struct vm_process *process, *fresh;
+
+	HASH_FIND(hh, self->processes, &tgid, sizeof(tgid), process);
+	if (!process)
+		return 0; /* a VM is told of before the first stack in it: there is nothing to name
+			   */
+	fresh = calloc(1, sizeof(*fresh));
+	if (!fresh)
+		return -ENOMEM;
+	fresh->tgid = tgid;
+	fresh->image = process->image + 1;
+	fresh->read_ns = process->read_ns;
+	fresh->older = process;
+	HASH_DEL(self->processes, process);
+	HASH_ADD(hh, self->processes, tgid, sizeof(fresh->tgid), fresh);
+	return 0;
+}
+
+uint32_t lua_vms__image(const struct lua_vms *self, uint32_t tgid)
+{
+	const struct vm_process *process;
+
+	HASH_FIND(hh, self->processes, &tgid, sizeof(tgid), process);
+	return process ? process->image : 0;
+}
+
 void lua_vms__refresh(struct lua_vms *self)
 {
 	struct vm_process *process;
@@ -127,18 +201,23 @@ void lua_vms__refresh(struct lua_vms *self)
 
 	for (process = self->processes; process; process = process->hh.next) {
 		for (i = 0; i < process->count; i++)
-			read_names(self, process->tgid, &process->vms[i]);
+			read_names(self, process, &process->vms[i]);
 	}
 }
 
 /* The run-time address of a NATIVE or ADDRESS word, 0 when it is not known. */
-static uint64_t entry_address(const struct lua_vms *self, uint32_t tgid, uint64_t word)
+static uint64_t entry_address(const struct lua_vms *self, const struct vm_process *process,
+			      bool is_newest, uint64_t word)
 {
+	uint32_t file_id = (uint32_t)(word >> FRAME_FILE_SHIFT & FRAME_FILE_MASK);
+	uint64_t vaddr = word & FRAME_VADDR_MASK;
+
 	switch (word >> FRAME_KIND_SHIFT) {
 	case FRAME_KIND_NATIVE:
-		return targets__address(self->targets, (pid_t)tgid,
-					(uint32_t)(word >> FRAME_FILE_SHIFT & FRAME_FILE_MASK),
-					word & FRAME_VADDR_MASK);
+		if (!is_newest)
+			return mappings__address(process->mappings, process->mapping_count, file_id,
+						 vaddr);
+		return targets__address(self->targets, (pid_t)process->tgid, file_id, vaddr);
 	case FRAME_KIND_ADDRESS:
 		return word & ((1ull << FRAME_KIND_SHIFT) - 1);
 	}
@@ -148,16 +227,19 @@ static uint64_t entry_address(const struct lua_vms *self, uint32_t tgid, uint64_
 const char *lua_vms__builtin(const struct lua_vms *self, uint32_t tgid, uint64_t word,
 			     uint64_t entry)
 {
-	const struct vm_process *process;
+	const struct vm_process *process, *newest;
 	uint8_t ffid = (uint8_t)word;
 	const char *name = NULL;
 	uint64_t address;
 	uint32_t i;
 
-	HASH_FIND(hh, self->processes, &tgid, sizeof(tgid), process);
+	HASH_FIND(hh, self->processes, &tgid, sizeof(tgid), newest);
+	process = newest;
+	while (process && process->image != (uint32_t)(word >> FRAME_IMAGE_SHIFT))
+		process = process->older;
 	if (!process)
 		return NULL;
-	address = ffid > 1 ? 0 : entry_address(self, tgid, entry);
+	address = ffid > 1 ? 0 : entry_address(self, process, process == newest, entry);
 	for (i = 0; i < process->count && !name; i++) {
 		if (!process->vms[i].builtins)
 			continue;

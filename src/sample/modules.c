@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -13,6 +14,13 @@
 #include "../target/elf_file.h"
 #include "../unwind/unwind_table.h"
 #include "../vm/luajit.h"
+
+/* Over all files of a recording: bytes of .eh_frame that are read; table entries that are sent, of
+ * 8 bytes in the kernel (libc takes 30,000, libLLVM a million); time for symbols. Files beyond them
+ * have no table, or no names. */
+#define MAX_UNWIND_BYTES (256ull << 20)
+#define MAX_ENTRIES	 (32ull << 20)
+#define MAX_SYMBOLS_NS	 20000000000ull
 
 struct module_key {
 	uint64_t device;
@@ -39,6 +47,7 @@ struct modules {
 	struct entry **by_id;
 	uint32_t count, capacity;
 	uint32_t vm_count;
+	uint64_t unwind_bytes, entries, symbols_ns; /* used so far */
 };
 
 struct modules *modules__new(struct kernel_tables *tables)
@@ -99,9 +108,12 @@ static int build_tables(struct modules *self, struct entry *entry)
 	size_t count = 0;
 	int err;
 
+	if (self->unwind_bytes >= MAX_UNWIND_BYTES || self->entries >= MAX_ENTRIES)
+		return -EFBIG;
 	err = unwind_table__build(entry->file->elf, self->rules, &entry->table);
 	if (err)
 		return err;
+	self->unwind_bytes += entry->table->bytes;
 	err = luajit__find(entry->file->elf, entry->table, self->rules, &entry->build);
 	if (err == 0 && self->vm_count < MAX_VMS) {
 		err = kernel_tables__put_build(self->tables, self->vm_count, &entry->build);
@@ -116,6 +128,7 @@ static int build_tables(struct modules *self, struct entry *entry)
 	if (!err)
 		err = unwind_table__encode(entry->table, &file, &entries, &count);
 	file.vm = entry->module.vm;
+	self->entries += count;
 	if (!err)
 		err = kernel_tables__put_file(self->tables, entry->module.id, &file, entries,
 					      count);
@@ -167,6 +180,8 @@ static int entry_add(struct modules *self, pid_t pid, const struct map_entry *ma
 	}
 	if (!entry->module.error)
 		entry->module.error = build_tables(self, entry);
+	if (entry->file)
+		elf_file__forget_bytes(entry->file);
 	*out = entry;
 	return 0;
 }
@@ -213,12 +228,21 @@ const struct luajit_build *modules__build(const struct modules *self, uint32_t v
 	return NULL;
 }
 
-static void load_symbols(struct entry *entry)
+static uint64_t now_ns(void)
 {
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void load_symbols(struct modules *self, struct entry *entry)
+{
+	uint64_t began_ns = now_ns();
 	char *dir, *slash;
 
 	entry->symbols_tried = true;
-	if (!entry->file)
+	if (!entry->file || !entry->file->elf || self->symbols_ns > MAX_SYMBOLS_NS)
 		return;
 	dir = strdup(entry->path);
 	slash = dir ? strrchr(dir, '/') : NULL;
@@ -226,6 +250,8 @@ static void load_symbols(struct entry *entry)
 		*slash = '\0';
 	elf_symbols__load(entry->file->elf, entry->root_fd, slash ? dir : NULL, &entry->symbols);
 	free(dir);
+	elf_file__forget_bytes(entry->file);
+	self->symbols_ns += now_ns() - began_ns;
 }
 
 int modules__name(struct modules *self, uint32_t id, uint64_t vaddr, char *name, size_t size)
@@ -238,7 +264,7 @@ int modules__name(struct modules *self, uint32_t id, uint64_t vaddr, char *name,
 		return -ENOENT;
 	entry = self->by_id[id];
 	if (!entry->symbols_tried)
-		load_symbols(entry);
+		load_symbols(self, entry);
 	if (entry->symbols)
 		symbol = elf_symbols__find(entry->symbols, vaddr, NULL);
 	if (symbol) {

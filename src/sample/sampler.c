@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,7 +19,8 @@
 #include "sampler.skel.h"
 #include "targets.h"
 
-#define WAKEUP_GAP_NS 2000000ll
+#define WAKEUP_GAP_NS	      2000000ll
+#define INITIAL_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
 struct sampler {
 	struct sampler_options options;
@@ -36,6 +38,7 @@ struct sampler {
 	int epoll_fd;	  /* the ring buffer's and what targets waits for */
 	int record_error; /* set by the ring buffer's callback */
 	bool stopped;
+	uint64_t cpu_time_ns; /* of the targets, once it is stopped */
 };
 
 __attribute__((format(printf, 2, 0))) static int print_warnings(enum libbpf_print_level level,
@@ -50,8 +53,10 @@ __attribute__((format(printf, 2, 0))) static int print_nothing(enum libbpf_print
 	return 0;
 }
 
-static void handle_process(struct sampler *self, const struct record_process *record)
+static int handle_process(struct sampler *self, const struct record_process *record)
 {
+	int err = 0;
+
 	if (self->ended && (record->event == PROCESS_EXEC || record->event == PROCESS_EXIT))
 		self->ended(self->ended_context, (pid_t)record->tgid);
 	switch (record->event) {
@@ -59,9 +64,12 @@ static void handle_process(struct sampler *self, const struct record_process *re
 		targets__refresh(self->targets, (pid_t)record->tgid);
 		break;
 	case PROCESS_EXEC:
+		err = lua_vms__new_image(self->vms, record->tgid);
 		targets__executed(self->targets, (pid_t)record->tgid);
 		break;
 	case PROCESS_FORK:
+		/* Whatever had this number before. */
+		err = lua_vms__new_image(self->vms, record->child);
 		if (self->options.children)
 			targets__add(self->targets, (pid_t)record->child, false);
 		break;
@@ -69,6 +77,16 @@ static void handle_process(struct sampler *self, const struct record_process *re
 		targets__add(self->targets, (pid_t)record->tgid, false);
 		break;
 	}
+	return err;
+}
+
+static int handle_stack(struct sampler *self, const struct record_stack *record, size_t size)
+{
+	uint32_t image = 0;
+
+	if (size >= RECORD_STACK_HEADER)
+		image = lua_vms__image(self->vms, record->tgid);
+	return stack_store__add_stack(self->stacks, record, size, image);
 }
 
 static int handle_record(void *context, void *data, size_t size)
@@ -81,7 +99,7 @@ static int handle_record(void *context, void *data, size_t size)
 		return 0;
 	switch (*type) {
 	case RECORD_STACK:
-		err = stack_store__add_stack(self->stacks, data, size);
+		err = handle_stack(self, data, size);
 		break;
 	case RECORD_PROTO:
 		err = stack_store__add_proto(self->stacks, data, size);
@@ -94,7 +112,7 @@ static int handle_record(void *context, void *data, size_t size)
 		break;
 	case RECORD_PROCESS:
 		if (size >= sizeof(struct record_process))
-			handle_process(self, data);
+			err = handle_process(self, data);
 		break;
 	}
 	if (err)
@@ -114,16 +132,40 @@ static void raise_limits(void)
 	}
 }
 
+/* The inode number of our PID namespace, 0 for the initial one. -EXDEV when /proc shows another. */
+static int find_pid_namespace(uint32_t *inode)
+{
+	struct stat status;
+	char self[32];
+	ssize_t length;
+
+	*inode = 0;
+	length = readlink("/proc/self", self, sizeof(self) - 1);
+	if (length < 0)
+		return -EXDEV;
+	self[length] = '\0';
+	if (strtol(self, NULL, 10) != getpid())
+		return -EXDEV;
+	if (stat("/proc/self/ns/pid", &status) == 0 && status.st_ino != INITIAL_PID_NAMESPACE)
+		*inode = (uint32_t)status.st_ino;
+	return 0;
+}
+
 static int load_programs(struct sampler *self)
 {
 	struct sampler_bpf *bpf;
+	uint32_t pid_namespace;
 	int err;
 
+	err = find_pid_namespace(&pid_namespace);
+	if (err)
+		return err;
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	libbpf_set_print(self->options.verbose ? print_warnings : print_nothing);
 	bpf = self->bpf = sampler_bpf__open();
 	if (!bpf)
 		return -errno;
+	bpf->rodata->pid_namespace = pid_namespace;
 	bpf->rodata->with_kernel = self->options.kernel;
 	bpf->rodata->per_thread = self->options.per_thread;
 	bpf->rodata->follow_children = self->options.children;
@@ -202,7 +244,11 @@ int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
 {
 	int err = targets__add(self->targets, pid, on_exec);
 
-	return err ? err : cpu_events__add(self->events, pid, on_exec);
+	if (!err)
+		err = cpu_events__add(self->events, pid, on_exec);
+	if (!err)
+		targets__count_cpu_time(self->targets, pid);
+	return err;
 }
 
 void sampler__on_end(struct sampler *self, void (*ended)(void *context, pid_t pid), void *context)
@@ -213,6 +259,7 @@ void sampler__on_end(struct sampler *self, void (*ended)(void *context, pid_t pi
 
 void sampler__start(struct sampler *self)
 {
+	targets__count_cpu_time(self->targets, 0);
 	cpu_events__enable(self->events, true);
 }
 
@@ -266,6 +313,7 @@ int sampler__stop(struct sampler *self)
 	if (self->stopped)
 		return self->record_error;
 	self->stopped = true;
+	self->cpu_time_ns = targets__cpu_time_ns(self->targets);
 	cpu_events__enable(self->events, false);
 	/* Closing them also ends the inherited ones of threads that the list does not name. */
 	cpu_events__free(self->events);
@@ -274,6 +322,11 @@ int sampler__stop(struct sampler *self)
 	lua_vms__refresh(self->vms);
 	read_counts(self);
 	return self->record_error;
+}
+
+double sampler__cpu_seconds(const struct sampler *self)
+{
+	return (double)self->cpu_time_ns / 1e9;
 }
 
 size_t sampler__alive(const struct sampler *self)

@@ -27,8 +27,9 @@ struct sampler_options {
 };
 
 /*
- * Loads the programs. Returns 0; -EPERM (privileges), -ENOTSUP (a kernel without what is needed),
- * -ENOMEM, or another errno of bpf(2). The caller frees *sampler.
+ * Loads the programs. Returns 0; -EPERM (privileges), -EACCES (also the verifier), -ENOTSUP (a
+ * kernel without what is needed), -EXDEV when the mounted /proc is not that of luaspy's PID
+ * namespace, -ENOMEM, or another errno of bpf(2). The caller frees *sampler.
  */
 int sampler__new(const struct sampler_options *options, struct sampler **sampler);
 void sampler__free(struct sampler *self);
@@ -44,6 +45,9 @@ int sampler__add(struct sampler *self, pid_t pid, bool on_exec);
 void sampler__on_end(struct sampler *self, void (*ended)(void *context, pid_t pid), void *context);
 
 void sampler__start(struct sampler *self);
+
+/* CPU time that the targets have used while they were sampled, until sampler__stop. */
+double sampler__cpu_seconds(const struct sampler *self);
 
 /* Takes in what has come and looks after the targets; waits up to `timeout_ms` for something to
  * come. Call it at least ten times a second. 0, -EINTR after a signal, -ENOMEM. */

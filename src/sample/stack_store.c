@@ -61,7 +61,25 @@ static struct stack_entry *find(const struct stack_store *self, uint64_t hash)
 	return entry;
 }
 
-int stack_store__add_stack(struct stack_store *self, const struct record_stack *record, size_t size)
+static void put_image(struct stored_stack *stack, uint32_t image)
+{
+	uint32_t i;
+
+	for (i = 0; i < stack->word_count; i++) {
+		switch (stack->words[i] >> FRAME_KIND_SHIFT) {
+		case FRAME_KIND_BUILTIN:
+			stack->words[i] |= (uint64_t)image << FRAME_IMAGE_SHIFT;
+			i++;
+			break;
+		case FRAME_KIND_LUA:
+			i++; /* its second word is anything */
+			break;
+		}
+	}
+}
+
+int stack_store__add_stack(struct stack_store *self, const struct record_stack *record, size_t size,
+			   uint32_t image)
 {
 	struct stack_entry *entry;
 	size_t words;
@@ -88,6 +106,7 @@ int stack_store__add_stack(struct stack_store *self, const struct record_stack *
 	entry->stack.word_count = record->word_count;
 	memcpy(entry->stack.comm, record->comm, sizeof(record->comm));
 	memcpy(entry->stack.words, record->words, words * sizeof(uint64_t));
+	put_image(&entry->stack, image);
 	HASH_ADD(hh, self->stacks, stack.hash, sizeof(entry->stack.hash), entry);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include <uthash.h>
 
 #include "../target/maps.h"
+#include "../target/process_info.h"
 #include "map_events.h"
 
 #define LOOK_EVERY_MS 1000
@@ -24,6 +25,7 @@ struct target {
 	uint32_t vm;
 	struct mapping *mappings; /* as sent to the kernel */
 	uint32_t mapping_count;
+	uint64_t cpu_before_ns, cpu_ns; /* CPU time of the process: not counted, in all */
 	struct map_events *events;
 	UT_hash_handle hh;
 };
@@ -34,6 +36,7 @@ struct targets {
 	struct target *by_pid;
 	int epoll_fd; /* the caller's */
 	uint64_t looked_ms;
+	uint64_t replaced_cpu_ns; /* counted CPU time of processes whose entry is no more */
 };
 
 static uint64_t now_ms(void)
@@ -157,6 +160,7 @@ int targets__add(struct targets *self, pid_t pid, bool will_exec)
 	if (target && !target->ended)
 		return 0;
 	if (target) {
+		self->replaced_cpu_ns += target->cpu_ns - target->cpu_before_ns;
 		HASH_DEL(self->by_pid, target); /* the pid was given out again */
 		target_free(target);
 	}
@@ -212,6 +216,39 @@ static bool has_ended(const struct target *target)
 	return kill(target->pid, 0) != 0 && errno == ESRCH;
 }
 
+static void update_cpu_time(struct target *target)
+{
+	uint64_t now = target->ended ? 0 : process_info__cpu_time_ns(target->pid);
+
+	/* 0: it has gone. */
+	if (now > target->cpu_ns)
+		target->cpu_ns = now;
+}
+
+void targets__count_cpu_time(struct targets *self, pid_t pid)
+{
+	struct target *target;
+
+	for (target = self->by_pid; target; target = target->hh.next) {
+		if (pid && target->pid != pid)
+			continue;
+		update_cpu_time(target);
+		target->cpu_before_ns = target->cpu_ns;
+	}
+}
+
+uint64_t targets__cpu_time_ns(struct targets *self)
+{
+	uint64_t sum = self->replaced_cpu_ns;
+	struct target *target;
+
+	for (target = self->by_pid; target; target = target->hh.next) {
+		update_cpu_time(target);
+		sum += target->cpu_ns - target->cpu_before_ns;
+	}
+	return sum;
+}
+
 void targets__tend(struct targets *self)
 {
 	uint64_t now = now_ms();
@@ -223,7 +260,10 @@ void targets__tend(struct targets *self)
 	HASH_ITER (hh, self->by_pid, target, next) {
 		if (target->ended)
 			continue;
+		if (look)
+			update_cpu_time(target);
 		if (has_ended(target)) {
+			update_cpu_time(target); /* it may not have been reaped yet */
 			target->ended = true;
 			if (target->pidfd >= 0)
 				close(target->pidfd); /* it would stay readable */
@@ -236,22 +276,46 @@ void targets__tend(struct targets *self)
 	}
 }
 
-uint64_t targets__address(const struct targets *self, pid_t pid, uint32_t file_id, uint64_t vaddr)
+uint64_t mappings__address(const struct mapping *mappings, uint32_t count, uint32_t file_id,
+			   uint64_t vaddr)
 {
-	const struct target *target;
 	uint64_t address;
 	uint32_t i;
 
-	HASH_FIND_INT(self->by_pid, &pid, target);
-	for (i = 0; target && target->mappings && i < target->mapping_count; i++) {
-		const struct mapping *mapping = &target->mappings[i];
-
-		address = vaddr + mapping->bias;
-		if (mapping->file_id == file_id && address >= mapping->start &&
-		    address < mapping->end)
+	for (i = 0; i < count; i++) {
+		address = vaddr + mappings[i].bias;
+		if (mappings[i].file_id == file_id && address >= mappings[i].start &&
+		    address < mappings[i].end)
 			return address;
 	}
 	return 0;
+}
+
+uint64_t targets__address(const struct targets *self, pid_t pid, uint32_t file_id, uint64_t vaddr)
+{
+	const struct target *target;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	if (!target || !target->mappings)
+		return 0;
+	return mappings__address(target->mappings, target->mapping_count, file_id, vaddr);
+}
+
+struct mapping *targets__mappings(const struct targets *self, pid_t pid, uint32_t *count)
+{
+	const struct target *target;
+	struct mapping *copy;
+
+	*count = 0;
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	if (!target || !target->mappings || !target->mapping_count)
+		return NULL;
+	copy = calloc(target->mapping_count, sizeof(*copy));
+	if (!copy)
+		return NULL;
+	memcpy(copy, target->mappings, target->mapping_count * sizeof(*copy));
+	*count = target->mapping_count;
+	return copy;
 }
 
 size_t targets__alive(const struct targets *self)

@@ -38,6 +38,22 @@ void targets__tend(struct targets *self);
  * is not mapped. */
 uint64_t targets__address(const struct targets *self, pid_t pid, uint32_t file_id, uint64_t vaddr);
 
+/* The CPU time of process `pid` is counted from now on; 0: that of each. Without it, from the
+ * process's start: it is a child of one that was followed. */
+void targets__count_cpu_time(struct targets *self, pid_t pid);
+
+/* CPU time, user and kernel, that the processes followed have used while they were counted: of one
+ * that has ended, up to the last look at it. */
+uint64_t targets__cpu_time_ns(struct targets *self);
+
+/* A copy of the process's mappings as they are, or were when it ended; the caller frees it. NULL
+ * when there are none, or no memory. */
+struct mapping *targets__mappings(const struct targets *self, pid_t pid, uint32_t *count);
+
+/* The same as targets__address in such a copy. */
+uint64_t mappings__address(const struct mapping *mappings, uint32_t count, uint32_t file_id,
+			   uint64_t vaddr);
+
 /* Number of processes followed that have not ended; how many of those followed ever had a LuaJIT.
  */
 size_t targets__alive(const struct targets *self);

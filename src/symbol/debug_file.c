@@ -17,7 +17,8 @@
 #include "elf_symbols.h"
 
 #define MAX_DEBUG_FILE_BYTES (4LL << 30)
-#define MAX_BUILD_ID_HEX     129 /* 64 bytes; SHA-1, the usual one, has 20 */
+#define MAX_CRC_BYTES	     (512LL << 20) /* which are all read; only where there is no build id */
+#define MAX_BUILD_ID_HEX     129	   /* 64 bytes; SHA-1, the usual one, has 20 */
 #define MAX_LINK_BYTES	     4096U
 
 /* What the stripped file says about its debug file. Empty strings where it says nothing. */
@@ -61,7 +62,7 @@ static bool crc_matches(int fd, uint32_t expected)
 
 	if (!buffer)
 		return false;
-	while (offset < MAX_DEBUG_FILE_BYTES && (got = pread(fd, buffer, block, offset)) > 0) {
+	while (offset < MAX_CRC_BYTES && (got = pread(fd, buffer, block, offset)) > 0) {
 		crc = crc32(crc, buffer, (uInt)got);
 		offset += got;
 	}

@@ -15,8 +15,8 @@
 #include "debug_file.h"
 #include "elf_symbols_build.h"
 
-#define MAX_TABLE_SYMBOLS (4U << 20) /* of one table; a browser has one million */
-#define MAX_STRINGS_BYTES (512U << 20)
+#define MAX_TABLE_SYMBOLS (2U << 20) /* of one table; a browser has one million */
+#define MAX_STRINGS_BYTES (256U << 20)
 #define MAX_LABEL_BYTES	  255U	/* of an assembler's label */
 #define MAX_NAME_BYTES	  4095U /* long C++ names reach some thousand */
 

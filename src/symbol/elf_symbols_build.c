@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Names are limited before, but many symbols may share one long string of the file. */
-#define MAX_ARENA_BYTES (512U << 20)
+#define MAX_ARENA_BYTES (256U << 20)
 
 /* By address; at one address the best first. The head of the name decides last, so that the choice
  * does not depend on the order in the file; only the head, or a hostile file could make each

@@ -95,6 +95,15 @@ static int make(int fd, void *memory, uint64_t size, struct elf_file **file)
 	return 0;
 }
 
+int elf_file__forget_bytes(struct elf_file *self)
+{
+	if (self->from_memory)
+		return 0;
+	elf_end(self->elf);
+	self->elf = NULL;
+	return elf_image__open_fd(self->fd, &self->elf);
+}
+
 void elf_file__free(struct elf_file *self)
 {
 	if (!self)

@@ -50,6 +50,10 @@ int elf_file__open_mapping(pid_t pid, const struct map_entry *entry, struct elf_
  * mapping, -ENOEXEC, -ENOMEM, -ESRCH, -EPERM. */
 int elf_file__open_vdso(pid_t pid, const struct map_entry *entry, struct elf_file **file);
 
+/* Gives back the memory of all bytes that libelf has read so far; what points to them is invalid.
+ * 0, or the errors of opening: then there is no `elf` any more. */
+int elf_file__forget_bytes(struct elf_file *self);
+
 void elf_file__free(struct elf_file *self);
 
 /*

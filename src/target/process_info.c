@@ -57,6 +57,15 @@ static ssize_t read_small(pid_t pid, const char *name, char *buffer, size_t size
 	return (ssize_t)length;
 }
 
+/* A process chooses its name: bytes that a terminal might obey do not get further than here. */
+static void make_printable(char *text)
+{
+	for (; *text; text++) {
+		if (*text < ' ' || *text > '~') /* char may be signed: bytes from 0x80 are below */
+			*text = '?';
+	}
+}
+
 static int read_stat(pid_t pid, struct stat_line *line)
 {
 	char text[2048];
@@ -75,6 +84,7 @@ static int read_stat(pid_t pid, struct stat_line *line)
 		return -EPROTO;
 	*close_paren = '\0';
 	snprintf(line->comm, sizeof(line->comm), "%s", open_paren + 1);
+	make_printable(line->comm);
 	p = close_paren + 2;
 	line->state = *p;
 	if (*p)

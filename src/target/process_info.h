@@ -23,7 +23,7 @@ struct process_info {
 	bool exe_deleted;     /* replaced or deleted since it was started */
 	uint64_t start_ticks; /* since boot, in units of sysconf(_SC_CLK_TCK) */
 	int exe_error; /* 0, or why `exe` is empty: -EACCES when the process is not ours to see */
-	char comm[64];
+	char comm[64]; /* printable ASCII, '?' for what is not */
 	char exe[PATH_MAX]; /* as seen in the process's mount namespace */
 };
 

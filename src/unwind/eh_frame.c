@@ -17,6 +17,9 @@
  * (two encodings and a pointer) before it compares with the entry's end. */
 #define PADDING_BYTES 64
 
+/* Linkers merge equal CIEs: real files have 1 to 20. One takes 20 times its bytes in the file. */
+#define MAX_CIES 4096u
+
 static struct dwarf_reader reader_between(const struct eh_frame *self, const uint8_t *start,
 					  const uint8_t *end)
 {
@@ -109,7 +112,8 @@ static int add_cie(struct eh_frame *self, uint64_t offset, const Dwarf_CIE *cie)
 	struct dwarf_reader instructions;
 	void *array = self->cies;
 
-	if (!is_inside(self, cie->initial_instructions, cie->initial_instructions_end) ||
+	if (self->cie_count == MAX_CIES ||
+	    !is_inside(self, cie->initial_instructions, cie->initial_instructions_end) ||
 	    cie->return_address_register != DW_REG_RA || read_augmentation(self, cie, &out))
 		return -EINVAL;
 	out.fde_augmentation_bytes = cie->fde_augmentation_data_size;

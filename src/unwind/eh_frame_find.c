@@ -12,8 +12,17 @@
 #include "dwarf_reader.h"
 #include "eh_frame_find.h"
 
-static void set_bytes(struct eh_frame_place *self, const Elf_Data *data, uint64_t vaddr)
+#define MAX_HEADER_BYTES 16u /* four bytes, and a pointer of at most eight */
+
+/* Of what is larger, the beginning: FDEs refer to CIEs before them. */
+static void set_bytes(struct eh_frame_place *self, Elf *elf, uint64_t offset, uint64_t size,
+		      uint64_t vaddr)
 {
+	const Elf_Data *data;
+
+	if (size > EH_FRAME_MAX_BYTES)
+		size = EH_FRAME_MAX_BYTES;
+	data = elf_getdata_rawchunk(elf, (int64_t)offset, size, ELF_T_BYTE);
 	if (!data || !data->d_buf || !data->d_size)
 		return;
 	self->vaddr = vaddr;
@@ -65,10 +74,7 @@ static void find_by_section(struct eh_frame_place *self, Elf *elf)
 		name = elf_strptr(elf, names, shdr.sh_name);
 		if (!name || strcmp(name, ".eh_frame") != 0)
 			continue;
-		set_bytes(self,
-			  elf_getdata_rawchunk(elf, (int64_t)shdr.sh_offset, shdr.sh_size,
-					       ELF_T_BYTE),
-			  shdr.sh_addr);
+		set_bytes(self, elf, shdr.sh_offset, shdr.sh_size, shdr.sh_addr);
 	}
 }
 
@@ -86,10 +92,7 @@ static void find_by_address(struct eh_frame_place *self, Elf *elf, size_t segmen
 		skip = vaddr - phdr.p_vaddr;
 		if (__builtin_add_overflow(phdr.p_offset, skip, &offset) || offset > INT64_MAX)
 			continue;
-		set_bytes(self,
-			  elf_getdata_rawchunk(elf, (int64_t)offset, phdr.p_filesz - skip,
-					       ELF_T_BYTE),
-			  vaddr);
+		set_bytes(self, elf, offset, phdr.p_filesz - skip, vaddr);
 		return;
 	}
 }
@@ -110,7 +113,11 @@ static void find_by_header(struct eh_frame_place *self, Elf *elf)
 		if (!gelf_getphdr(elf, (int)i, &phdr) || phdr.p_type != PT_GNU_EH_FRAME ||
 		    phdr.p_offset > INT64_MAX)
 			continue;
-		data = elf_getdata_rawchunk(elf, (int64_t)phdr.p_offset, phdr.p_filesz, ELF_T_BYTE);
+		/* Only its beginning: the search table behind it is not used. */
+		data = elf_getdata_rawchunk(elf, (int64_t)phdr.p_offset,
+					    phdr.p_filesz < MAX_HEADER_BYTES ? phdr.p_filesz
+									     : MAX_HEADER_BYTES,
+					    ELF_T_BYTE);
 		if (!data || !data->d_buf)
 			return;
 		reader = (struct dwarf_reader){

@@ -15,6 +15,10 @@
 /* An FDE with more rows is taken for corrupt: real ones have at most some hundreds. */
 #define MAX_FDE_ROWS 65536u
 
+/* Of one file; what follows is left out. Real files have a row for five bytes of .eh_frame: libLLVM
+ * has a million. Each takes 8 bytes of kernel memory. */
+#define MAX_ROWS (8u << 20)
+
 struct row_list {
 	struct unwind_row *rows;
 	size_t count;
@@ -121,6 +125,11 @@ static int append_functions(struct unwind_table *self, struct row_list *list,
 
 	for (size_t i = 0; !err && i < frame->fde_count; i++) {
 		const struct eh_frame_fde *fde = &frame->fdes[i];
+
+		if (list->count > MAX_ROWS) {
+			self->skipped += frame->fde_count - i;
+			break;
+		}
 		struct unwind_function *last =
 			self->function_count ? &self->functions[self->function_count - 1] : NULL;
 
@@ -157,6 +166,7 @@ int unwind_table__build(Elf *elf, struct unwind_rules *rules, struct unwind_tabl
 	if (err)
 		goto out;
 	self->skipped = frame.skipped;
+	self->bytes = frame.size;
 	if (frame.fde_count) {
 		self->functions = calloc(frame.fde_count, sizeof(*self->functions));
 		if (!self->functions) {

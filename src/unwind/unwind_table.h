@@ -55,7 +55,9 @@ struct unwind_table {
 	size_t row_count;
 	struct unwind_function *functions; /* ascending by start */
 	size_t function_count;
-	size_t skipped; /* FDEs that were corrupt or of an unknown form, and left out */
+	size_t skipped; /* FDEs that were corrupt or of an unknown form, or too many, and left out
+			 */
+	size_t bytes;	/* of .eh_frame that were read */
 };
 
 /*

@@ -11,6 +11,8 @@
 /* The interpreter is 12 to 20 KB in the builds that were looked at (2017 to 2026). */
 #define MIN_SIZE (8u << 10)
 #define MAX_SIZE (128u << 10)
+/* Functions that look like it and are analysed, each for some ten milliseconds. */
+#define MAX_CANDIDATES 4u
 
 static bool saved_at(const struct unwind_rule *rule, enum saved_register which, int offset)
 {
@@ -69,13 +71,15 @@ int luajit__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rule
 	const struct unwind_function *function;
 	struct luajit_flow flow;
 	const uint8_t *text;
+	unsigned int candidates = 0;
 	int err = -ENOENT;
 	size_t i;
 
-	for (i = 0; i < table->function_count; i++) {
+	for (i = 0; i < table->function_count && candidates < MAX_CANDIDATES; i++) {
 		function = &table->functions[i];
 		if (!is_interpreter(table, rules, function))
 			continue;
+		candidates++;
 		text = text_bytes(elf, function->start, function->end - function->start);
 		if (!text)
 			continue;

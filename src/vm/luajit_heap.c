@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../bpf/luajit_layout.h"
 
@@ -75,6 +76,14 @@ static const struct luajit_layout layout_gc32 = {
 	.proto_size = GC32_PROTO_SIZE,
 };
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 void luajit_heap__init(struct luajit_heap *self, const struct luajit_build *build,
 		       luajit_read_fn read, void *context)
 {
@@ -83,11 +92,22 @@ void luajit_heap__init(struct luajit_heap *self, const struct luajit_build *buil
 		.context = context,
 		.layout = build->gc64 ? &layout_gc64 : &layout_gc32,
 		.build = build,
+		.deadline_ns = now_ns() + LUAJIT_MAX_TIME_NS,
 	};
 }
 
+bool luajit_heap__exhausted(struct luajit_heap *self)
+{
+	if (self->reads >= LUAJIT_MAX_READS || now_ns() > self->deadline_ns)
+		self->exhausted = true;
+	return self->exhausted;
+}
+
+/* All reads go through here, so that none can leave the bounds. */
 static int heap_read(struct luajit_heap *self, uint64_t address, void *bytes, size_t size)
 {
+	if (luajit_heap__exhausted(self))
+		return -ETIME;
 	self->reads++;
 	return self->read(self->context, address, bytes, size);
 }
@@ -366,7 +386,7 @@ struct luajit_value luajit_heap__field(struct luajit_heap *self, uint64_t ref, c
 
 	if (luajit_heap__table(self, ref, &table) != 0)
 		return found;
-	for (i = 0; i < table.count; i++) {
+	for (i = 0; i < table.count && !self->exhausted; i++) {
 		luajit_heap__node(self, &table, i, &key, &value);
 		if (key.type == LUAJIT_STRING && value.type != LUAJIT_OTHER &&
 		    luajit_heap__string(self, key.ref, text) == 0 && strcmp(text, name) == 0) {

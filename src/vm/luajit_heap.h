@@ -18,6 +18,12 @@
 #define LUAJIT_MAX_STRING 128	 /* bytes of a string that is read; longer ones are no names */
 #define LUAJIT_MAX_NODES  65536u /* of one table; larger ones are data */
 
+/* What one struct luajit_heap reads at most: after that every read fails with -ETIME. A program's
+ * heap takes some thousand reads and some milliseconds; one that was made for us, as long as it
+ * likes. */
+#define LUAJIT_MAX_READS   (1u << 18)
+#define LUAJIT_MAX_TIME_NS 250000000u
+
 /* Reads all `size` bytes at `address`, or fails with a negative errno. */
 typedef int (*luajit_read_fn)(void *context, uint64_t address, void *bytes, size_t size);
 
@@ -29,6 +35,8 @@ struct luajit_heap {
 	const struct luajit_layout *layout;
 	const struct luajit_build *build;
 	uint64_t reads; /* calls of `read` so far */
+	uint64_t deadline_ns;
+	bool exhausted; /* a read failed because of the bounds */
 };
 
 enum luajit_type {
@@ -66,11 +74,15 @@ struct luajit_function {
 	uint8_t ffid;	/* 0: Lua function, 1: C function, others: built-in */
 };
 
-/* `build` and `context` are borrowed for as long as the heap is used. */
+/* `build` and `context` are borrowed for as long as the heap is used. Its time begins now. */
 void luajit_heap__init(struct luajit_heap *self, const struct luajit_build *build,
 		       luajit_read_fn read, void *context);
 
-/* Each returns 0, or -EINVAL when there is no such object at `ref`, or what `read` returned. */
+/* Whether it has read as much, or been used as long, as it may: for loops that need not read. */
+bool luajit_heap__exhausted(struct luajit_heap *self);
+
+/* Each returns 0, or -EINVAL when there is no such object at `ref`, or what `read` returned, or
+ * -ETIME. */
 
 /* The lua_State's environment (for a main thread: the globals) and its global_State. */
 int luajit_heap__thread(struct luajit_heap *self, uint64_t ref, uint64_t *env, uint64_t *g);

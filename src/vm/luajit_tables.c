@@ -5,12 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define MAX_TABLES   16384u
 #define MAX_DEPTH    6
-#define MAX_READS    (1u << 18)
-#define MAX_TIME_NS  250000000u
 #define MAX_CHILDREN 512u /* of a table below the roots: one with more is data */
 #define VISITED_SIZE 65536u
 #define MAX_VISITED  (VISITED_SIZE / 2)
@@ -50,7 +47,6 @@ struct walk {
 	uint32_t visited_count;
 	struct place *queue;
 	size_t count, capacity, next;
-	uint64_t deadline_ns;
 	uint64_t registry, loaded, globals;
 };
 
@@ -80,17 +76,9 @@ static bool is_standard_global(const char *name)
 
 /* ---- bounds ------------------------------------------------------------------------------- */
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static bool is_over(struct walk *walk)
 {
-	if (walk->heap->reads > MAX_READS || now_ns() > walk->deadline_ns)
+	if (luajit_heap__exhausted(walk->heap))
 		walk->result->bounded = true;
 	return walk->result->bounded;
 }
@@ -559,12 +547,12 @@ int luajit_tables__walk(struct luajit_heap *heap, uint64_t vm, luajit_found_fn f
 	walk->found = found;
 	walk->context = context;
 	walk->result = result;
-	walk->deadline_ns = now_ns() + MAX_TIME_NS;
 	err = visit_roots(walk, env, g);
 	while (!err && walk->next < walk->count && !is_over(walk)) {
 		place = walk->queue[walk->next++];
 		err = visit_table(walk, &place);
 	}
+	result->bounded |= heap->exhausted;
 	for (i = 0; i < walk->count; i++)
 		free(walk->queue[i].path);
 	free(walk->queue);

@@ -3,6 +3,8 @@
  * Names of built-in and C functions, over heaps built by hand in both layouts: which paths are
  * found, which of several is the name, and that broken and changing heaps do no harm.
  */
+#include <time.h>
+
 #include "../test.h"
 
 #include "test_luajit_image.h"
@@ -381,6 +383,59 @@ static void much_data(void)
 	image_close(&image);
 }
 
+/* Fills the words before the registry with references to one large table. */
+static void put_large_table(struct image *image)
+{
+	uint64_t table = image_table(image, 15), node = image_nodes(image, table), at;
+	uint64_t text = image_value(image, 4, image_string(image, "not the registry's"));
+
+	for (at = 0; at < (24u << 15); at += 24) {
+		image_put64(image, node + at, text);
+		image_put64(image, node + at + 8, text);
+	}
+	for (at = 0; at < 0x70; at += 8)
+		image_put64(image, image->g + at, image_value(image, 11, table));
+}
+
+static void tables_that_look_like_the_registry(void)
+{
+	struct luajit_builtins *builtins;
+	struct image image;
+
+	image_open(&image, gc64);
+	put_large_table(&image);
+	builtins = read_at(&image, image.main);
+	CHECK(image.reads <= LUAJIT_MAX_READS);
+	CHECK(luajit_builtins__effort(builtins).bounded);
+	luajit_builtins__free(builtins);
+	image_close(&image);
+}
+
+static void take_long(struct image *image, uint64_t address, size_t size)
+{
+	struct timespec pause = {.tv_nsec = LUAJIT_MAX_TIME_NS + 10000000};
+
+	if (image->reads == *(uint32_t *)image->context)
+		nanosleep(&pause, NULL);
+}
+
+static void a_reader_that_is_slow(void)
+{
+	struct luajit_builtins *builtins;
+	uint32_t slow = 20;
+	struct image image;
+
+	image_open(&image, gc64);
+	put_large_table(&image);
+	image.before_read = take_long;
+	image.context = &slow;
+	builtins = read_at(&image, image.main);
+	CHECK_EQ(image.reads, slow); /* none after it */
+	CHECK(luajit_builtins__effort(builtins).bounded);
+	luajit_builtins__free(builtins);
+	image_close(&image);
+}
+
 static void modules_loaded_later(void)
 {
 	struct luajit_builtins *builtins, *newer;
@@ -426,6 +481,9 @@ int main(void)
 		RUN_MODE(a_table_that_changes_is_read_again, "a table that changes is read again");
 		RUN_MODE(broken_objects_are_left_out, "broken objects are left out");
 		RUN_MODE(much_data, "much data, deep tables");
+		RUN_MODE(tables_that_look_like_the_registry,
+			 "large tables that look like the registry: a bounded number of reads");
+		RUN_MODE(a_reader_that_is_slow, "no read after the time is over");
 		RUN_MODE(modules_loaded_later, "modules loaded later");
 	}
 	return TEST_RESULT();

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -156,6 +157,42 @@ static void streams_are_written_directly(void)
 	clean();
 }
 
+static void a_name_of_our_own_is_a_new_file(void)
+{
+	static const char *const names[] = {"device", "fifo", "link", "dangling"};
+	char target[128];
+	struct stat st;
+	size_t i;
+
+	put("target", "precious");
+	snprintf(target, sizeof(target), "%s", in_directory("target"));
+	CHECK(symlink("/dev/full", in_directory("device")) == 0);
+	CHECK(mkfifo(in_directory("fifo"), 0600) == 0);
+	CHECK(symlink(target, in_directory("link")) == 0);
+	CHECK(symlink("nowhere", in_directory("dangling")) == 0);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		CHECK_EQ(output_file__create(in_directory(names[i]), NULL, write_new), 0);
+		CHECK(lstat(in_directory(names[i]), &st) == 0 && S_ISREG(st.st_mode));
+		CHECK_STR(contents(in_directory(names[i])), "new");
+	}
+	CHECK_STR(contents(target), "precious");
+	CHECK_EQ(entries(), 5);
+	clean();
+}
+
+static void a_disk_is_not_written(void)
+{
+	struct stat st;
+
+	/* A device number that no driver has. */
+	if (mknod(in_directory("disk"), S_IFBLK | 0600, makedev(7, 0xfffff)))
+		SKIP("cannot: making a device needs root");
+	CHECK_EQ(output_file__write(in_directory("disk"), NULL, write_new), -ENOTSUP);
+	CHECK(lstat(in_directory("disk"), &st) == 0 && S_ISBLK(st.st_mode));
+	CHECK_EQ(entries(), 1);
+	clean();
+}
+
 /* Runs the write with stdout redirected to `name` in the directory. */
 static int with_stdout(const char *name, const char *path, bool append)
 {
@@ -259,6 +296,8 @@ int main(void)
 	RUN(an_old_file_stays_whole_until_it_is_replaced, "an old file stays whole until replaced");
 	RUN(a_symbolic_link_is_replaced_not_followed, "a symbolic link is replaced, not followed");
 	RUN(streams_are_written_directly, "devices and pipes are written directly");
+	RUN(a_name_of_our_own_is_a_new_file, "a name of our own is a new file, links and all");
+	RUN(a_disk_is_not_written, "a block device is not written");
 	RUN(standard_output_is_written_where_it_points, "standard output goes where it points");
 	RUN(an_open_file_of_another_number_is_written_through, "/dev/fd/N is written through");
 	RUN(a_closed_pipe_is_an_error, "a closed pipe is an error");

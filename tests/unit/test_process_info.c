@@ -37,10 +37,23 @@ static void a_name_cannot_imitate_other_fields(void)
 
 	prctl(PR_SET_NAME, "a) Z 1 (b\nUid:");
 	CHECK_EQ(process_info__read(getpid(), &info), 0);
-	CHECK_STR(info.comm, "a) Z 1 (b\nUid:");
+	CHECK_STR(info.comm, "a) Z 1 (b?Uid:");
 	CHECK_EQ(info.state, 'R');
 	CHECK_EQ(info.parent, getppid());
 	CHECK_EQ(info.uid, geteuid());
+	prctl(PR_SET_NAME, "test");
+}
+
+static void a_name_cannot_steer_a_terminal(void)
+{
+	struct process_info info;
+
+	/* ESC, CSI as one byte and as UTF-8, DEL. */
+	prctl(PR_SET_NAME, "\033[2J\x9b"
+			   "1m\xc2\x9b"
+			   "0m\177~");
+	CHECK_EQ(process_info__read(getpid(), &info), 0);
+	CHECK_STR(info.comm, "?[2J?1m??0m?~");
 	prctl(PR_SET_NAME, "test");
 }
 
@@ -169,6 +182,7 @@ int main(void)
 {
 	RUN(we_know_ourselves, "we know ourselves");
 	RUN(a_name_cannot_imitate_other_fields, "a name cannot imitate other fields");
+	RUN(a_name_cannot_steer_a_terminal, "a name cannot steer a terminal");
 	RUN(threads_are_listed_and_told_from_processes, "threads are listed, with their process");
 	RUN(a_zombie_and_a_dead_process, "a zombie and a dead process");
 	RUN(a_kernel_thread_is_recognised, "a kernel thread is recognised");

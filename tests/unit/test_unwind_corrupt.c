@@ -43,6 +43,92 @@ static void put_simple_fde(struct piece *p, size_t cie, uint64_t pc, uint32_t by
 	end_entry(p, fde);
 }
 
+struct many {
+	uint8_t *bytes;
+	size_t size;
+};
+
+/* `count` equal CIEs, then what `p` has. */
+static struct many many_cies(size_t count, const struct piece *p)
+{
+	struct piece cie = {0};
+	struct many many;
+	size_t i;
+
+	put_usual_cie(&cie);
+	many.size = count * cie.size + p->size;
+	many.bytes = malloc(many.size);
+	if (!many.bytes)
+		abort();
+	for (i = 0; i < count; i++)
+		memcpy(many.bytes + i * cie.size, cie.bytes, cie.size);
+	memcpy(many.bytes + count * cie.size, p->bytes, p->size);
+	return many;
+}
+
+static struct built build_bytes(const uint8_t *bytes, size_t size, int has_sections)
+{
+	struct built b = {.rules = unwind_rules__new()};
+	size_t file_size = 0;
+	struct synthetic_elf *file = synthetic_elf__new(bytes, size, has_sections, &file_size);
+	Elf *elf = elf_memory((char *)file, file_size);
+
+	CHECK(b.rules && file && elf);
+	CHECK_EQ(unwind_table__build(elf, b.rules, &b.table), 0);
+	elf_end(elf);
+	free(file);
+	return b;
+}
+
+/* More CIEs than any linker leaves: those beyond are skipped, and with them their FDEs. */
+static void test_many_cies(void)
+{
+	const size_t count = 4096 + 10;
+	struct piece p = {0};
+	struct many many = many_cies(count, &p);
+	size_t cie_bytes = many.size / count;
+	struct built b;
+
+	free(many.bytes);
+	/* One FDE of the first CIE, one of the last; begin_fde takes distances within the piece. */
+	put_simple_fde(&p, (size_t)0 - count * cie_bytes, TEXT_START - count * cie_bytes, 16, 16);
+	put_simple_fde(&p, (size_t)0 - cie_bytes, TEXT_START + 32 - count * cie_bytes, 16, 16);
+	many = many_cies(count, &p);
+	b = build_bytes(many.bytes, many.size, 1);
+	CHECK_EQ(b.table->skipped, 10 + 1);
+	CHECK_EQ(b.table->function_count, 1);
+	CHECK_CFA(&b, TEXT_START, CFA_REG, DW_REG_RSP, 16);
+	release(&b);
+	free(many.bytes);
+}
+
+/* Of a section that claims more than any has, the beginning is read, with and without its header.
+ */
+static void test_huge_section(void)
+{
+	const size_t size = (64u << 20) + 4096;
+	uint8_t *bytes = malloc(size);
+	struct piece p = {0};
+	int has_sections;
+	size_t cie;
+
+	if (!bytes)
+		abort();
+	memset(bytes, 0xff, size); /* no terminator */
+	cie = put_usual_cie(&p);
+	put_simple_fde(&p, cie, TEXT_START, 16, 16);
+	memcpy(bytes, p.bytes, p.size);
+	for (has_sections = 0; has_sections < 2; has_sections++) {
+		struct built b = build_bytes(bytes, size, has_sections);
+
+		CHECK_EQ(b.table->bytes, 64u << 20);
+		CHECK_EQ(b.table->function_count, 1);
+		CHECK_CFA(&b, TEXT_START, CFA_REG, DW_REG_RSP, 16);
+		release(&b);
+	}
+	free(bytes);
+}
+
 /* FDEs out of order, overlapping, twice at one address, adjacent, apart. */
 static void test_overlapping(void)
 {
@@ -285,5 +371,7 @@ int main(void)
 	RUN(test_augmentations, "augmentation data is stepped over or refused");
 	RUN(test_pointer_encodings, "every pointer encoding is read");
 	RUN(test_not_elf, "other files are refused, files without .eh_frame are empty");
+	RUN(test_many_cies, "more CIEs than linkers leave");
+	RUN(test_huge_section, "of a huge section the beginning is read");
 	return TEST_RESULT();
 }
