@@ -230,8 +230,9 @@ static void lines_and_parameters_are_those_that_luajit_records(void)
 		for (size_t i = 0; i < found.gl_pathc; i++) {
 			char test[512];
 
-			/* A newer suite's may need a newer libc. */
-			snprintf(test, sizeof(test), "%s -e '' > /dev/null 2>&1",
+			/* A newer suite's may need a newer libc; without the FFI there are no
+			 * numbers like 1LL. */
+			snprintf(test, sizeof(test), "%s -e 'require(\"ffi\")' > /dev/null 2>&1",
 				 found.gl_pathv[i]);
 			if (system(test) != 0)
 				continue;
