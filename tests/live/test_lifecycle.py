@@ -44,7 +44,7 @@ live.check("a target that exits ends the recording, which is valid",
 target.wait()
 
 # ---- exec
-target = live.start(["sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; exec %s -joff -e '%s'" %
+target = live.start(["sh", "-c", "i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done; exec %s -joff -e '%s'" %
                      (LUAJIT, SPIN % "1.5e8")])
 r = live.record("-F", 499, "-d", 30, "-p", target.pid, timeout=28)
 shell = r.count_where(lambda f: f[0] == "sh" and "main" in f or any("dash" in x for x in f))
