@@ -20,4 +20,8 @@
 int luajit__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
 		 struct luajit_build *build);
 
+/* Just the build, without the work on rows: 0, -ENOENT, -EINVAL, -ENOMEM as above. */
+int luajit__build(Elf *elf, const struct unwind_table *table, const struct unwind_rules *rules,
+		  struct luajit_build *build);
+
 #endif
