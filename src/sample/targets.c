@@ -20,7 +20,7 @@
 struct target {
 	pid_t pid;
 	int pidfd; /* readable when the process has ended; -1 where pidfds are not available */
-	bool ended;
+	bool ended, end_taken;
 	uint32_t vm;
 	struct mapping *mappings; /* as sent to the kernel */
 	uint32_t mapping_count;
@@ -34,6 +34,7 @@ struct targets {
 	struct target *by_pid;
 	int epoll_fd; /* the caller's */
 	uint64_t looked_ms;
+	size_t ended; /* whose end was not taken */
 };
 
 static uint64_t now_ms(void)
@@ -228,6 +229,9 @@ void targets__tend(struct targets *self)
 			if (target->pidfd >= 0)
 				close(target->pidfd); /* it would stay readable */
 			target->pidfd = -1;
+			map_events__free(target->events);
+			target->events = NULL;
+			self->ended++;
 			kernel_tables__remove_process(self->tables, (uint32_t)target->pid);
 			continue;
 		}
@@ -251,6 +255,31 @@ uint64_t targets__address(const struct targets *self, pid_t pid, uint32_t file_i
 		    address < mapping->end)
 			return address;
 	}
+	return 0;
+}
+
+bool targets__follows(const struct targets *self, pid_t pid)
+{
+	const struct target *target;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	return target && !target->ended;
+}
+
+pid_t targets__take_ended(struct targets *self)
+{
+	struct target *target;
+
+	if (!self->ended)
+		return 0;
+	for (target = self->by_pid; target; target = target->hh.next) {
+		if (target->ended && !target->end_taken) {
+			target->end_taken = true;
+			self->ended--;
+			return target->pid;
+		}
+	}
+	self->ended = 0;
 	return 0;
 }
 

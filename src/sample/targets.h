@@ -38,6 +38,12 @@ void targets__tend(struct targets *self);
  * is not mapped. */
 uint64_t targets__address(const struct targets *self, pid_t pid, uint32_t file_id, uint64_t vaddr);
 
+/* Is the process followed, and has it not ended, as far as was noticed? */
+bool targets__follows(const struct targets *self, pid_t pid);
+
+/* A process whose end was noticed and that was not returned before; 0 when there is none. */
+pid_t targets__take_ended(struct targets *self);
+
 /* Number of processes followed that have not ended; how many of those followed ever had a LuaJIT.
  */
 size_t targets__alive(const struct targets *self);
