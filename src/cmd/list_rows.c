@@ -177,11 +177,13 @@ struct line {
 static void put(struct line *line, const char *text, size_t limit)
 {
 	uint32_t code_point;
-	char bytes[4];
+	char bytes[4] = "";
+	size_t length;
 
 	while (limit-- && (!line->columns || line->used < line->columns) &&
 	       (code_point = text__next(&text))) {
-		fwrite(bytes, 1, text__encode(code_point, bytes), line->out);
+		length = text__encode(code_point, bytes);
+		fwrite(bytes, 1, length, line->out);
 		line->used++;
 	}
 }

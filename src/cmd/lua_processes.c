@@ -17,11 +17,19 @@
 #define MIN_INTERVAL_NS 100000000ull /* for a share of CPU time that means something */
 #define COMMAND_BYTES	4096
 
+/* A search for VMs that is still to be done. */
+struct pending {
+	size_t row;
+	const struct lua_file *file;
+	uint64_t bytes;
+};
+
 struct gathering {
 	struct lua_files *files;
 	struct container_names *names;
 	uint64_t started_ns, deadline_ns, boot_ns;
 	struct list_row *rows;
+	struct pending *pending; /* as many as rows */
 	size_t count, capacity, denied;
 };
 
@@ -159,23 +167,6 @@ static void find_container(struct gathering *g, struct list_row *row)
 		snprintf(row->container_name, sizeof(row->container_name), "%s", name);
 }
 
-static void find_vms(const struct gathering *g, const struct maps *maps,
-		     const struct lua_file *file, struct list_row *row)
-{
-	struct luajit_vms vms;
-
-	row->is_luajit = file->kind == LUA_LUAJIT;
-	row->has_build = file->has_build;
-	row->gc64 = file->build.gc64;
-	if (!file->has_build ||
-	    luajit_vms__find(row->pid, maps, &file->build, g->deadline_ns, &vms) != 0)
-		return;
-	row->vms_known = true;
-	row->vms = vms.count;
-	row->jit = luajit_vms__jit(&vms);
-	row->heap_bytes = luajit_vms__heap_bytes(&vms);
-}
-
 static void describe(struct gathering *g, const struct process_info *info, const struct maps *maps,
 		     const struct lua_file *file, struct list_row *row)
 {
@@ -209,13 +200,16 @@ static void describe(struct gathering *g, const struct process_info *info, const
 	started_ns = info->start_ticks * (1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK));
 	row->uptime_seconds =
 		g->boot_ns > started_ns ? (g->boot_ns - started_ns) / 1000000000ull : 0;
-	find_vms(g, maps, file, row);
+	row->is_luajit = file->kind == LUA_LUAJIT;
+	row->has_build = file->has_build;
+	row->gc64 = file->build.gc64;
 }
 
 static int add(struct gathering *g, pid_t pid)
 {
 	const struct lua_file *file;
 	struct process_info info;
+	struct pending *pending;
 	struct list_row *grown;
 	struct maps maps;
 	int err;
@@ -236,12 +230,60 @@ static int add(struct gathering *g, pid_t pid)
 			goto out;
 		}
 		g->rows = grown;
+		pending = reallocarray(g->pending, g->capacity, sizeof(*pending));
+		if (!pending) {
+			err = -ENOMEM;
+			goto out;
+		}
+		g->pending = pending;
 	}
+	g->pending[g->count] = (struct pending){
+		.row = g->count,
+		.file = file,
+		.bytes = luajit_vms__search_bytes(&maps, &file->build),
+	};
 	memset(&g->rows[g->count], 0, sizeof(g->rows[0]));
-	describe(g, &info, &maps, file, &g->rows[g->count++]);
+	describe(g, &info, &maps, file, &g->rows[g->count]);
+	g->count++;
 out:
 	maps__free(&maps);
 	return err;
+}
+
+static int compare_pending(const void *a, const void *b)
+{
+	const struct pending *left = a, *right = b;
+
+	return (left->bytes > right->bytes) - (left->bytes < right->bytes);
+}
+
+static void search_vms(const struct gathering *g, const struct pending *pending)
+{
+	struct list_row *row = &g->rows[pending->row];
+	struct luajit_vms vms;
+	struct maps maps;
+
+	if (maps__read(row->pid, &maps) == 0 &&
+	    luajit_vms__find(row->pid, &maps, &pending->file->build, g->deadline_ns, &vms) == 0) {
+		row->vms_known = true;
+		row->vms = vms.count;
+		row->jit = luajit_vms__jit(&vms);
+		row->heap_bytes = luajit_vms__heap_bytes(&vms);
+	}
+	maps__free(&maps);
+}
+
+/* Small processes first: one large heap must not take the time of all others. */
+static void search_all_vms(struct gathering *g)
+{
+	size_t i;
+
+	if (g->count)
+		qsort(g->pending, g->count, sizeof(*g->pending), compare_pending);
+	for (i = 0; i < g->count; i++) {
+		if (g->pending[i].file->has_build)
+			search_vms(g, &g->pending[i]);
+	}
 }
 
 /* A second look at the CPU time, some time after the first. */
@@ -284,9 +326,12 @@ int lua_processes__gather(unsigned int limit_ms, struct list_row **rows, size_t 
 		if (processes.pids[i] != getpid())
 			err = add(&g, processes.pids[i]);
 	}
-	if (!err)
+	if (!err) {
+		search_all_vms(&g);
 		measure_cpu(&g);
+	}
 out:
+	free(g.pending);
 	processes__free(&processes);
 	lua_files__free(g.files);
 	container_names__free(g.names);

@@ -63,8 +63,10 @@ static void add_pids(struct argp_state *state, struct target_options *self, cons
 	char *copy = strdup(arg), *save = NULL, *item;
 	size_t before = self->pid_count;
 
-	if (!copy)
+	if (!copy) {
 		argp_failure(state, 1, ENOMEM, "reading the pids");
+		return;
+	}
 	for (item = strtok_r(copy, ",", &save); item; item = strtok_r(NULL, ",", &save))
 		add_pid(state, self, item);
 	if (self->pid_count == before)
@@ -104,8 +106,10 @@ static void add_cgroup(struct argp_state *state, struct target_options *self, co
 {
 	char *mounts = calloc(1, MOUNTS_BYTES), path[PATH_MAX];
 
-	if (!mounts)
+	if (!mounts) {
 		argp_failure(state, 1, ENOMEM, "reading the mounts");
+		return;
+	}
 	if (self->cgroup_count == TARGET_MAX_PATTERNS)
 		argp_error(state, "at most %d control groups", TARGET_MAX_PATTERNS);
 	if (small_file__read_process(getpid(), "mountinfo", mounts, MOUNTS_BYTES) < 0)

@@ -127,13 +127,13 @@ static bool next_word(const char **text, char *word, size_t size)
 {
 	size_t length = 0;
 	const char *c = *text;
-	int value, used;
+	unsigned int value;
+	int used;
 
 	while (*c == ' ')
 		c++;
 	while (*c && *c != ' ' && *c != '\n' && length + 1 < size) {
-		if (*c == '\\' && sscanf(c + 1, "%3o%n", (unsigned int *)&value, &used) == 1 &&
-		    used == 3) {
+		if (*c == '\\' && sscanf(c + 1, "%3o%n", &value, &used) == 1 && used == 3) {
 			word[length++] = (char)value;
 			c += 4;
 		} else {
@@ -153,11 +153,15 @@ struct mount_line {
 
 static bool parse_mount(const char *line, struct mount_line *mount)
 {
-	char skipped[32];
+	char number[32];
+	int i;
 
-	return next_word(&line, skipped, sizeof(skipped)) &&
-	       next_word(&line, skipped, sizeof(skipped)) &&
-	       next_word(&line, mount->device, sizeof(mount->device)) &&
+	/* the ids of the mount and of the one that it is in */
+	for (i = 0; i < 2; i++) {
+		if (!next_word(&line, number, sizeof(number)))
+			return false;
+	}
+	return next_word(&line, mount->device, sizeof(mount->device)) &&
 	       next_word(&line, mount->root, sizeof(mount->root)) &&
 	       next_word(&line, mount->point, sizeof(mount->point));
 }
@@ -169,7 +173,8 @@ static const char *next_line(const char *text)
 	return *end ? end + 1 : end;
 }
 
-/* Where the first process sees what is at `path` of the file system `device`. */
+/* Where the first process sees what is at `path` of the file system `device`; or where we do, if
+ * that is not for us to know. */
 static bool path_of_first(const char *device, const char *path, char *out, size_t size)
 {
 	char *text = malloc(MAX_MOUNTS_BYTES);
@@ -178,7 +183,8 @@ static bool path_of_first(const char *device, const char *path, char *out, size_
 	const char *line;
 	size_t length;
 
-	if (!text || small_file__read_process(1, "mountinfo", text, MAX_MOUNTS_BYTES) < 0)
+	if (!text || (small_file__read_process(1, "mountinfo", text, MAX_MOUNTS_BYTES) < 0 &&
+		      small_file__read_process(getpid(), "mountinfo", text, MAX_MOUNTS_BYTES) < 0))
 		goto out;
 	for (line = text; *line && !found; line = next_line(line)) {
 		if (!parse_mount(line, &mount) || strcmp(mount.device, device) != 0)

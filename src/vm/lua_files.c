@@ -150,7 +150,8 @@ static bool collect_version(void *context, const char *at, const char *end, char
 	struct versions *self = context;
 	size_t i;
 
-	if (!self->luajit[0] && begins(at, end, "LuaJIT 2.")) {
+	if (!self->luajit[0] && begins(at, end, "LuaJIT 2.") && end - at > 9 &&
+	    isdigit((unsigned char)at[9])) {
 		copy_version(at + 7, end, "", self->luajit, sizeof(self->luajit));
 		return false;
 	}

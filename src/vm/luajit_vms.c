@@ -220,11 +220,11 @@ static int scan_block(struct search *self, int pagemap, uint64_t address, size_t
 	return err;
 }
 
-static bool may_hold_vms(const struct search *self, const struct map_entry *entry)
+static bool may_hold_vms(const struct luajit_build *build, const struct map_entry *entry)
 {
 	if (!entry->readable || !entry->writable || entry->inode)
 		return false;
-	if (!self->build->gc64 && entry->start >> 32)
+	if (!build->gc64 && entry->start >> 32)
 		return false;
 	return strcmp(entry->path, "[stack]") != 0;
 }
@@ -238,7 +238,7 @@ static int scan_all(struct search *self, int pagemap, void *block)
 	for (i = 0; i < self->maps->count; i++) {
 		const struct map_entry *entry = &self->maps->entries[i];
 
-		if (!may_hold_vms(self, entry))
+		if (!may_hold_vms(self->build, entry))
 			continue;
 		for (address = entry->start; address < entry->end; address += BLOCK_PAGES * PAGE) {
 			left = (entry->end - address) / PAGE;
@@ -278,6 +278,18 @@ int luajit_vms__find(pid_t pid, const struct maps *maps, const struct luajit_bui
 	}
 	free(block);
 	return err;
+}
+
+uint64_t luajit_vms__search_bytes(const struct maps *maps, const struct luajit_build *build)
+{
+	uint64_t bytes = 0;
+	size_t i;
+
+	for (i = 0; i < maps->count; i++) {
+		if (may_hold_vms(build, &maps->entries[i]))
+			bytes += maps->entries[i].end - maps->entries[i].start;
+	}
+	return bytes;
 }
 
 uint64_t luajit_vms__heap_bytes(const struct luajit_vms *self)

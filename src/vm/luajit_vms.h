@@ -48,6 +48,9 @@ struct luajit_vms {
 int luajit_vms__find(pid_t pid, const struct maps *maps, const struct luajit_build *build,
 		     uint64_t deadline_ns, struct luajit_vms *vms);
 
+/* How much memory that search has to look at, at most. */
+uint64_t luajit_vms__search_bytes(const struct maps *maps, const struct luajit_build *build);
+
 /* All VMs' heaps together, and whether they compile. */
 uint64_t luajit_vms__heap_bytes(const struct luajit_vms *self);
 enum luajit_jit luajit_vms__jit(const struct luajit_vms *self);
