@@ -64,10 +64,9 @@ def by_name():
     time.sleep(0.3)
     with During(1.5, lambda: later.append(luajit("alpha_later"))):
         r = live.record("-F", 199, "-d", 4, "-n", "alpha_[a-z]+\\.lua$")
-    live.check("-n finds the one whose command line matches", count(r, "alpha_work") > 100 and r.status == 0, r.stderr)
+    live.check("-n finds the one whose command line matches", count(r, "alpha_work") > 40 and r.status == 0, r.stderr)
     live.check("-n leaves the other out", not count(r, "beta_work"))
-    # At a third of a CPU for 2.5 seconds less one.
-    live.check("-n adds one that starts later", count(r, "alpha_later") > 50, count(r, "alpha_later"), r.stderr)
+    live.check("-n adds one that starts later", count(r, "alpha_later") > 20, count(r, "alpha_later"), r.stderr)
     live.stop(beta)
     with During(1, lambda: live.stop(alpha)):
         r = live.record("-F", 199, "-d", 2, "-n", "alpha_", "-n", "nosuchthing")
@@ -92,13 +91,13 @@ def by_container():
     for what, argument in (("its id's beginning", CONTAINER[:12]), ("its whole id", CONTAINER),
                            ("its name", "luaspy-first")):
         r = live.record("-F", 199, "-d", 1, "-c", argument)
-        live.check("-c with " + what, r.status == 0 and count(r, "inside") > 30 and not count(r, "outside"), r.stderr)
+        live.check("-c with " + what, r.status == 0 and count(r, "inside") > 10 and not count(r, "outside"), r.stderr)
     r = live.record("-F", 199, "-d", 1, "--cgroup", first.group)
-    live.check("--cgroup with a place in /sys", r.status == 0 and count(r, "inside") > 30, r.stderr)
+    live.check("--cgroup with a place in /sys", r.status == 0 and count(r, "inside") > 10, r.stderr)
     r = live.record("-F", 199, "-d", 1, "--cgroup", "/docker/")
-    live.check("--cgroup with a group above it", count(r, "inside") > 30 and not count(r, "outside"), r.stderr)
+    live.check("--cgroup with a group above it", count(r, "inside") > 10 and not count(r, "outside"), r.stderr)
     r = live.record("-F", 199, "-d", 2, "-a")
-    live.check("-a has those inside and outside", count(r, "inside") > 30 and count(r, "outside") > 30, r.stderr)
+    live.check("-a has those inside and outside", count(r, "inside") > 10 and count(r, "outside") > 10, r.stderr)
     live.stop(other)
     second = targets.Container(command("inside"), NEIGHBOUR, "luaspy-second")
     refused("an id that is cut too short", 1, ["several containers", "beef"], "-c", "beef", "-d", "1")
@@ -138,7 +137,7 @@ def by_master():
             for workers in generations for pid in workers}
     live.note("samples by worker:", seen)
     live.check("an nginx master: every worker of every generation has samples", len(seen) >= 8 and
-               all(n >= 20 for n in seen.values()), seen, sorted(roots), errors)
+               all(n >= 5 for n in seen.values()), seen, sorted(roots), errors)
     live.check("... in one profile without an error", r.status == 0 and r.lost() == 0 and r.complete() > 99, errors)
     live.check("... with Lua functions by name", count(r, "spin") > r.samples / 2, r.samples, text[:2000])
     # Two workers at any time; shutting-down ones may linger.
@@ -154,7 +153,7 @@ def by_master():
     # By name the master stands for its workers, too, although their titles say less.
     with During(1, nginx.reload):
         r = live.record("-F", 199, "-d", 4, "--threads", "-n", "master process.*%s" % nginx.prefix)
-    live.check("-n of a master: its workers, through a reload", r.status == 0 and count(r, "spin") > 200 and
+    live.check("-n of a master: its workers, through a reload", r.status == 0 and count(r, "spin") > 50 and
                len({frames[0] for frames, _ in r.stacks}) >= 4, {frames[0] for frames, _ in r.stacks}, r.stderr)
     nginx.stop()
 

@@ -150,6 +150,40 @@ static void groups_are_named_by_path_or_by_place(void)
 	CHECK(!cgroup__normalise("", "abc", small, sizeof(small)));
 }
 
+/* Whatever is in a cgroup file: no crash (the sanitizers look on), and an id is an id. */
+static void any_bytes_do_no_harm(void)
+{
+	static const char parts[][80] = {
+		"0::",	 "4:memory:", "/",  "docker-", "docker",   ".scope",  "libpod-",
+		"crio-", ID,	      "\n", ":",       "kubepods", "conmon-", "cri-containerd:"};
+	struct container container;
+	char text[2048], path[64];
+	uint32_t random = 1;
+	size_t i, k, length, found = 0;
+
+	for (i = 0; i < 20000; i++) {
+		length = 0;
+		for (k = 0; k < 12; k++) {
+			random = random * 1664525 + 1013904223;
+			length += (size_t)snprintf(
+				text + length, sizeof(text) - length, "%s",
+				parts[(random >> 16) % (sizeof(parts) / sizeof(parts[0]))]);
+		}
+		random = random * 1664525 + 1013904223;
+		text[(random >> 8) % length] = (char)(random >> 24);
+		if (container__parse(text, &container)) {
+			found++;
+			CHECK_EQ(strspn(container.id, "0123456789abcdef"), CONTAINER_ID_LENGTH);
+			CHECK_EQ(strlen(container.id), CONTAINER_ID_LENGTH);
+		} else {
+			CHECK_STR(container.id, "");
+		}
+		cgroup__contains(text, "/docker");
+		cgroup__normalise(text, text, path, sizeof(path));
+	}
+	CHECK(found > 100);
+}
+
 /* ---- names ----------------------------------------------------------------------------------- */
 
 static void write_file(const char *root, const char *path, const char *text)
@@ -226,6 +260,7 @@ int main(void)
 	RUN(groups_contain_what_is_below, "a group contains what is below it");
 	RUN(groups_are_named_by_path_or_by_place,
 	    "a group is named by its path or its place in /sys");
+	RUN(any_bytes_do_no_harm, "any bytes in a cgroup file do no harm");
 	RUN(names_come_from_state_files, "names come from the engines' state files");
 	return TEST_RESULT();
 }
