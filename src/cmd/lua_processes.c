@@ -319,7 +319,8 @@ int lua_processes__gather(unsigned int limit_ms, struct list_row **rows, size_t 
 	if (!g.files || !g.names)
 		goto out;
 	g.started_ns = now_ns(CLOCK_MONOTONIC);
-	g.deadline_ns = g.started_ns + limit_ms * 1000000ull;
+	/* Our own time: what is found must not depend on how busy the machine is. */
+	g.deadline_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID) + limit_ms * 1000000ull;
 	g.boot_ns = now_ns(CLOCK_BOOTTIME);
 	err = processes__read(&processes);
 	for (i = 0; !err && i < processes.count; i++) {

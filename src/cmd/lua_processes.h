@@ -11,8 +11,9 @@
 
 /*
  * All of them but ourselves, by pid. *denied is the number of processes whose mappings may not be
- * read. Takes at most about `limit_ms`: memory that was not searched for VMs by then leaves its
- * process without those figures. 0, -ENOMEM, or an errno of reading /proc. The caller frees *rows.
+ * read. Takes about `limit_ms` of CPU time at most: memory that was not searched for VMs by then
+ * leaves its process without those figures. 0, -ENOMEM, or an errno of reading /proc. The caller
+ * frees *rows.
  */
 int lua_processes__gather(unsigned int limit_ms, struct list_row **rows, size_t *count,
 			  size_t *denied);

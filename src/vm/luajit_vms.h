@@ -41,9 +41,9 @@ struct luajit_vms {
 
 /*
  * Finds all VMs of a process with these mappings, of a LuaJIT of that build. Returns 0 when all of
- * its memory was looked at; -ETIME when `deadline_ns` (CLOCK_MONOTONIC) came first, -E2BIG for more
- * than LUAJIT_MAX_VMS, -ENODATA when some memory is swapped out: then there may be others than the
- * ones in *vms. -EPERM, -ESRCH, -ENOMEM.
+ * its memory was looked at; -ETIME when `deadline_ns` (of CLOCK_PROCESS_CPUTIME_ID) came first,
+ * -E2BIG for more than LUAJIT_MAX_VMS, -ENODATA when some memory is swapped out: then there may be
+ * others than the ones in *vms. -EPERM, -ESRCH, -ENOMEM.
  */
 int luajit_vms__find(pid_t pid, const struct maps *maps, const struct luajit_build *build,
 		     uint64_t deadline_ns, struct luajit_vms *vms);

@@ -175,7 +175,8 @@ live.check("uptime is that of a process that has just started",
 # ---- the table: whole in a pipe, cut off in a terminal
 done = subprocess.run([live.LUASPY, "list"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
 lines = done.stdout.decode().splitlines()
-live.check("the table has a line for each", len(lines) == 1 + len(rows), len(lines), len(rows))
+listed = [int(line.split()[0]) for line in lines[1:]]
+live.check("the table has a line for each", set(expected) <= set(listed) and len(listed) == len(set(listed)), listed)
 live.check("in a pipe it is not cut off", any("collectgarbage" in line for line in lines) and
            "\x1b" not in done.stdout.decode())
 leader, follower = pty.openpty()
@@ -193,8 +194,8 @@ except OSError:
     pass
 child.wait()
 lines = text.decode(errors="replace").splitlines()
-live.check("in a terminal no line is wider than it", lines and max(map(len, lines)) <= 70 and
-           len(lines) == 1 + len(rows), lines[:3])
+live.check("in a terminal no line is wider than it", len(lines) > len(expected) and
+           max(map(len, lines)) <= 70, lines[:3])
 done = subprocess.run([live.LUASPY, "list", "foo"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
 live.check("an argument is refused", done.returncode == 2 and b"foo" in done.stderr, done.stderr)
 with open("/dev/full", "w") as full:
