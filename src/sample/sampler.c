@@ -202,7 +202,12 @@ int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
 	if (targets__follows(self->targets, pid))
 		return 0;
 	err = targets__add(self->targets, pid, on_exec);
-	return err ? err : cpu_events__add(self->events, pid, on_exec);
+	if (err)
+		return err;
+	err = cpu_events__add(self->events, pid, on_exec);
+	if (err)
+		targets__remove(self->targets, pid);
+	return err;
 }
 
 void sampler__start(struct sampler *self)

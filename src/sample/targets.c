@@ -181,6 +181,18 @@ int targets__add(struct targets *self, pid_t pid, bool will_exec)
 	return 0;
 }
 
+void targets__remove(struct targets *self, pid_t pid)
+{
+	struct target *target;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	if (!target)
+		return;
+	kernel_tables__remove_process(self->tables, (uint32_t)pid);
+	HASH_DEL(self->by_pid, target); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
+	target_free(target);
+}
+
 void targets__refresh(struct targets *self, pid_t pid)
 {
 	struct target *target;

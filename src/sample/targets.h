@@ -24,6 +24,9 @@ void targets__free(struct targets *self);
  * (also when it is followed already), -ESRCH, -EACCES, -EPERM, -ENOSPC, -ENOMEM. */
 int targets__add(struct targets *self, pid_t pid, bool will_exec);
 
+/* Takes that back, for a process that turned out not to be ours to sample. */
+void targets__remove(struct targets *self, pid_t pid);
+
 /* Reads the process's mappings again if it is followed. */
 void targets__refresh(struct targets *self, pid_t pid);
 
