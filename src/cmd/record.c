@@ -28,12 +28,14 @@
 #include "record_builds.h"
 #include "record_options.h"
 #include "record_summary.h"
+#include "record_targets.h"
 
 #define POLL_MS		  100
 #define MAX_CHANGED_SHOWN 3u
 
 struct recording {
 	struct record_options options;
+	struct record_targets targets;
 	struct sampler *sampler;
 	struct frame_names names;
 	struct lua_names *lua_names;
@@ -73,125 +75,17 @@ static void catch_signals(void)
 
 /* ---- targets ------------------------------------------------------------------------------ */
 
-static void print_target_error(pid_t pid, int err, uint32_t rate_hz)
+static int add_targets(struct recording *r)
 {
-	char why[512];
+	int err = record_targets__add(&r->targets, r->sampler);
 
-	switch (err) {
-	case -ESRCH:
-		fprintf(stderr, "luaspy: there is no process %d (any more).\n", (int)pid);
-		break;
-	case -EPERM:
-	case -EACCES:
-		privileges__explain(why, sizeof(why));
-		fprintf(stderr, "luaspy: process %d is not ours to profile: %s.\n", (int)pid, why);
-		break;
-	case -EINVAL:
-		fprintf(stderr,
-			"luaspy: the kernel does not sample at %u Hz: `sysctl "
-			"kernel.perf_event_max_sample_rate` is its limit. Use a lower -F.\n",
-			rate_hz);
-		break;
-	case -EMFILE:
-		fprintf(stderr,
-			"luaspy: not enough file descriptors for the threads of process %d: raise "
-			"`ulimit -n`.\n",
-			(int)pid);
-		break;
-	case -EBUSY:
-		fprintf(stderr,
-			"luaspy: process %d starts threads faster than they can be listed. Try "
-			"again.\n",
-			(int)pid);
-		break;
-	default:
-		fprintf(stderr, "luaspy: process %d cannot be profiled: %s.\n", (int)pid,
-			strerror(-err));
-	}
-}
-
-/* Sets *pid to the process that it names or is a thread of. 0, or a negative errno after a
- * message. */
-static int check_pid(pid_t *pid, struct process_info *info)
-{
-	int err = process_info__read(*pid, info);
-
-	if (err) {
-		print_target_error(*pid, err, 0);
+	if (err)
 		return err;
-	}
-	if (info->is_kernel_thread) {
-		fprintf(stderr,
-			"luaspy: %d (%s) is a kernel thread: it has no user stack. `perf record -g "
-			"-p %d` shows what it does.\n",
-			(int)*pid, info->comm, (int)*pid);
-		return -EINVAL;
-	}
-	if (info->is_zombie) {
-		fprintf(stderr,
-			"luaspy: process %d (%s) has ended and waits to be reaped by its parent "
-			"%d.\n",
-			(int)*pid, info->comm, (int)info->parent);
-		return -ESRCH;
-	}
-	if (info->exe_error == -EACCES || info->exe_error == -EPERM) {
-		/* Newer kernels show the mappings all the same, but no file could be opened. */
-		print_target_error(*pid, info->exe_error, 0);
-		return info->exe_error;
-	}
-	if (info->tgid != *pid) {
-		fprintf(stderr, "luaspy: %d is a thread of process %d, which is profiled.\n",
-			(int)*pid, (int)info->tgid);
-		*pid = info->tgid;
-	}
-	return 0;
-}
-
-static bool is_added(const struct recording *r, size_t count, pid_t pid)
-{
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		if (r->options.pids[i] == pid)
-			return true;
-	}
-	return false;
-}
-
-static int add_pids(struct recording *r)
-{
-	struct process_info info;
-	size_t i, before, count = 0;
-	pid_t pid;
-	int err;
-
-	for (i = 0; i < r->options.pid_count; i++) {
-		pid = r->options.pids[i];
-		err = check_pid(&pid, &info);
-		if (err)
-			return err;
-		/* Named twice, or two of its threads: a second timer would count all twice. */
-		if (is_added(r, count, pid))
-			continue;
-		if (!count)
-			snprintf(r->comm, sizeof(r->comm), "%s", info.comm);
-		r->options.pids[count++] = pid;
-		before = sampler__with_vm(r->sampler);
-		err = sampler__add(r->sampler, pid, false);
-		if (err) {
-			print_target_error(pid, err, r->options.rate_hz);
-			return err;
-		}
-		if (sampler__with_vm(r->sampler) == before && !r->options.quiet)
-			fprintf(stderr,
-				"luaspy: warning: process %d (%s) has no LuaJIT that is known "
-				"here; its C "
-				"frames are shown.\n",
-				(int)pid, info.comm);
-	}
-	r->options.pid_count = count;
-	snprintf(r->title, sizeof(r->title), "%s %d%s", r->comm, (int)r->options.pids[0],
-		 r->options.pid_count > 1 ? " and others" : "");
+	snprintf(r->comm, sizeof(r->comm), "%s", r->targets.comm);
+	snprintf(r->title, sizeof(r->title), "%s %d", r->comm, (int)r->targets.first);
+	if (r->targets.count > 1)
+		snprintf(r->title, sizeof(r->title), "%s %d and %zu others", r->comm,
+			 (int)r->targets.first, r->targets.count - 1);
 	return 0;
 }
 
@@ -202,7 +96,7 @@ static int add_command(struct recording *r)
 	snprintf(r->comm, sizeof(r->comm), "%s", basename(r->options.command[0]));
 	err = sampler__add(r->sampler, r->child.pid, true);
 	if (err) {
-		print_target_error(r->child.pid, err, r->options.rate_hz);
+		record_targets__print_error(r->child.pid, err, r->options.rate_hz);
 		child_command__abandon(&r->child);
 		return err;
 	}
@@ -217,12 +111,22 @@ static int add_command(struct recording *r)
 	return 0;
 }
 
+static void print_wrong_proc(void)
+{
+	fprintf(stderr,
+		"luaspy: /proc is not mounted, or is that of another PID namespace than luaspy's, "
+		"so that processes have other numbers in it. Start the container with "
+		"--pid=host, or mount the right one (unshare --mount-proc).\n");
+}
+
 static int open_sampler(struct recording *r)
 {
 	struct sampler_options options = {.rate_hz = r->options.rate_hz,
 					  .kernel = r->options.kernel && r->options.native,
 					  .per_thread = r->options.threads,
-					  .children = r->options.command != NULL,
+					  .children = r->options.command != NULL ||
+						      record_targets__with_children(&r->targets),
+					  .added_later = record_targets__goes_on(&r->targets),
 					  .coroutines = r->options.coroutines,
 					  .verbose = r->options.verbose};
 	struct utsname kernel;
@@ -244,11 +148,7 @@ static int open_sampler(struct recording *r)
 		privileges__explain(why, sizeof(why));
 		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s.\n", why);
 	} else if (err == -EXDEV) {
-		fprintf(stderr,
-			"luaspy: /proc is not mounted, or is that of another PID namespace than "
-			"luaspy's, "
-			"so that processes have other numbers in it. Start the container with "
-			"--pid=host, or mount the right one (unshare --mount-proc).\n");
+		print_wrong_proc();
 	} else if (err == -ENOMEM) {
 		fprintf(stderr, "luaspy: out of memory for the BPF maps (about 30 MB).\n");
 	} else {
@@ -271,7 +171,7 @@ static void choose_path(struct recording *r)
 	char stamp[32];
 	struct tm local;
 	time_t now = time(NULL);
-	pid_t pid = r->options.command ? r->child.pid : r->options.pids[0];
+	pid_t pid = r->options.command ? r->child.pid : r->targets.first;
 	char *c;
 
 	if (r->options.output) {
@@ -446,7 +346,9 @@ static int run(struct recording *r)
 		if (err == -EINTR)
 			err = 0;
 		lua_functions__read(r->lua_functions);
-		if (child_command__ended(&r->child, false) || !sampler__alive(r->sampler))
+		record_targets__tend(&r->targets, r->sampler);
+		if (child_command__ended(&r->child, false) ||
+		    (!sampler__alive(r->sampler) && !target_options__searches(&r->options.targets)))
 			break;
 	}
 	r->seconds = seconds_since(&r->started);
@@ -577,11 +479,17 @@ int cmd_record(int argc, char **argv)
 			goto out;
 		}
 	}
-	err = open_sampler(r);
+	err = process_info__check_proc();
+	if (err)
+		print_wrong_proc();
+	else if (!r->options.command)
+		err = record_targets__find(&r->targets, &r->options);
+	if (!err)
+		err = open_sampler(r);
 	if (!err)
 		err = open_names(r);
 	if (!err && !r->options.command)
-		err = add_pids(r);
+		err = add_targets(r);
 	if (err)
 		goto out;
 	choose_path(r);
@@ -606,6 +514,8 @@ out:
 	lua_functions__free(r->lua_functions);
 	lua_names__free(r->lua_names);
 	sampler__free(r->sampler);
+	record_targets__free(&r->targets);
+	target_options__free(&r->options.targets);
 	free(r);
 	return status;
 }

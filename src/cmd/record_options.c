@@ -30,7 +30,6 @@ static const struct format {
 #define FORMAT_COUNT (sizeof(formats) / sizeof(formats[0]))
 
 static const struct argp_option options[] = {
-	{"pid", 'p', "PID[,PID...]", 0, "profile these processes, all their threads", 1},
 	{"duration", 'd', "SECONDS", 0,
 	 "stop after this time (default: Ctrl-C or the target's end)", 2},
 	{"rate", 'F', "HZ", 0, "samples per second of CPU time, 1 to 9999 (default 99)", 2},
@@ -57,6 +56,9 @@ static const char doc[] =
 	"\vExamples:\n"
 	"  luaspy record -p 1234 -d 10                 an HTML flame graph of ten seconds\n"
 	"  luaspy record -p 1234 -o out.svg            until Ctrl-C\n"
+	"  luaspy record -n nginx -d 30                all of nginx that has Lua, reloads "
+	"included\n"
+	"  luaspy record -c web -d 30                  the same in container web\n"
 	"  luaspy record -o - -f folded -- luajit x.lua  a command, as folded stacks\n";
 
 /* A whole number in [min, max]; exits with a message otherwise. */
@@ -72,23 +74,6 @@ static long parse_number(struct argp_state *state, const char *text, const char 
 		argp_error(state, "%s must be a whole number from %ld to %ld, not '%s'", what, min,
 			   max, text);
 	return value;
-}
-
-static void parse_pids(struct argp_state *state, struct record_options *self, const char *arg)
-{
-	char *copy = strdup(arg), *save = NULL, *item;
-
-	if (!copy)
-		argp_failure(state, 1, ENOMEM, "reading the pids");
-	for (item = strtok_r(copy, ",", &save); item; item = strtok_r(NULL, ",", &save)) {
-		if (self->pid_count == RECORD_MAX_PIDS)
-			argp_error(state, "at most %d pids", RECORD_MAX_PIDS);
-		self->pids[self->pid_count++] =
-			(pid_t)parse_number(state, item, "a pid", 1, INT32_MAX);
-	}
-	if (!self->pid_count)
-		argp_error(state, "-p needs a pid");
-	free(copy);
 }
 
 static void parse_duration(struct argp_state *state, struct record_options *self, const char *arg)
@@ -133,10 +118,12 @@ static void check(struct argp_state *state, struct record_options *self, const c
 {
 	const struct format *format;
 
-	if (!self->pid_count && !self->command)
-		argp_error(state, "what to profile? -p PID, or -- COMMAND [ARG...]");
-	if (self->pid_count && self->command)
-		argp_error(state, "either -p PID or a command, not both");
+	if (!target_options__given(&self->targets) && !self->command)
+		argp_error(state, "what to profile? -p PID, -n NAME, -c CONTAINER, --cgroup PATH, "
+				  "-a, or -- COMMAND [ARG...]");
+	if (target_options__given(&self->targets) && self->command)
+		argp_error(state, "either processes (-p, -n, -c, --cgroup, -a) or a command, not "
+				  "both");
 	if (format_name) {
 		format = format_by_name(format_name);
 		if (!format)
@@ -166,8 +153,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct record_options *self = input->options;
 
 	switch (key) {
-	case 'p':
-		parse_pids(state, self, arg);
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &self->targets;
 		break;
 	case 'd':
 		parse_duration(state, self, arg);
@@ -225,7 +212,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 void record_options__parse(struct record_options *self, int argc, char **argv)
 {
+	static const struct argp_child children[] = {
+		{&target_options_argp, 0, "What to profile:", 1}, {0}};
 	static const struct argp argp = {.options = options,
+					 .children = children,
 					 .parser = parse,
 					 .args_doc = "[-- COMMAND [ARG...]]",
 					 .doc = doc};

@@ -12,13 +12,11 @@
 #include <sys/types.h>
 
 #include "../sample/profile.h"
-
-#define RECORD_MAX_PIDS 256
+#include "target_options.h"
 
 struct record_options {
-	pid_t pids[RECORD_MAX_PIDS];
-	size_t pid_count;
-	char **command;		 /* NULL-terminated, or NULL: then pids */
+	struct target_options targets;
+	char **command;		 /* NULL-terminated, or NULL: then targets */
 	double duration_seconds; /* 0: no limit */
 	uint32_t rate_hz;
 	const char *output; /* NULL: a name of our own; "-": stdout */

@@ -13,11 +13,16 @@
 
 #define MAX_TRIES 20
 
+struct cpu_event {
+	int fd;
+	pid_t pid; /* the process */
+};
+
 struct cpu_events {
 	uint32_t rate_hz;
 	int program_fd;
-	bool children;
-	int *fds;
+	bool children, enabled;
+	struct cpu_event *events;
 	size_t count, capacity;
 };
 
@@ -36,7 +41,7 @@ struct cpu_events *cpu_events__new(uint32_t rate_hz, int program_fd, bool childr
 static void close_from(struct cpu_events *self, size_t first)
 {
 	while (self->count > first)
-		close(self->fds[--self->count]);
+		close(self->events[--self->count].fd);
 }
 
 void cpu_events__free(struct cpu_events *self)
@@ -44,7 +49,7 @@ void cpu_events__free(struct cpu_events *self)
 	if (!self)
 		return;
 	close_from(self, 0);
-	free(self->fds);
+	free(self->events);
 	free(self);
 }
 
@@ -70,15 +75,16 @@ static int open_event(const struct cpu_events *self, pid_t tid, bool on_exec)
 	return fd < 0 ? -errno : fd;
 }
 
-static int add_thread(struct cpu_events *self, pid_t tid, bool on_exec)
+static int add_thread(struct cpu_events *self, pid_t pid, pid_t tid, bool on_exec)
 {
-	int fd, err, *grown;
+	struct cpu_event *grown;
+	int fd, err;
 
 	if (self->count == self->capacity) {
-		grown = realloc(self->fds, (self->capacity + 64) * sizeof(*grown));
+		grown = realloc(self->events, (self->capacity + 64) * sizeof(*grown));
 		if (!grown)
 			return -ENOMEM;
-		self->fds = grown;
+		self->events = grown;
 		self->capacity += 64;
 	}
 	fd = open_event(self, tid, on_exec);
@@ -91,8 +97,17 @@ static int add_thread(struct cpu_events *self, pid_t tid, bool on_exec)
 		close(fd);
 		return err;
 	}
-	self->fds[self->count++] = fd;
+	self->events[self->count++] = (struct cpu_event){.fd = fd, .pid = pid};
 	return 0;
+}
+
+static void enable_from(struct cpu_events *self, size_t first, bool enable)
+{
+	size_t i;
+
+	for (i = first; i < self->count; i++)
+		ioctl(self->events[i].fd, enable ? PERF_EVENT_IOC_ENABLE : PERF_EVENT_IOC_DISABLE,
+		      0);
 }
 
 static int pid_compare(const void *a, const void *b)
@@ -119,7 +134,7 @@ int cpu_events__add(struct cpu_events *self, pid_t pid, bool on_exec)
 		if (err)
 			return err;
 		for (i = 0; !err && i < before_count; i++)
-			err = add_thread(self, before[i], on_exec);
+			err = add_thread(self, pid, before[i], on_exec);
 		after = NULL;
 		if (!err)
 			err = process_info__threads(pid, &after, &after_count);
@@ -133,8 +148,11 @@ int cpu_events__add(struct cpu_events *self, pid_t pid, bool on_exec)
 			same = bsearch(&after[i], before, before_count, sizeof(pid_t), pid_compare);
 		free(before);
 		free(after);
-		if (same)
+		if (same) {
+			if (self->enabled && !on_exec)
+				enable_from(self, first, true);
 			return self->count == first ? -ESRCH : 0;
+		}
 		close_from(self, first);
 	}
 	return -EBUSY;
@@ -142,8 +160,35 @@ int cpu_events__add(struct cpu_events *self, pid_t pid, bool on_exec)
 
 void cpu_events__enable(struct cpu_events *self, bool enable)
 {
-	size_t i;
+	self->enabled = enable;
+	enable_from(self, 0, enable);
+}
 
-	for (i = 0; i < self->count; i++)
-		ioctl(self->fds[i], enable ? PERF_EVENT_IOC_ENABLE : PERF_EVENT_IOC_DISABLE, 0);
+void cpu_events__remove(struct cpu_events *self, pid_t pid)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < self->count; i++) {
+		if (self->events[i].pid == pid)
+			close(self->events[i].fd);
+		else
+			self->events[kept++] = self->events[i];
+	}
+	self->count = kept;
+}
+
+bool cpu_events__always_inherited(void)
+{
+	struct perf_event_attr attr = {.type = PERF_TYPE_SOFTWARE,
+				       .size = sizeof(attr),
+				       .config = PERF_COUNT_SW_DUMMY,
+				       .disabled = 1,
+				       .inherit = 1,
+				       .inherit_thread = 1,
+				       .exclude_kernel = 1};
+	int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 && errno == EINVAL;
 }

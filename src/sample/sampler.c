@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../target/process_info.h"
 #include "cpu_events.h"
 #include "kernel_tables.h"
 #include "lua_vms.h"
@@ -136,16 +137,11 @@ static void raise_limits(void)
 static int find_pid_namespace(uint32_t *inode)
 {
 	struct stat status;
-	char self[32];
-	ssize_t length;
+	int err = process_info__check_proc();
 
 	*inode = 0;
-	length = readlink("/proc/self", self, sizeof(self) - 1);
-	if (length < 0)
-		return -EXDEV;
-	self[length] = '\0';
-	if (strtol(self, NULL, 10) != getpid())
-		return -EXDEV;
+	if (err)
+		return err;
 	if (stat("/proc/self/ns/pid", &status) == 0 && status.st_ino != INITIAL_PID_NAMESPACE)
 		*inode = (uint32_t)status.st_ino;
 	return 0;
@@ -190,6 +186,9 @@ int sampler__new(const struct sampler_options *options, struct sampler **sampler
 		return -ENOMEM;
 	self->epoll_fd = -1;
 	self->options = *options;
+	/* Children that are sampled in any case must not be added a second time. */
+	if (options->added_later && cpu_events__always_inherited())
+		self->options.children = true;
 	raise_limits();
 	err = load_programs(self);
 	if (err)
@@ -205,8 +204,9 @@ int sampler__new(const struct sampler_options *options, struct sampler **sampler
 	self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	self->targets = targets__new(self->tables, self->modules, self->epoll_fd);
 	self->vms = lua_vms__new(self->modules, self->targets);
-	self->events = cpu_events__new(
-		options->rate_hz, bpf_program__fd(self->bpf->progs.on_sample), options->children);
+	self->events =
+		cpu_events__new(options->rate_hz, bpf_program__fd(self->bpf->progs.on_sample),
+				self->options.children);
 	self->ring =
 		ring_buffer__new(bpf_map__fd(self->bpf->maps.records), handle_record, self, NULL);
 	if (!self->targets || !self->vms || !self->events || !self->ring)
@@ -242,11 +242,17 @@ void sampler__free(struct sampler *self)
 
 int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
 {
-	int err = targets__add(self->targets, pid, on_exec);
+	int err;
 
-	if (!err)
-		err = cpu_events__add(self->events, pid, on_exec);
-	if (!err)
+	if (targets__follows(self->targets, pid))
+		return 0;
+	err = targets__add(self->targets, pid, on_exec);
+	if (err)
+		return err;
+	err = cpu_events__add(self->events, pid, on_exec);
+	if (err)
+		targets__remove(self->targets, pid);
+	else
 		targets__count_cpu_time(self->targets, pid);
 	return err;
 }
@@ -276,6 +282,17 @@ static void limit_wakeups(struct sampler *self)
 	clock_gettime(CLOCK_MONOTONIC, &self->woken);
 }
 
+/* The timers that children have inherited hang on their parent's: with children they stay. */
+static void close_ended(struct sampler *self)
+{
+	pid_t pid;
+
+	while ((pid = targets__take_ended(self->targets))) {
+		if (!self->options.children)
+			cpu_events__remove(self->events, pid);
+	}
+}
+
 int sampler__poll(struct sampler *self, int timeout_ms)
 {
 	struct epoll_event events[16];
@@ -293,6 +310,7 @@ int sampler__poll(struct sampler *self, int timeout_ms)
 	/* Most records come without a wake-up. */
 	ring_buffer__consume(self->ring);
 	targets__tend(self->targets);
+	close_ended(self);
 	return self->record_error;
 }
 

@@ -19,11 +19,12 @@ struct sampler;
 
 struct sampler_options {
 	uint32_t rate_hz;
-	bool kernel;	 /* kernel frames */
-	bool per_thread; /* keep the stacks of threads apart */
-	bool children;	 /* processes that a target forks are targets, too */
-	bool coroutines; /* a frame where a coroutine begins */
-	bool verbose;	 /* libbpf's warnings go to stderr */
+	bool kernel;	  /* kernel frames */
+	bool per_thread;  /* keep the stacks of threads apart */
+	bool children;	  /* processes that a target forks are targets, too */
+	bool added_later; /* processes may be added while others are sampled */
+	bool coroutines;  /* a frame where a coroutine begins */
+	bool verbose;	  /* libbpf's warnings go to stderr */
 };
 
 /*
@@ -36,7 +37,9 @@ void sampler__free(struct sampler *self);
 
 /*
  * Makes a process a target, all its threads; with `on_exec` its sampling starts when it executes
- * another program. Errors: those of targets__add and cpu_events__add.
+ * another program. One that is a target already, as a child of another for example, stays what it
+ * is. After sampler__start its sampling starts at once. Errors: those of targets__add and
+ * cpu_events__add.
  */
 int sampler__add(struct sampler *self, pid_t pid, bool on_exec);
 

@@ -21,7 +21,7 @@
 struct target {
 	pid_t pid;
 	int pidfd; /* readable when the process has ended; -1 where pidfds are not available */
-	bool ended;
+	bool ended, end_taken;
 	uint32_t vm;
 	struct mapping *mappings; /* as sent to the kernel */
 	uint32_t mapping_count;
@@ -37,6 +37,7 @@ struct targets {
 	int epoll_fd; /* the caller's */
 	uint64_t looked_ms;
 	uint64_t replaced_cpu_ns; /* counted CPU time of processes whose entry is no more */
+	size_t ended;		  /* whose end was not taken */
 };
 
 static uint64_t now_ms(void)
@@ -184,6 +185,18 @@ int targets__add(struct targets *self, pid_t pid, bool will_exec)
 	return 0;
 }
 
+void targets__remove(struct targets *self, pid_t pid)
+{
+	struct target *target;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	if (!target)
+		return;
+	kernel_tables__remove_process(self->tables, (uint32_t)pid);
+	HASH_DEL(self->by_pid, target); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
+	target_free(target);
+}
+
 void targets__refresh(struct targets *self, pid_t pid)
 {
 	struct target *target;
@@ -268,6 +281,9 @@ void targets__tend(struct targets *self)
 			if (target->pidfd >= 0)
 				close(target->pidfd); /* it would stay readable */
 			target->pidfd = -1;
+			map_events__free(target->events);
+			target->events = NULL;
+			self->ended++;
 			kernel_tables__remove_process(self->tables, (uint32_t)target->pid);
 			continue;
 		}
@@ -316,6 +332,31 @@ struct mapping *targets__mappings(const struct targets *self, pid_t pid, uint32_
 	memcpy(copy, target->mappings, target->mapping_count * sizeof(*copy));
 	*count = target->mapping_count;
 	return copy;
+}
+
+bool targets__follows(const struct targets *self, pid_t pid)
+{
+	const struct target *target;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	return target && !target->ended;
+}
+
+pid_t targets__take_ended(struct targets *self)
+{
+	struct target *target;
+
+	if (!self->ended)
+		return 0;
+	for (target = self->by_pid; target; target = target->hh.next) {
+		if (target->ended && !target->end_taken) {
+			target->end_taken = true;
+			self->ended--;
+			return target->pid;
+		}
+	}
+	self->ended = 0;
+	return 0;
 }
 
 size_t targets__alive(const struct targets *self)

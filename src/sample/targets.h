@@ -24,6 +24,9 @@ void targets__free(struct targets *self);
  * (also when it is followed already), -ESRCH, -EACCES, -EPERM, -ENOSPC, -ENOMEM. */
 int targets__add(struct targets *self, pid_t pid, bool will_exec);
 
+/* Takes that back, for a process that turned out not to be ours to sample. */
+void targets__remove(struct targets *self, pid_t pid);
+
 /* Reads the process's mappings again if it is followed. */
 void targets__refresh(struct targets *self, pid_t pid);
 
@@ -53,6 +56,12 @@ struct mapping *targets__mappings(const struct targets *self, pid_t pid, uint32_
 /* The same as targets__address in such a copy. */
 uint64_t mappings__address(const struct mapping *mappings, uint32_t count, uint32_t file_id,
 			   uint64_t vaddr);
+
+/* Is the process followed, and has it not ended, as far as was noticed? */
+bool targets__follows(const struct targets *self, pid_t pid);
+
+/* A process whose end was noticed and that was not returned before; 0 when there is none. */
+pid_t targets__take_ended(struct targets *self);
 
 /* Number of processes followed that have not ended; how many of those followed ever had a LuaJIT.
  */

@@ -241,3 +241,14 @@ uint64_t process_info__cpu_time_ns(pid_t pid)
 	return (line.fields[STAT_UTIME] + line.fields[STAT_STIME]) *
 	       (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));
 }
+
+int process_info__check_proc(void)
+{
+	char self[32];
+	ssize_t length = readlink("/proc/self", self, sizeof(self) - 1);
+
+	if (length < 0)
+		return -EXDEV;
+	self[length] = '\0';
+	return strtol(self, NULL, 10) == getpid() ? 0 : -EXDEV;
+}

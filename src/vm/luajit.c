@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "luajit_code.h"
 #include "luajit_flow.h"
 
 /* The interpreter is 12 to 20 KB in the builds that were looked at (2017 to 2026). */
@@ -63,6 +64,33 @@ static const uint8_t *text_bytes(Elf *elf, uint64_t vaddr, uint64_t size)
 		return data && data->d_size == size ? data->d_buf : NULL;
 	}
 	return NULL;
+}
+
+int luajit__build(Elf *elf, const struct unwind_table *table, const struct unwind_rules *rules,
+		  struct luajit_build *build)
+{
+	const struct unwind_function *function;
+	struct luajit_code code;
+	const uint8_t *text;
+	int err = -ENOENT;
+	size_t i;
+
+	for (i = 0; i < table->function_count; i++) {
+		function = &table->functions[i];
+		if (!is_interpreter(table, rules, function))
+			continue;
+		text = text_bytes(elf, function->start, function->end - function->start);
+		if (!text)
+			continue;
+		err = luajit_code__open(text, function->end - function->start, function->start,
+					&code);
+		if (err)
+			continue;
+		*build = code.build;
+		luajit_code__close(&code);
+		return 0;
+	}
+	return err;
 }
 
 int luajit__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,

@@ -31,4 +31,8 @@ struct luajit_fact {
 /* Fills at most LUAJIT_MAX_FACTS elements; returns their number. */
 size_t luajit__facts(const struct luajit_build *build, struct luajit_fact *facts);
 
+/* Just the build, without the work on rows: 0, -ENOENT, -EINVAL, -ENOMEM as above. */
+int luajit__build(Elf *elf, const struct unwind_table *table, const struct unwind_rules *rules,
+		  struct luajit_build *build);
+
 #endif
