@@ -402,6 +402,10 @@ INLINE int unwind_registers(struct walk *w, const struct unwind_rule *rule)
 		return walk_end(w, STOP_READ_STACK);
 	if (!(valid & 1u << DW_REG_RA))
 		return walk_end(w, STOP_REGISTER);
+	/* The outermost frame says that it is (CFA_END). A zero where a return address belongs is a
+	 * mistake, like the slots that libgcc overwrites right before it resumes after a throw. */
+	if (!ra)
+		return walk_end(w, STOP_NO_MAPPING);
 	w->regs[DW_REG_RBX] = rbx;
 	w->regs[DW_REG_RBP] = rbp;
 	w->regs[DW_REG_R12] = r12;

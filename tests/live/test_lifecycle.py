@@ -110,12 +110,14 @@ for what, then, wrapper in (("another build", live.fixture("bookworm-luajit2"), 
     time.sleep(0.5)  # names are read when a VM is first seen, and at the end
     r = live.record("-F", 499, "-d", 5, "-p", target.pid)
     live.stop(target)
-    wrong = {f for stack, _ in r.stacks for f in stack if re.match(r"io\.|file:(?!seek)|builtin#", f) and
+    wrong = {f for stack, _ in r.stacks for f in stack if re.match(r"io\.|file:(?!seek)", f) and
              not f.startswith("io.tmpfile")}
+    # What an image loads after its names were read, and loses by exec before they are read again.
+    unnamed = r.count_where(lambda f: any(x.startswith("builtin#") for x in f))
     counts = [r.count_where(lambda f, image=image, name=name: name in f and any(image in x for x in f))
               for image in ("first.lua", "second.lua") for name in ("file:seek", "worker.exported")]
     live.check("exec of %s: the built-in and C functions of both images have their names" % what,
-               min(counts) > 5 and not wrong, counts, wrong, r.stderr)
+               min(counts) > 5 and not wrong and unnamed <= 0.01 * r.samples, counts, wrong, unnamed, r.stderr)
 
 # ---- fork
 FORK = r"""
@@ -252,7 +254,7 @@ tid = max(int(t) for t in os.listdir("/proc/%d/task" % target.pid))
 r = live.record("-F", 499, "-d", 1, "-p", tid)
 live.stop(target)
 live.check("a thread's id: its process is profiled, and luaspy says so",
-           r.status == 0 and "%d is a thread of process %d" % (tid, target.pid) in r.stderr and r.samples > 1000,
+           r.status == 0 and "%d is a thread of process %d" % (tid, target.pid) in r.stderr and r.samples > 600,
            r.samples, r.stderr)
 
 # ---- nginx reload

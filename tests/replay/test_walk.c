@@ -172,12 +172,12 @@ static void test_complete(void)
 	CHECK_EQ(result.words[2], 1ull << FRAME_KIND_SHIFT | (pc_in(PAGE_END) - 1));
 }
 
-static void test_return_address_of_zero_ends(void)
+static void test_return_address_of_zero_is_no_end(void)
 {
 	target_new();
 	start_in(PAGE_PLAIN);
 	return_to(STACK + 16, 0);
-	walk_expecting(STOP_COMPLETE, LUA_OK);
+	walk_expecting(STOP_NO_MAPPING, LUA_OK);
 	CHECK_EQ(result.word_count, 1);
 }
 
@@ -527,7 +527,7 @@ static void test_too_many_lua_frames(void)
 int main(void)
 {
 	RUN(test_complete, "C frames up to the outermost");
-	RUN(test_return_address_of_zero_ends, "a return address of zero ends the walk");
+	RUN(test_return_address_of_zero_is_no_end, "a return address of zero is no end");
 	RUN(test_too_many_frames, "more C frames than the limit: truncated");
 	RUN(test_unreadable_stack, "an unreadable stack");
 	RUN(test_stack_that_ends_in_the_next_page, "a stack whose last page is half used");
