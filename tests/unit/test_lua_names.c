@@ -17,6 +17,7 @@
 #include "symbol/lua_names.h"
 #include "symbol/nginx_conf.h"
 #include "symbol/nginx_config.h"
+#include "target/root_file.h"
 
 #define TITLE_MASTER "nginx: master process "
 #define TITLE_WORKER "nginx: worker process"
@@ -189,6 +190,36 @@ static void odd_files_give_no_names(void)
 	CHECK_EQ(reason, LUA_NAMES_NO_SOURCE);
 	stop_process(pid);
 	lua_names__free(names);
+}
+
+/* Their files are regular ones, too. */
+static void files_of_the_kernel_are_not_read(void)
+{
+	static const char *const paths[] = {
+		"/proc/self/status",
+		"/proc/kmsg",
+		"/sys/kernel/notes",
+		"/sys/kernel/tracing/trace_pipe",
+		"/sys/kernel/debug/tracing/trace_pipe",
+		"/sys/fs/cgroup/cgroup.procs",
+	};
+	int root = open("/", O_PATH | O_DIRECTORY), fd;
+	struct stat status;
+	int seen = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		if (stat(paths[i], &status) != 0)
+			continue;
+		seen++;
+		CHECK_EQ(root_file__open(root, paths[i], NULL), -EINVAL);
+		CHECK_EQ(root_file__open_own(paths[i], NULL), -EINVAL);
+	}
+	CHECK(seen > 0);
+	/* The link is /proc's, the file is not. */
+	fd = root_file__open_own("/proc/self/exe", &status);
+	CHECK(fd >= 0 && S_ISREG(status.st_mode));
+	close(fd);
+	close(root);
 }
 
 static void a_changed_file_is_noticed(void)
@@ -531,6 +562,7 @@ int main(int argc, char **argv)
 	RUN(files_are_read_as_the_process_sees_them, "files are read as the process sees them");
 	RUN(a_target_cannot_lead_us_out_of_its_root, "a target cannot lead us out of its root");
 	RUN(odd_files_give_no_names, "odd files give no names");
+	RUN(files_of_the_kernel_are_not_read, "files of the kernel are not read");
 	RUN(processes_do_not_share_their_names, "processes do not share their names");
 	RUN(bytecode_is_no_source, "bytecode is no source");
 	RUN(a_changed_file_is_noticed, "a changed file is noticed");
