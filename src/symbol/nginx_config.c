@@ -324,29 +324,60 @@ static const char *option_value(const char *line, size_t size, char option)
 	return NULL;
 }
 
-/* A worker's command line is only a title; its master's has the arguments behind one. */
+static bool starts_with(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Whether `file` of /proc/PID is the same for both. */
+static bool have_same(pid_t left, pid_t right, const char *file)
+{
+	struct stat status[2];
+	pid_t pids[2] = {left, right};
+	char path[64];
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/%s", (int)pids[i], file);
+		if (stat(path, &status[i]) != 0)
+			return false;
+	}
+	return status[0].st_dev == status[1].st_dev && status[0].st_ino == status[1].st_ino;
+}
+
+/*
+ * A worker's command line is only a title; its master's has the arguments behind one. Anybody can
+ * have such a title: a parent is the master only if it says so too, and sees the same files or runs
+ * the same program, so that no process leads us to the files of one that it has nothing to do with.
+ */
 static pid_t find_master(pid_t pid, char line[MAX_COMMAND_LINE], size_t *size)
 {
 	static const char title[] = "nginx: ", master_title[] = "nginx: master process ";
-	struct process_info *info;
+	struct process_info *info = NULL;
+	char *its_line = NULL;
+	size_t its_size;
 
 	*size = read_command_line(pid, line);
-	if (strncmp(line, title, sizeof(title) - 1) != 0)
+	if (!starts_with(line, title))
 		return pid;
-	if (strncmp(line, master_title, sizeof(master_title) - 1) != 0) {
+	if (!starts_with(line, master_title)) {
 		info = malloc(sizeof(*info));
-		if (!info || process_info__read(pid, info) != 0 || info->parent <= 0) {
-			free(info);
-			return pid;
-		}
+		its_line = malloc(MAX_COMMAND_LINE);
+		if (!info || !its_line || process_info__read(pid, info) != 0 || info->parent <= 0)
+			goto out;
+		its_size = read_command_line(info->parent, its_line);
+		if (!starts_with(its_line, master_title) ||
+		    (!have_same(pid, info->parent, "ns/mnt") &&
+		     !have_same(pid, info->parent, "exe")))
+			goto out;
+		memcpy(line, its_line, MAX_COMMAND_LINE);
+		*size = its_size;
 		pid = info->parent;
-		free(info);
-		*size = read_command_line(pid, line);
 	}
-	if (strncmp(line, master_title, sizeof(master_title) - 1) == 0) {
-		for (size_t i = 0; i < *size; i++)
-			line[i] = line[i] == ' ' ? '\0' : line[i];
-	}
+	for (size_t i = 0; i < *size; i++)
+		line[i] = line[i] == ' ' ? '\0' : line[i];
+out:
+	free(its_line);
+	free(info);
 	return pid;
 }
 

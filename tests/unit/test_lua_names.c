@@ -22,6 +22,9 @@
 #define TITLE_MASTER "nginx: master process "
 #define TITLE_WORKER "nginx: worker process"
 
+static char *own_title; /* argv[0], which /proc/PID/cmdline shows */
+static size_t own_title_size;
+
 static char folder[] = "/tmp/luaspy-names-XXXXXX";
 
 static const char *in_folder(const char *name)
@@ -536,6 +539,31 @@ static void nginx_is_asked_for_its_configuration(void)
 	}
 }
 
+/* The namespace is the same, the program too; but the parent, this test, is no master. */
+static void a_title_leads_nowhere_without_a_master(void)
+{
+	struct lua_names *names = lua_names__new();
+	char saved[512];
+	pid_t pid;
+
+	if (geteuid() != 0)
+		SKIP("chroot needs root");
+	if (own_title_size < sizeof(TITLE_WORKER) || own_title_size > sizeof(saved))
+		SKIP("no room for a title");
+	mkdir(in_folder("jail"), 0755);
+	mkdir(in_folder("jail/etc"), 0755);
+	mkdir(in_folder("jail/etc/nginx"), 0755);
+	write_file("jail/etc/nginx/nginx.conf", "init_by_lua_block { function inside() end }\n");
+	memcpy(saved, own_title, own_title_size);
+	memset(own_title, 0, own_title_size);
+	memcpy(own_title, TITLE_WORKER, sizeof(TITLE_WORKER));
+	pid = start_process("/", in_folder("jail")); /* the child's title is its own copy */
+	memcpy(own_title, saved, own_title_size);
+	CHECK_STR(find(names, pid, "=init_by_lua(nginx.conf:1)", 1, 1), "inside");
+	stop_process(pid);
+	lua_names__free(names);
+}
+
 static void a_changed_configuration_is_noticed(void)
 {
 	struct lua_names *names = lua_names__new();
@@ -557,6 +585,8 @@ int main(int argc, char **argv)
 
 	if (argc == 1 && strncmp(argv[0], "nginx: ", 7) == 0)
 		return be_nginx(argv[0]);
+	own_title = argv[0];
+	own_title_size = strlen(argv[0]) + 1;
 	if (!mkdtemp(folder))
 		return 1;
 	RUN(files_are_read_as_the_process_sees_them, "files are read as the process sees them");
@@ -570,6 +600,7 @@ int main(int argc, char **argv)
 	RUN(directives_are_found_in_a_configuration, "directives are found in a configuration");
 	RUN(chunk_names_are_taken_to_pieces, "nginx's chunk names are taken to pieces");
 	RUN(nginx_is_asked_for_its_configuration, "nginx is asked for its configuration");
+	RUN(a_title_leads_nowhere_without_a_master, "a title leads nowhere without a master");
 	RUN(a_changed_configuration_is_noticed, "a changed configuration is noticed");
 	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
 	return system(command) != 0 || TEST_RESULT();
