@@ -31,7 +31,8 @@ struct nginx_config {
 	size_t snippet_count;
 	size_t snippet_capacity;
 	char folder[PATH_MAX]; /* of the main file: relative paths start there */
-	size_t bytes;
+	struct text_budget *budget;
+	struct text_budget taken; /* of it */
 	size_t entries;
 };
 
@@ -130,6 +131,7 @@ static int add_snippet(void *data, const char *directive, size_t directive_size,
 	struct reading *reading = data;
 	struct nginx_config *config = reading->config;
 	struct nginx_snippet *snippet;
+	size_t taken;
 	int err;
 
 	if (config->snippet_count == config->snippet_capacity) {
@@ -152,6 +154,14 @@ static int add_snippet(void *data, const char *directive, size_t directive_size,
 		free(snippet->directive);
 		return err;
 	}
+	/* With what the small blocks of memory take besides their contents. */
+	taken = lua_source__size(snippet->source) + sizeof(*snippet) + directive_size + 64;
+	if (!text_budget__keep(config->budget, taken)) {
+		lua_source__free(snippet->source);
+		free(snippet->directive);
+		return 0;
+	}
+	config->taken.kept += taken;
 	config->snippet_count++;
 	return 0;
 }
@@ -259,10 +269,10 @@ static int read_file(struct nginx_config *self, const struct target_root *root, 
 	struct nginx_conf_visitor visitor = {&reading, add_snippet, add_include};
 	struct stat before, after;
 	char *text = NULL;
-	size_t size;
+	size_t size, left;
 	int fd, err;
 
-	if (depth > MAX_DEPTH || self->bytes > MAX_BYTES)
+	if (depth > MAX_DEPTH || self->taken.read > MAX_BYTES)
 		return 0;
 	fd = root_file__open(root->fd, path, &before);
 	if (fd < 0)
@@ -270,13 +280,14 @@ static int read_file(struct nginx_config *self, const struct target_root *root, 
 	err = add_path(self, path);
 	if (err <= 0)
 		goto out;
-	err = target_text__read(fd, &text, &size);
+	left = self->budget->read;
+	err = target_text__read(fd, self->budget, &text, &size);
+	self->taken.read += left - self->budget->read;
 	if (err) {
 		if (err != -ENOMEM)
 			err = 0;
 		goto out;
 	}
-	self->bytes += size;
 	reading.path = self->paths[self->path_count - 1];
 	reading.changed_ns = UINT64_MAX;
 	if (fstat(fd, &after) == 0 &&
@@ -439,7 +450,7 @@ static int read_main(struct nginx_config *self, const struct target_root *root, 
 	return err;
 }
 
-int nginx_config__read(pid_t pid, struct nginx_config **out)
+int nginx_config__read(pid_t pid, struct text_budget *budget, struct nginx_config **out)
 {
 	struct target_root root = {.fd = -1};
 	char line[MAX_COMMAND_LINE];
@@ -451,6 +462,7 @@ int nginx_config__read(pid_t pid, struct nginx_config **out)
 	self = calloc(1, sizeof(*self));
 	if (!self)
 		return -ENOMEM;
+	self->budget = budget;
 	err = target_root__open(&root, find_master(pid, line, &size));
 	if (!err)
 		err = read_main(self, &root, line, size);
@@ -488,5 +500,7 @@ void nginx_config__free(struct nginx_config *self)
 	for (size_t i = 0; i < self->path_count; i++)
 		free(self->paths[i]);
 	free(self->paths);
+	self->budget->read += self->taken.read;
+	self->budget->kept += self->taken.kept;
 	free(self);
 }

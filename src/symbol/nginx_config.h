@@ -15,6 +15,7 @@
 #include "lua_source.h"
 
 struct nginx_config;
+struct text_budget;
 
 /* A chunk name taken to pieces; the texts are parts of the name. See nginx_conf.h. */
 struct nginx_chunk_name {
@@ -45,11 +46,12 @@ bool nginx_chunk_name__parse(const char *name, size_t size, struct nginx_chunk_n
  * left out. Returns 0, -ENOENT when there is none, -ESRCH, -EACCES or -ENOMEM. The caller frees
  * *out.
  */
-int nginx_config__read(pid_t pid, struct nginx_config **out);
+int nginx_config__read(pid_t pid, struct text_budget *budget, struct nginx_config **out);
 
 /* Adds one more file (absolute path below the target's root) and what it includes. */
 int nginx_config__add_file(struct nginx_config *self, pid_t pid, const char *path);
 
+/* Gives back what it has taken of the budget: nginx's processes come and go. */
 void nginx_config__free(struct nginx_config *self);
 
 /* The first snippet that `name` may mean, or the next one after `previous`; NULL at the end. */

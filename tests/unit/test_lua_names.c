@@ -195,6 +195,44 @@ static void odd_files_give_no_names(void)
 	lua_names__free(names);
 }
 
+/* Each file's names take more than 10 MB. */
+static void all_sources_together_are_bounded(void)
+{
+	struct lua_names *names = lua_names__new();
+	size_t size = 4 << 20, used;
+	char *text = malloc(size);
+	char name[32];
+	int found = 0;
+	pid_t pid;
+
+	used = (size_t)snprintf(text, size, "function small() end\nf%0150d(", 0);
+	while (used + 16 < size)
+		used += (size_t)snprintf(text + used, size - used, "function()end,");
+	for (int i = 0; i < 14; i++) {
+		snprintf(name, sizeof(name), "many%d.lua", i);
+		write_file(name, text);
+	}
+	free(text);
+	write_file("after.lua", "function after() end\n");
+	pid = start_process(folder, NULL);
+	for (int i = 0; i < 14; i++) {
+		snprintf(name, sizeof(name), "@many%d.lua", i);
+		found += find(names, pid, name, 1, 1) != NULL;
+		if (i == 0) {
+			CHECK_EQ(found, 1);
+			CHECK(!lua_names__exceeded(names));
+		}
+	}
+	CHECK(found >= 4 && found < 14);
+	CHECK_EQ(reason, LUA_NAMES_NO_MEMORY);
+	CHECK(lua_names__exceeded(names));
+	/* What is small may still be there. */
+	CHECK_STR(find(names, pid, "@after.lua", 1, 1), "after");
+	CHECK_STR(find(names, pid, "@many0.lua", 1, 1), "small");
+	stop_process(pid);
+	lua_names__free(names);
+}
+
 /* Their files are regular ones, too. */
 static void files_of_the_kernel_are_not_read(void)
 {
@@ -592,6 +630,7 @@ int main(int argc, char **argv)
 	RUN(files_are_read_as_the_process_sees_them, "files are read as the process sees them");
 	RUN(a_target_cannot_lead_us_out_of_its_root, "a target cannot lead us out of its root");
 	RUN(odd_files_give_no_names, "odd files give no names");
+	RUN(all_sources_together_are_bounded, "all sources together are bounded");
 	RUN(files_of_the_kernel_are_not_read, "files of the kernel are not read");
 	RUN(processes_do_not_share_their_names, "processes do not share their names");
 	RUN(bytecode_is_no_source, "bytecode is no source");
