@@ -13,20 +13,33 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* A failed add leaves hh.tbl NULL instead of ending the process. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
 #include "nginx_conf.h"
 #include "target/process_info.h"
 #include "target/root_file.h"
 #include "target_text.h"
 
-#define MAX_FILES	 1024
+#define MAX_PATHS	 2048
+#define MAX_INCLUDES	 16384 /* snippets of some lines are included by each of many servers */
+#define MAX_SNIPPETS	 16384 /* each name is compared with all of them */
 #define MAX_BYTES	 (64UL << 20)
 #define MAX_DEPTH	 16
 #define MAX_ENTRIES	 16384 /* of folders that patterns lead to */
 #define MAX_COMMAND_LINE 8192
 
+/* A file, or a pattern for files, that was asked for. */
+struct path {
+	UT_hash_handle hh;
+	char text[];
+};
+
 struct nginx_config {
-	char **paths;
-	size_t path_count;
+	struct path *paths;
+	size_t file_count; /* of those that were there */
+	size_t include_count;
 	struct nginx_snippet *snippets;
 	size_t snippet_count;
 	size_t snippet_capacity;
@@ -95,14 +108,17 @@ bool nginx_chunk_name__parse(const char *name, size_t size, struct nginx_chunk_n
 
 static bool matches(const struct nginx_snippet *snippet, const struct nginx_chunk_name *name)
 {
-	size_t length = strlen(snippet->path), start;
+	size_t length, start;
 
+	if (name->path_size && snippet->line != name->line)
+		return false;
 	if (strlen(snippet->directive) != name->directive_size ||
 	    memcmp(snippet->directive, name->directive, name->directive_size) != 0)
 		return false;
 	if (!name->path_size)
 		return true;
-	if (snippet->line != name->line || length < name->path_size)
+	length = strlen(snippet->path);
+	if (length < name->path_size)
 		return false;
 	start = length - name->path_size;
 	if (memcmp(snippet->path + start, name->path, name->path_size) != 0)
@@ -134,6 +150,8 @@ static int add_snippet(void *data, const char *directive, size_t directive_size,
 	size_t taken;
 	int err;
 
+	if (config->snippet_count == MAX_SNIPPETS)
+		return 0;
 	if (config->snippet_count == config->snippet_capacity) {
 		size_t wanted = config->snippet_capacity ? config->snippet_capacity * 2 : 16;
 		void *grown = reallocarray(config->snippets, wanted, sizeof(*config->snippets));
@@ -164,6 +182,33 @@ static int add_snippet(void *data, const char *directive, size_t directive_size,
 	config->taken.kept += taken;
 	config->snippet_count++;
 	return 0;
+}
+
+/*
+ * 1 if nobody has asked for this file or pattern yet, 0 if so or if there are too many, or -ENOMEM.
+ * Before the file system is asked for it: a configuration can include one file, or one that is not
+ * there, as often as it likes.
+ */
+static int add_path(struct nginx_config *self, const char *text, const struct path **out)
+{
+	size_t size = strlen(text);
+	struct path *path;
+
+	HASH_FIND(hh, self->paths, text, size, path);
+	if (path || HASH_COUNT(self->paths) >= MAX_PATHS)
+		return 0;
+	path = calloc(1, sizeof(*path) + size + 1);
+	if (!path)
+		return -ENOMEM;
+	memcpy(path->text, text, size);
+	HASH_ADD(hh, self->paths, text, size, path);
+	if (!path->hh.tbl) {
+		free(path);
+		return -ENOMEM;
+	}
+	if (out)
+		*out = path;
+	return 1;
 }
 
 /* Opens a folder below the target's root; see root_file.c. */
@@ -201,10 +246,14 @@ static int read_pattern(struct reading *reading, const char *pattern, int depth)
 	const char *start = wildcard, *end;
 	struct dirent *entry;
 	DIR *folder;
-	int err = 0;
+	int err;
 
 	if (!*wildcard)
 		return read_file(reading->config, reading->root, pattern, reading->depth + 1);
+	err = add_path(reading->config, pattern, NULL);
+	if (err <= 0)
+		return err;
+	err = 0;
 	while (start > pattern && start[-1] != '/')
 		start--;
 	end = wildcard + strcspn(wildcard, "/");
@@ -234,31 +283,10 @@ static int add_include(void *data, const char *pattern)
 	struct reading *reading = data;
 	char path[PATH_MAX];
 
-	if (!target_root__absolute(reading->config->folder, pattern, path))
+	if (reading->config->include_count++ >= MAX_INCLUDES ||
+	    !target_root__absolute(reading->config->folder, pattern, path))
 		return 0;
 	return read_pattern(reading, path, 0);
-}
-
-/* 1 if the file is new, 0 if not or if there are too many, or -ENOMEM. */
-static int add_path(struct nginx_config *self, const char *path)
-{
-	char **grown;
-
-	if (self->path_count == MAX_FILES)
-		return 0;
-	for (size_t i = 0; i < self->path_count; i++) {
-		if (strcmp(self->paths[i], path) == 0)
-			return 0;
-	}
-	grown = reallocarray(self->paths, self->path_count + 1, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	self->paths = grown;
-	grown[self->path_count] = strdup(path);
-	if (!grown[self->path_count])
-		return -ENOMEM;
-	self->path_count++;
-	return 1;
 }
 
 /* Returns 0 also for a file that cannot be read, or -ENOMEM. */
@@ -268,18 +296,20 @@ static int read_file(struct nginx_config *self, const struct target_root *root, 
 	struct reading reading = {.config = self, .root = root, .depth = depth};
 	struct nginx_conf_visitor visitor = {&reading, add_snippet, add_include};
 	struct stat before, after;
+	const struct path *file;
 	char *text = NULL;
 	size_t size, left;
 	int fd, err;
 
 	if (depth > MAX_DEPTH || self->taken.read > MAX_BYTES)
 		return 0;
+	err = add_path(self, path, &file);
+	if (err <= 0)
+		return err;
 	fd = root_file__open(root->fd, path, &before);
 	if (fd < 0)
 		return 0;
-	err = add_path(self, path);
-	if (err <= 0)
-		goto out;
+	self->file_count++;
 	left = self->budget->read;
 	err = target_text__read(fd, self->budget, &text, &size);
 	self->taken.read += left - self->budget->read;
@@ -288,7 +318,7 @@ static int read_file(struct nginx_config *self, const struct target_root *root, 
 			err = 0;
 		goto out;
 	}
-	reading.path = self->paths[self->path_count - 1];
+	reading.path = file->text;
 	reading.changed_ns = UINT64_MAX;
 	if (fstat(fd, &after) == 0 &&
 	    target_text__changed_ns(&before) == target_text__changed_ns(&after))
@@ -399,7 +429,7 @@ static int try_main(struct nginx_config *self, const struct target_root *root, c
 	char absolute[PATH_MAX];
 	char *slash;
 
-	if (self->path_count || !target_root__absolute(folder, path, absolute))
+	if (self->file_count || !target_root__absolute(folder, path, absolute))
 		return 0;
 	memcpy(self->folder, absolute, sizeof(absolute));
 	slash = strrchr(self->folder, '/');
@@ -466,7 +496,7 @@ int nginx_config__read(pid_t pid, struct text_budget *budget, struct nginx_confi
 	err = target_root__open(&root, find_master(pid, line, &size));
 	if (!err)
 		err = read_main(self, &root, line, size);
-	if (!err && !self->path_count)
+	if (!err && !self->file_count)
 		err = -ENOENT;
 	target_root__close(&root);
 	if (err) {
@@ -490,6 +520,8 @@ int nginx_config__add_file(struct nginx_config *self, pid_t pid, const char *pat
 
 void nginx_config__free(struct nginx_config *self)
 {
+	struct path *path, *next;
+
 	if (!self)
 		return;
 	for (size_t i = 0; i < self->snippet_count; i++) {
@@ -497,9 +529,10 @@ void nginx_config__free(struct nginx_config *self)
 		lua_source__free(self->snippets[i].source);
 	}
 	free(self->snippets);
-	for (size_t i = 0; i < self->path_count; i++)
-		free(self->paths[i]);
-	free(self->paths);
+	HASH_ITER (hh, self->paths, path, next) {
+		HASH_DEL(self->paths, path); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
+		free(path);
+	}
 	self->budget->read += self->taken.read;
 	self->budget->kept += self->taken.kept;
 	free(self);

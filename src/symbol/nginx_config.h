@@ -42,9 +42,9 @@ bool nginx_chunk_name__parse(const char *name, size_t size, struct nginx_chunk_n
 /*
  * Reads the configuration of the nginx that `pid` belongs to: that of -c and -p of its command line
  * or its master's (its parent, if that is one), else where nginx and OpenResty have it by default,
- * with all files that it includes; at most 1,024 files and 64 MB. Files that cannot be read are
- * left out. Returns 0, -ENOENT when there is none, -ESRCH, -EACCES or -ENOMEM. The caller frees
- * *out.
+ * with all files that it includes; at most 2,048 files (those that are not there count, too), 64 MB
+ * and 16,384 includes. Files that cannot be read are left out. Returns 0, -ENOENT when there is
+ * none, -ESRCH, -EACCES or -ENOMEM. The caller frees *out.
  */
 int nginx_config__read(pid_t pid, struct text_budget *budget, struct nginx_config **out);
 

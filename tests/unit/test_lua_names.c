@@ -577,6 +577,62 @@ static void nginx_is_asked_for_its_configuration(void)
 	}
 }
 
+/* Each include costs a look at what was asked for before; only new ones touch the file system. */
+static void includes_are_bounded(void)
+{
+	enum { INCLUDES = 40000, FILES = 3000 };
+	struct lua_names *names = lua_names__new();
+	char *text = malloc(4 << 20), name[64];
+	pid_t master, worker;
+	size_t used;
+	int found = 0;
+
+	mkdir(in_folder("ng"), 0755);
+	mkdir(in_folder("ng/many"), 0755);
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "ng/many/%d.inc", i);
+		write_file(name, "init_by_lua_block { function one() end }\n");
+	}
+	/* One file as often as one likes; those that come after it are still found. */
+	used = (size_t)sprintf(text, "include many/0.inc; include gone.inc; include many/x*;\n");
+	for (int i = 0; i < 1000; i++)
+		used += (size_t)sprintf(text + used, "include gone.inc; include many/0.inc;\n");
+	sprintf(text + used, "include many/1.inc;\ninit_by_lua_block { function last() end }\n");
+	write_file("ng/nginx.conf", text);
+	master = start_nginx("nginx -p ng/", &worker);
+	CHECK_STR(find(names, worker, "=init_by_lua(many/0.inc:1)", 1, 1), "one");
+	CHECK_STR(find(names, worker, "=init_by_lua(many/1.inc:1)", 1, 1), "one");
+	CHECK_STR(find(names, worker, "=init_by_lua(nginx.conf:1003)", 1, 1), "last");
+	stop_nginx(master, worker);
+
+	/* More files than are read. */
+	used = 0;
+	for (int i = 0; i < FILES; i++)
+		used += (size_t)sprintf(text + used, "include many/%d.inc;\n", i);
+	write_file("ng/nginx.conf", text);
+	master = start_nginx("nginx -p ng/", &worker);
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "=init_by_lua(many/%d.inc:1)", i);
+		found += find(names, worker, name, 1, 1) != NULL;
+	}
+	CHECK_EQ(found, 2046); /* and two places of the main file */
+	stop_nginx(master, worker);
+
+	/* More directives. */
+	used = 0;
+	for (int i = 0; i < INCLUDES; i++)
+		used += (size_t)sprintf(text + used, "include many/0.inc;\n");
+	sprintf(text + used, "include many/1.inc;\ninit_by_lua_block { function last() end }\n");
+	write_file("ng/nginx.conf", text);
+	master = start_nginx("nginx -p ng/", &worker);
+	CHECK_STR(find(names, worker, "=init_by_lua(many/0.inc:1)", 1, 1), "one");
+	CHECK_STR(find(names, worker, "=init_by_lua(many/1.inc:1)", 1, 1), NULL);
+	CHECK_STR(find(names, worker, "=init_by_lua(nginx.conf:40002)", 1, 1), "last");
+	stop_nginx(master, worker);
+	free(text);
+	lua_names__free(names);
+}
+
 /* The namespace is the same, the program too; but the parent, this test, is no master. */
 static void a_title_leads_nowhere_without_a_master(void)
 {
@@ -639,6 +695,7 @@ int main(int argc, char **argv)
 	RUN(directives_are_found_in_a_configuration, "directives are found in a configuration");
 	RUN(chunk_names_are_taken_to_pieces, "nginx's chunk names are taken to pieces");
 	RUN(nginx_is_asked_for_its_configuration, "nginx is asked for its configuration");
+	RUN(includes_are_bounded, "includes are bounded");
 	RUN(a_title_leads_nowhere_without_a_master, "a title leads nowhere without a master");
 	RUN(a_changed_configuration_is_noticed, "a changed configuration is noticed");
 	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
