@@ -304,8 +304,8 @@ static int open_names(struct recording *r)
 	return 0;
 }
 
-/* Sources that may not be what runs. */
-static void print_changed(const struct recording *r)
+/* Sources that may not be what runs, and those that were not read. */
+static void print_sources(const struct recording *r)
 {
 	size_t count = lua_names__changed(r->lua_names), i;
 
@@ -317,6 +317,10 @@ static void print_changed(const struct recording *r)
 			lua_names__changed_name(r->lua_names, i));
 	if (count > i)
 		fprintf(stderr, "luaspy: warning: %zu more source files were, too.\n", count - i);
+	if (lua_names__exceeded(r->lua_names))
+		fprintf(stderr,
+			"luaspy: warning: the targets' Lua sources and nginx configurations "
+			"are too large to be read all; some were left out.\n");
 }
 
 static int run(struct recording *r)
@@ -439,7 +443,7 @@ static int finish(struct recording *r)
 					: "open it in a browser");
 	}
 	if (!r->options.quiet)
-		print_changed(r);
+		print_sources(r);
 	if (!err && !info.samples && !r->options.quiet)
 		print_no_samples(r, summary.target_cpu_seconds);
 out:

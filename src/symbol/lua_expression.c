@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lua_source.h"
+
 #define MAX_FUNCTIONS (1U << 18)
 
 /* ---- functions ------------------------------------------------------------------------------- */
@@ -22,7 +24,8 @@ static int32_t add_function(struct parser *self, struct place *place, uint32_t l
 	struct lua_definitions *out = self->out;
 	struct lua_definition *item;
 
-	if (parser__kind(self) == LUA_TOKEN_EOF || out->count == MAX_FUNCTIONS) {
+	if (parser__kind(self) == LUA_TOKEN_EOF || out->count == MAX_FUNCTIONS ||
+	    out->pool.size >= LUA_SOURCE_MAX_NAMES) {
 		lua_lexer__stop(&self->lexer);
 		return -1;
 	}

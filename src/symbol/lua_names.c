@@ -15,9 +15,10 @@
 #include "target/root_file.h"
 #include "target_text.h"
 
-#define MAX_CHUNKS 65536 /* a process can make up as many chunk names as it likes */
-#define MAX_NAMES  (1U << 20)
-#define MAX_TEXTS  16
+#define MAX_CHUNKS     65536 /* a process can make up as many chunk names as it likes */
+#define MAX_NAMES      (1U << 20)
+#define MAX_NAME_BYTES (64UL << 20)
+#define MAX_TEXTS      16
 
 /* A name that was given out. */
 struct name {
@@ -29,7 +30,8 @@ struct name {
 struct source_file {
 	struct source_file *next;
 	struct stat status;
-	struct lua_source *source;
+	struct lua_source *source; /* NULL: it is none, */
+	int err;		   /* which is why */
 };
 
 struct process {
@@ -60,6 +62,8 @@ struct text {
 struct lua_names {
 	struct name *names;
 	struct name *changed; /* names of chunks */
+	size_t name_bytes;    /* of both */
+	struct text_budget budget;
 	struct source_file *files;
 	struct process *processes;
 	struct chunk *chunks;
@@ -69,7 +73,12 @@ struct lua_names {
 
 struct lua_names *lua_names__new(void)
 {
-	return calloc(1, sizeof(struct lua_names));
+	struct lua_names *self = calloc(1, sizeof(*self));
+
+	if (self)
+		self->budget =
+			(struct text_budget){.read = TEXT_BUDGET_READ, .kept = TEXT_BUDGET_KEPT};
+	return self;
 }
 
 static void free_chunk(struct lua_names *self, struct chunk *chunk)
@@ -143,6 +152,11 @@ size_t lua_names__changed(const struct lua_names *self)
 	return HASH_COUNT(self->changed);
 }
 
+bool lua_names__exceeded(const struct lua_names *self)
+{
+	return self->budget.exceeded;
+}
+
 const char *lua_names__changed_name(const struct lua_names *self, size_t i)
 {
 	const struct name *name = self->changed;
@@ -153,14 +167,15 @@ const char *lua_names__changed_name(const struct lua_names *self, size_t i)
 }
 
 /* Our own copy of a name, in one of the tables. Sources may go, names stay. */
-static const char *intern(struct name **names, const char *text, size_t size)
+static const char *intern(struct lua_names *self, struct name **names, const char *text,
+			  size_t size)
 {
 	struct name *name;
 
 	HASH_FIND(hh, *names, text, size, name);
 	if (name)
 		return name->text;
-	if (HASH_COUNT(*names) >= MAX_NAMES)
+	if (HASH_COUNT(*names) >= MAX_NAMES || self->name_bytes + size > MAX_NAME_BYTES)
 		return NULL;
 	name = calloc(1, sizeof(*name) + size + 1);
 	if (!name)
@@ -171,6 +186,7 @@ static const char *intern(struct name **names, const char *text, size_t size)
 		free(name);
 		return NULL;
 	}
+	self->name_bytes += size;
 	return name->text;
 }
 
@@ -235,34 +251,33 @@ static bool same_file(const struct stat *left, const struct stat *right)
 static int parse_file(struct lua_names *self, int fd, const struct stat *status,
 		      const struct source_file **out)
 {
-	struct source_file *file = NULL;
+	struct source_file *file = calloc(1, sizeof(*file));
 	struct stat after;
 	char *text = NULL;
 	size_t size;
 	int err;
 
-	err = target_text__read(fd, &text, &size);
-	if (err)
-		goto out;
-	err = -ESTALE; /* it is being written to */
-	if (fstat(fd, &after) || !same_file(status, &after))
-		goto out;
-	err = -ENOEXEC; /* bytecode */
-	if (size && text[0] == '\033')
-		goto out;
-	err = -ENOMEM;
-	file = calloc(1, sizeof(*file));
 	if (!file)
-		goto out;
+		return -ENOMEM;
 	file->status = *status;
-	err = lua_source__parse(text, size, &file->source);
-	if (err)
-		goto out;
-	file->next = self->files;
-	self->files = file;
-	*out = file;
-	file = NULL;
-out:
+	err = target_text__read(fd, &self->budget, &text, &size);
+	if (!err && (fstat(fd, &after) || !same_file(status, &after)))
+		err = -ESTALE; /* it is being written to */
+	if (!err && size && text[0] == '\033')
+		err = -ENOEXEC; /* bytecode */
+	if (!err)
+		err = lua_source__parse(text, size, &file->source);
+	if (!err && !text_budget__keep(&self->budget, lua_source__size(file->source)))
+		err = -ENOSPC;
+	if (!err || err == -ENOEXEC || err == -EFBIG) {
+		file->err = err; /* for all processes that have it: it is read once */
+		file->next = self->files;
+		self->files = file;
+		*out = file;
+		file = NULL;
+	}
+	if (file)
+		lua_source__free(file->source);
 	free(file);
 	free(text);
 	return err;
@@ -292,7 +307,9 @@ static int open_file(struct lua_names *self, pid_t pid, const char *path,
 		if (same_file(&(*out)->status, &status))
 			break;
 	}
-	err = *out ? 0 : parse_file(self, fd, &status, out);
+	err = *out ? (*out)->err : parse_file(self, fd, &status, out);
+	if (err)
+		*out = NULL;
 	close(fd);
 out:
 	target_root__close(&root);
@@ -336,7 +353,7 @@ static void read_source(struct lua_names *self, struct process *process, struct 
 		if (!chunk->is_nginx)
 			return;
 		if (!process->nginx_was_read)
-			err = nginx_config__read(process->pid, &process->nginx);
+			err = nginx_config__read(process->pid, &self->budget, &process->nginx);
 		process->nginx_was_read = true;
 		if (process->nginx && nginx.path_size && nginx.path[0] == '/' &&
 		    !nginx_config__next(process->nginx, &nginx, NULL)) {
@@ -350,7 +367,7 @@ static void read_source(struct lua_names *self, struct process *process, struct 
 		if (err == -ESTALE)
 			chunk->reason = LUA_NAMES_CHANGED;
 	}
-	if (err == -ENOMEM)
+	if (err == -ENOMEM || err == -ENOSPC)
 		chunk->reason = LUA_NAMES_NO_MEMORY;
 	free(path);
 }
@@ -450,12 +467,12 @@ const char *lua_names__find(struct lua_names *self, pid_t pid, const struct lua_
 		else
 			why = known->reason;
 		if (known && why == LUA_NAMES_CHANGED)
-			intern(&self->changed, chunk->text + 1, chunk->size - 1);
+			intern(self, &self->changed, chunk->text + 1, chunk->size - 1);
 	}
 	if (name) {
 		if (why != LUA_NAMES_CHANGED)
 			why = LUA_NAMES_FOUND;
-		name = intern(&self->names, name, strlen(name));
+		name = intern(self, &self->names, name, strlen(name));
 		if (!name)
 			why = LUA_NAMES_NO_MEMORY;
 	}

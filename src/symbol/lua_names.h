@@ -35,7 +35,7 @@ enum lua_names_reason {
 	LUA_NAMES_NO_SOURCE, /* the chunk's source is nowhere, or cannot be read */
 	LUA_NAMES_CHANGED,   /* the source was changed since the process started */
 	LUA_NAMES_NOT_THERE, /* the source has no such function, or several with different names */
-	LUA_NAMES_NO_MEMORY,
+	LUA_NAMES_NO_MEMORY, /* or more than is read for one recording */
 };
 
 /* Returns NULL when out of memory. */
@@ -53,6 +53,9 @@ void lua_names__free(struct lua_names *self);
  */
 const char *lua_names__find(struct lua_names *self, pid_t pid, const struct lua_chunk_name *chunk,
 			    const struct lua_function_hint *hint, enum lua_names_reason *reason);
+
+/* Whether sources were left out because all of them together were too many bytes. */
+bool lua_names__exceeded(const struct lua_names *self);
 
 /* Forgets what was read for a process that has ended, in case its pid is given to another. */
 void lua_names__forget(struct lua_names *self, pid_t pid);

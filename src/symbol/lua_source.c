@@ -14,6 +14,7 @@ struct lua_source {
 	size_t count;
 	uint32_t line_count;
 	char *pool;
+	size_t pool_size;
 };
 
 /* Writes the name of an anonymous function, with that of the nearest named one around it. */
@@ -45,6 +46,8 @@ static bool add_anonymous_name(struct lua_definitions *found, const struct lua_d
 /* Sets each label to the function's final name. */
 static int name_all(struct lua_definitions *found)
 {
+	size_t start = found->pool.size;
+
 	for (size_t i = 0; i < found->count; i++) {
 		struct lua_definition *item = &found->items[i];
 		size_t name = found->pool.size;
@@ -54,6 +57,10 @@ static int name_all(struct lua_definitions *found)
 			item->parent = found->items[item->parent].parent;
 		if (item->naming == LUA_NAMING_NAME)
 			continue;
+		if (name - start >= LUA_SOURCE_MAX_NAMES) {
+			found->count = i;
+			break;
+		}
 		if (!add_anonymous_name(found, item))
 			return -ENOMEM;
 		item->label = name;
@@ -81,7 +88,12 @@ int lua_source__parse(const char *text, size_t size, struct lua_source **out)
 	if (!self->functions)
 		goto out;
 	self->line_count = found.line_count;
-	self->pool = found.pool.data;
+	/* What it has grown to may be twice of what it holds. */
+	self->pool = realloc(found.pool.data, found.pool.size + 1);
+	if (!self->pool)
+		goto out;
+	found.pool.data = NULL;
+	self->pool_size = found.pool.size + 1;
 	for (size_t i = 0; i < found.count; i++) {
 		const struct lua_definition *item = &found.items[i];
 
@@ -96,7 +108,6 @@ int lua_source__parse(const char *text, size_t size, struct lua_source **out)
 			.name = self->pool + item->label,
 		};
 	}
-	found.pool.data = NULL;
 	*out = self;
 	self = NULL;
 	err = 0;
@@ -113,6 +124,11 @@ void lua_source__free(struct lua_source *self)
 	free(self->functions);
 	free(self->pool);
 	free(self);
+}
+
+size_t lua_source__size(const struct lua_source *self)
+{
+	return sizeof(*self) + (self->count + 1) * sizeof(*self->functions) + self->pool_size;
 }
 
 const struct lua_source_function *lua_source__functions(const struct lua_source *self,

@@ -41,6 +41,7 @@
 #include <stdint.h>
 
 #define LUA_SOURCE_MAIN_CHUNK "main chunk"
+#define LUA_SOURCE_MAX_NAMES  (8UL << 20) /* names can be thirty times as long as the text */
 
 struct lua_source;
 
@@ -66,11 +67,15 @@ struct lua_function_hint {
 /*
  * Takes any bytes, in time linear in `size`; `text` is not kept. Of a text that no Lua would
  * compile, *out has the functions that could be found. Nothing is found behind the 262,144th
- * function or a nesting of more than 400 levels (Lua stops at 200). Returns 0, or -ENOMEM.
+ * function, a nesting of more than 400 levels (Lua stops at 200), LUA_SOURCE_MAX_NAMES bytes of
+ * names and parameters, or as many of the names of anonymous functions. Returns 0, or -ENOMEM.
  */
 int lua_source__parse(const char *text, size_t size, struct lua_source **out);
 
 void lua_source__free(struct lua_source *self);
+
+/* The bytes of memory that it takes. */
+size_t lua_source__size(const struct lua_source *self);
 
 /* All functions but the main chunk, by first line, in the order of their definitions. */
 const struct lua_source_function *lua_source__functions(const struct lua_source *self,

@@ -13,25 +13,39 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* A failed add leaves hh.tbl NULL instead of ending the process. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
 #include "nginx_conf.h"
 #include "target/process_info.h"
 #include "target/root_file.h"
 #include "target_text.h"
 
-#define MAX_FILES	 1024
+#define MAX_PATHS	 2048
+#define MAX_INCLUDES	 16384 /* snippets of some lines are included by each of many servers */
+#define MAX_SNIPPETS	 16384 /* each name is compared with all of them */
 #define MAX_BYTES	 (64UL << 20)
 #define MAX_DEPTH	 16
 #define MAX_ENTRIES	 16384 /* of folders that patterns lead to */
 #define MAX_COMMAND_LINE 8192
 
+/* A file, or a pattern for files, that was asked for. */
+struct path {
+	UT_hash_handle hh;
+	char text[];
+};
+
 struct nginx_config {
-	char **paths;
-	size_t path_count;
+	struct path *paths;
+	size_t file_count; /* of those that were there */
+	size_t include_count;
 	struct nginx_snippet *snippets;
 	size_t snippet_count;
 	size_t snippet_capacity;
 	char folder[PATH_MAX]; /* of the main file: relative paths start there */
-	size_t bytes;
+	struct text_budget *budget;
+	struct text_budget taken; /* of it */
 	size_t entries;
 };
 
@@ -94,14 +108,17 @@ bool nginx_chunk_name__parse(const char *name, size_t size, struct nginx_chunk_n
 
 static bool matches(const struct nginx_snippet *snippet, const struct nginx_chunk_name *name)
 {
-	size_t length = strlen(snippet->path), start;
+	size_t length, start;
 
+	if (name->path_size && snippet->line != name->line)
+		return false;
 	if (strlen(snippet->directive) != name->directive_size ||
 	    memcmp(snippet->directive, name->directive, name->directive_size) != 0)
 		return false;
 	if (!name->path_size)
 		return true;
-	if (snippet->line != name->line || length < name->path_size)
+	length = strlen(snippet->path);
+	if (length < name->path_size)
 		return false;
 	start = length - name->path_size;
 	if (memcmp(snippet->path + start, name->path, name->path_size) != 0)
@@ -130,8 +147,11 @@ static int add_snippet(void *data, const char *directive, size_t directive_size,
 	struct reading *reading = data;
 	struct nginx_config *config = reading->config;
 	struct nginx_snippet *snippet;
+	size_t taken;
 	int err;
 
+	if (config->snippet_count == MAX_SNIPPETS)
+		return 0;
 	if (config->snippet_count == config->snippet_capacity) {
 		size_t wanted = config->snippet_capacity ? config->snippet_capacity * 2 : 16;
 		void *grown = reallocarray(config->snippets, wanted, sizeof(*config->snippets));
@@ -152,8 +172,43 @@ static int add_snippet(void *data, const char *directive, size_t directive_size,
 		free(snippet->directive);
 		return err;
 	}
+	/* With what the small blocks of memory take besides their contents. */
+	taken = lua_source__size(snippet->source) + sizeof(*snippet) + directive_size + 64;
+	if (!text_budget__keep(config->budget, taken)) {
+		lua_source__free(snippet->source);
+		free(snippet->directive);
+		return 0;
+	}
+	config->taken.kept += taken;
 	config->snippet_count++;
 	return 0;
+}
+
+/*
+ * 1 if nobody has asked for this file or pattern yet, 0 if so or if there are too many, or -ENOMEM.
+ * Before the file system is asked for it: a configuration can include one file, or one that is not
+ * there, as often as it likes.
+ */
+static int add_path(struct nginx_config *self, const char *text, const struct path **out)
+{
+	size_t size = strlen(text);
+	struct path *path;
+
+	HASH_FIND(hh, self->paths, text, size, path);
+	if (path || HASH_COUNT(self->paths) >= MAX_PATHS)
+		return 0;
+	path = calloc(1, sizeof(*path) + size + 1);
+	if (!path)
+		return -ENOMEM;
+	memcpy(path->text, text, size);
+	HASH_ADD(hh, self->paths, text, size, path);
+	if (!path->hh.tbl) {
+		free(path);
+		return -ENOMEM;
+	}
+	if (out)
+		*out = path;
+	return 1;
 }
 
 /* Opens a folder below the target's root; see root_file.c. */
@@ -191,10 +246,14 @@ static int read_pattern(struct reading *reading, const char *pattern, int depth)
 	const char *start = wildcard, *end;
 	struct dirent *entry;
 	DIR *folder;
-	int err = 0;
+	int err;
 
 	if (!*wildcard)
 		return read_file(reading->config, reading->root, pattern, reading->depth + 1);
+	err = add_path(reading->config, pattern, NULL);
+	if (err <= 0)
+		return err;
+	err = 0;
 	while (start > pattern && start[-1] != '/')
 		start--;
 	end = wildcard + strcspn(wildcard, "/");
@@ -224,31 +283,10 @@ static int add_include(void *data, const char *pattern)
 	struct reading *reading = data;
 	char path[PATH_MAX];
 
-	if (!target_root__absolute(reading->config->folder, pattern, path))
+	if (reading->config->include_count++ >= MAX_INCLUDES ||
+	    !target_root__absolute(reading->config->folder, pattern, path))
 		return 0;
 	return read_pattern(reading, path, 0);
-}
-
-/* 1 if the file is new, 0 if not or if there are too many, or -ENOMEM. */
-static int add_path(struct nginx_config *self, const char *path)
-{
-	char **grown;
-
-	if (self->path_count == MAX_FILES)
-		return 0;
-	for (size_t i = 0; i < self->path_count; i++) {
-		if (strcmp(self->paths[i], path) == 0)
-			return 0;
-	}
-	grown = reallocarray(self->paths, self->path_count + 1, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	self->paths = grown;
-	grown[self->path_count] = strdup(path);
-	if (!grown[self->path_count])
-		return -ENOMEM;
-	self->path_count++;
-	return 1;
 }
 
 /* Returns 0 also for a file that cannot be read, or -ENOMEM. */
@@ -258,26 +296,29 @@ static int read_file(struct nginx_config *self, const struct target_root *root, 
 	struct reading reading = {.config = self, .root = root, .depth = depth};
 	struct nginx_conf_visitor visitor = {&reading, add_snippet, add_include};
 	struct stat before, after;
+	const struct path *file;
 	char *text = NULL;
-	size_t size;
+	size_t size, left;
 	int fd, err;
 
-	if (depth > MAX_DEPTH || self->bytes > MAX_BYTES)
+	if (depth > MAX_DEPTH || self->taken.read > MAX_BYTES)
 		return 0;
+	err = add_path(self, path, &file);
+	if (err <= 0)
+		return err;
 	fd = root_file__open(root->fd, path, &before);
 	if (fd < 0)
 		return 0;
-	err = add_path(self, path);
-	if (err <= 0)
-		goto out;
-	err = target_text__read(fd, &text, &size);
+	self->file_count++;
+	left = self->budget->read;
+	err = target_text__read(fd, self->budget, &text, &size);
+	self->taken.read += left - self->budget->read;
 	if (err) {
 		if (err != -ENOMEM)
 			err = 0;
 		goto out;
 	}
-	self->bytes += size;
-	reading.path = self->paths[self->path_count - 1];
+	reading.path = file->text;
 	reading.changed_ns = UINT64_MAX;
 	if (fstat(fd, &after) == 0 &&
 	    target_text__changed_ns(&before) == target_text__changed_ns(&after))
@@ -324,29 +365,60 @@ static const char *option_value(const char *line, size_t size, char option)
 	return NULL;
 }
 
-/* A worker's command line is only a title; its master's has the arguments behind one. */
+static bool starts_with(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Whether `file` of /proc/PID is the same for both. */
+static bool have_same(pid_t left, pid_t right, const char *file)
+{
+	struct stat status[2];
+	pid_t pids[2] = {left, right};
+	char path[64];
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/%s", (int)pids[i], file);
+		if (stat(path, &status[i]) != 0)
+			return false;
+	}
+	return status[0].st_dev == status[1].st_dev && status[0].st_ino == status[1].st_ino;
+}
+
+/*
+ * A worker's command line is only a title; its master's has the arguments behind one. Anybody can
+ * have such a title: a parent is the master only if it says so too, and sees the same files or runs
+ * the same program, so that no process leads us to the files of one that it has nothing to do with.
+ */
 static pid_t find_master(pid_t pid, char line[MAX_COMMAND_LINE], size_t *size)
 {
 	static const char title[] = "nginx: ", master_title[] = "nginx: master process ";
-	struct process_info *info;
+	struct process_info *info = NULL;
+	char *its_line = NULL;
+	size_t its_size;
 
 	*size = read_command_line(pid, line);
-	if (strncmp(line, title, sizeof(title) - 1) != 0)
+	if (!starts_with(line, title))
 		return pid;
-	if (strncmp(line, master_title, sizeof(master_title) - 1) != 0) {
+	if (!starts_with(line, master_title)) {
 		info = malloc(sizeof(*info));
-		if (!info || process_info__read(pid, info) != 0 || info->parent <= 0) {
-			free(info);
-			return pid;
-		}
+		its_line = malloc(MAX_COMMAND_LINE);
+		if (!info || !its_line || process_info__read(pid, info) != 0 || info->parent <= 0)
+			goto out;
+		its_size = read_command_line(info->parent, its_line);
+		if (!starts_with(its_line, master_title) ||
+		    (!have_same(pid, info->parent, "ns/mnt") &&
+		     !have_same(pid, info->parent, "exe")))
+			goto out;
+		memcpy(line, its_line, MAX_COMMAND_LINE);
+		*size = its_size;
 		pid = info->parent;
-		free(info);
-		*size = read_command_line(pid, line);
 	}
-	if (strncmp(line, master_title, sizeof(master_title) - 1) == 0) {
-		for (size_t i = 0; i < *size; i++)
-			line[i] = line[i] == ' ' ? '\0' : line[i];
-	}
+	for (size_t i = 0; i < *size; i++)
+		line[i] = line[i] == ' ' ? '\0' : line[i];
+out:
+	free(its_line);
+	free(info);
 	return pid;
 }
 
@@ -357,7 +429,7 @@ static int try_main(struct nginx_config *self, const struct target_root *root, c
 	char absolute[PATH_MAX];
 	char *slash;
 
-	if (self->path_count || !target_root__absolute(folder, path, absolute))
+	if (self->file_count || !target_root__absolute(folder, path, absolute))
 		return 0;
 	memcpy(self->folder, absolute, sizeof(absolute));
 	slash = strrchr(self->folder, '/');
@@ -408,7 +480,7 @@ static int read_main(struct nginx_config *self, const struct target_root *root, 
 	return err;
 }
 
-int nginx_config__read(pid_t pid, struct nginx_config **out)
+int nginx_config__read(pid_t pid, struct text_budget *budget, struct nginx_config **out)
 {
 	struct target_root root = {.fd = -1};
 	char line[MAX_COMMAND_LINE];
@@ -420,10 +492,11 @@ int nginx_config__read(pid_t pid, struct nginx_config **out)
 	self = calloc(1, sizeof(*self));
 	if (!self)
 		return -ENOMEM;
+	self->budget = budget;
 	err = target_root__open(&root, find_master(pid, line, &size));
 	if (!err)
 		err = read_main(self, &root, line, size);
-	if (!err && !self->path_count)
+	if (!err && !self->file_count)
 		err = -ENOENT;
 	target_root__close(&root);
 	if (err) {
@@ -447,6 +520,8 @@ int nginx_config__add_file(struct nginx_config *self, pid_t pid, const char *pat
 
 void nginx_config__free(struct nginx_config *self)
 {
+	struct path *path, *next;
+
 	if (!self)
 		return;
 	for (size_t i = 0; i < self->snippet_count; i++) {
@@ -454,8 +529,11 @@ void nginx_config__free(struct nginx_config *self)
 		lua_source__free(self->snippets[i].source);
 	}
 	free(self->snippets);
-	for (size_t i = 0; i < self->path_count; i++)
-		free(self->paths[i]);
-	free(self->paths);
+	HASH_ITER (hh, self->paths, path, next) {
+		HASH_DEL(self->paths, path); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
+		free(path);
+	}
+	self->budget->read += self->taken.read;
+	self->budget->kept += self->taken.kept;
 	free(self);
 }

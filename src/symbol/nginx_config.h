@@ -15,6 +15,7 @@
 #include "lua_source.h"
 
 struct nginx_config;
+struct text_budget;
 
 /* A chunk name taken to pieces; the texts are parts of the name. See nginx_conf.h. */
 struct nginx_chunk_name {
@@ -40,15 +41,17 @@ bool nginx_chunk_name__parse(const char *name, size_t size, struct nginx_chunk_n
 
 /*
  * Reads the configuration of the nginx that `pid` belongs to: that of -c and -p of its command line
- * or its master's, else where nginx and OpenResty have it by default, with all files that it
- * includes; at most 1,024 files and 64 MB. Files that cannot be read are left out. Returns 0,
- * -ENOENT when there is none, -ESRCH, -EACCES or -ENOMEM. The caller frees *out.
+ * or its master's (its parent, if that is one), else where nginx and OpenResty have it by default,
+ * with all files that it includes; at most 2,048 files (those that are not there count, too), 64 MB
+ * and 16,384 includes. Files that cannot be read are left out. Returns 0, -ENOENT when there is
+ * none, -ESRCH, -EACCES or -ENOMEM. The caller frees *out.
  */
-int nginx_config__read(pid_t pid, struct nginx_config **out);
+int nginx_config__read(pid_t pid, struct text_budget *budget, struct nginx_config **out);
 
 /* Adds one more file (absolute path below the target's root) and what it includes. */
 int nginx_config__add_file(struct nginx_config *self, pid_t pid, const char *path);
 
+/* Gives back what it has taken of the budget: nginx's processes come and go. */
 void nginx_config__free(struct nginx_config *self);
 
 /* The first snippet that `name` may mean, or the next one after `previous`; NULL at the end. */

@@ -110,36 +110,64 @@ uint64_t target_text__changed_ns(const struct stat *status)
 	return modified > changed ? modified : changed;
 }
 
-int target_text__read(int fd, char **text, size_t *size)
+bool text_budget__keep(struct text_budget *self, size_t size)
 {
-	size_t used = 0, capacity = 0;
-	char *data = NULL;
+	if (size > self->kept) {
+		self->exceeded = true;
+		return false;
+	}
+	self->kept -= size;
+	return true;
+}
+
+static void spend(struct text_budget *self, size_t read)
+{
+	size_t cost = read > TEXT_MIN_COST ? read : TEXT_MIN_COST;
+
+	self->read -= cost < self->read ? cost : self->read;
+}
+
+/* Reads up to the end, or to somewhat more than `limit`. */
+static int read_up_to(int fd, size_t limit, char **text, size_t *size)
+{
+	size_t capacity = 0;
 	ssize_t got;
 
-	/* Not by st_size: files of /proc and some network file systems have none. */
+	/* Not by st_size: files of some network file systems have none. */
 	do {
-		if (used == capacity) {
+		if (*size == capacity) {
 			size_t wanted = capacity ? capacity * 2 : 64UL << 10;
-			char *grown = realloc(data, wanted);
+			char *grown = realloc(*text, wanted);
 
-			if (!grown) {
-				free(data);
+			if (!grown)
 				return -ENOMEM;
-			}
-			data = grown;
+			*text = grown;
 			capacity = wanted;
 		}
-		got = read(fd, data + used, capacity - used);
-		if (got < 0 && errno == EINTR)
-			continue;
+		got = read(fd, *text + *size, capacity - *size);
+		if (got < 0 && errno != EINTR)
+			return -errno;
 		if (got > 0)
-			used += (size_t)got;
-		if (got < 0 || used > TARGET_TEXT_MAX_BYTES) {
-			free(data);
-			return got < 0 ? -errno : -EFBIG;
-		}
-	} while (got);
-	*text = data;
-	*size = used;
+			*size += (size_t)got;
+	} while (got && *size <= limit);
 	return 0;
+}
+
+int target_text__read(int fd, struct text_budget *budget, char **text, size_t *size)
+{
+	size_t limit = budget->read < TARGET_TEXT_MAX_BYTES ? budget->read : TARGET_TEXT_MAX_BYTES;
+	int err;
+
+	*text = NULL;
+	*size = 0;
+	err = limit < TEXT_MIN_COST ? -ENOSPC : read_up_to(fd, limit, text, size);
+	if (!err && *size > limit)
+		err = limit < TARGET_TEXT_MAX_BYTES ? -ENOSPC : -EFBIG;
+	spend(budget, *size);
+	if (err) {
+		budget->exceeded |= err == -ENOSPC;
+		free(*text);
+		*text = NULL;
+	}
+	return err;
 }

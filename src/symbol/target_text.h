@@ -35,9 +35,26 @@ bool target_root__absolute(const char *folder, const char *path, char absolute[P
 uint64_t target_text__changed_ns(const struct stat *status);
 
 /*
- * Reads an open file up to its end. Returns 0, -EFBIG over TARGET_TEXT_MAX_BYTES, -ENOMEM, or an
- * errno of read(2). The caller frees *text.
+ * What may still be read of all texts together, and kept of what was found in them: a target can
+ * name as many files as it likes. Real applications have some tens of megabytes of sources.
  */
-int target_text__read(int fd, char **text, size_t *size);
+struct text_budget {
+	size_t read;
+	size_t kept;
+	bool exceeded; /* something was left out */
+};
+
+#define TEXT_BUDGET_READ (256UL << 20)
+#define TEXT_BUDGET_KEPT (128UL << 20)
+#define TEXT_MIN_COST	 (16UL << 10) /* of reading a file, so that empty ones are bounded, too */
+
+/* Returns false if that is too much. */
+bool text_budget__keep(struct text_budget *self, size_t size);
+
+/*
+ * Reads an open file up to its end. Returns 0, -EFBIG over TARGET_TEXT_MAX_BYTES, -ENOSPC when the
+ * budget is used up, -ENOMEM, or an errno of read(2). The caller frees *text.
+ */
+int target_text__read(int fd, struct text_budget *budget, char **text, size_t *size);
 
 #endif

@@ -272,7 +272,7 @@ static int name_tail_calls(const struct site *caller, uint64_t function, struct 
 
 /* The target decides how much there is to read: only so much of it. */
 struct bounded_read {
-	const struct luajit_heap *heap;
+	struct luajit_heap *heap;
 	size_t bytes;
 	unsigned int count;
 };
@@ -285,10 +285,10 @@ static int read_bounded(void *context, uint64_t address, void *bytes, size_t siz
 		return -E2BIG;
 	bounded->count++;
 	bounded->bytes += size;
-	return bounded->heap->read(bounded->heap->context, address, bytes, size);
+	return luajit_heap__read(bounded->heap, address, bytes, size);
 }
 
-int luajit_call_site__name(const struct luajit_heap *whole, const struct record_call *call,
+int luajit_call_site__name(struct luajit_heap *whole, const struct record_call *call,
 			   struct luajit_call_name *name)
 {
 	struct bounded_read bounded = {.heap = whole};

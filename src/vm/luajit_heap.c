@@ -103,8 +103,7 @@ bool luajit_heap__exhausted(struct luajit_heap *self)
 	return self->exhausted;
 }
 
-/* All reads go through here, so that none can leave the bounds. */
-static int heap_read(struct luajit_heap *self, uint64_t address, void *bytes, size_t size)
+int luajit_heap__read(struct luajit_heap *self, uint64_t address, void *bytes, size_t size)
 {
 	if (luajit_heap__exhausted(self))
 		return -ETIME;
@@ -146,7 +145,7 @@ static int read_object(struct luajit_heap *self, uint64_t ref, uint8_t gct, uint
 
 	if (!is_ref(ref))
 		return -EINVAL;
-	err = heap_read(self, ref, bytes, size);
+	err = luajit_heap__read(self, ref, bytes, size);
 	if (err)
 		return err;
 	return bytes[self->layout->gct] == gct ? 0 : -EINVAL;
@@ -256,8 +255,8 @@ int luajit_heap__upvalue(struct luajit_heap *self, uint64_t ref, unsigned int in
 	int err;
 
 	/* The caller has checked the function; what is read here is checked to be an upvalue. */
-	err = heap_read(self, ref + layout->upvalues + (uint64_t)index * layout->ref_size, bytes,
-			layout->ref_size);
+	err = luajit_heap__read(self, ref + layout->upvalues + (uint64_t)index * layout->ref_size,
+				bytes, layout->ref_size);
 	if (err)
 		return err;
 	upvalue = ref_at(self, bytes, 0);
@@ -265,7 +264,7 @@ int luajit_heap__upvalue(struct luajit_heap *self, uint64_t ref, unsigned int in
 			  (size_t)layout->upvalue + layout->ref_size);
 	if (err)
 		return err;
-	err = heap_read(self, ref_at(self, bytes, layout->upvalue), &word, sizeof(word));
+	err = luajit_heap__read(self, ref_at(self, bytes, layout->upvalue), &word, sizeof(word));
 	if (err)
 		return err;
 	*value = luajit_heap__decode(self, word);
@@ -301,7 +300,7 @@ int luajit_heap__string(struct luajit_heap *self, uint64_t ref, char *text)
 	if (length == 0 || length > LUAJIT_MAX_STRING)
 		return -EINVAL;
 	/* The '\0' that stands behind every string tells that this is one. */
-	err = heap_read(self, ref + build->string_data, text, length + 1);
+	err = luajit_heap__read(self, ref + build->string_data, text, length + 1);
 	if (err)
 		return err;
 	return memchr(text, '\0', length + 1) == text + length ? 0 : -EINVAL;
@@ -326,7 +325,7 @@ static int read_nodes(struct luajit_heap *self, const uint8_t *bytes, struct lua
 		return -ENOMEM;
 	table->count = hmask + 1;
 	table->metatable = ref_at(self, bytes, layout->metatable);
-	return heap_read(self, node, table->nodes, size);
+	return luajit_heap__read(self, node, table->nodes, size);
 }
 
 int luajit_heap__table(struct luajit_heap *self, uint64_t ref, struct luajit_table *table)
@@ -435,7 +434,7 @@ int luajit_heap__main_thread(struct luajit_heap *self, uint64_t g, uint64_t *ref
 
 	if (!is_ref(g) || size > sizeof(bytes))
 		return -EINVAL;
-	err = heap_read(self, g, bytes, size);
+	err = luajit_heap__read(self, g, bytes, size);
 	if (err)
 		return err;
 	for (i = 0; i < size; i += self->layout->ref_size) {
@@ -453,7 +452,7 @@ uint64_t luajit_heap__registry(struct luajit_heap *self, uint64_t g)
 	struct luajit_value value;
 	size_t size = self->build->cur_L & ~7u, i;
 
-	if (size > sizeof(bytes) || heap_read(self, g, bytes, size) != 0)
+	if (size > sizeof(bytes) || luajit_heap__read(self, g, bytes, size) != 0)
 		return 0;
 	for (i = 0; i < size; i += 8) {
 		value = luajit_heap__decode(self, word64(bytes, i));
@@ -474,7 +473,7 @@ uint64_t luajit_heap__cdata_metatable(struct luajit_heap *self, uint64_t g)
 	uint64_t ref;
 	size_t i;
 
-	if (heap_read(self, g + self->build->cur_L, bytes, sizeof(bytes)) != 0)
+	if (luajit_heap__read(self, g + self->build->cur_L, bytes, sizeof(bytes)) != 0)
 		return 0;
 	for (i = 0; i < sizeof(bytes); i += layout->ref_size) {
 		ref = ref_at(self, bytes, i);

@@ -81,6 +81,10 @@ void luajit_heap__init(struct luajit_heap *self, const struct luajit_build *buil
 /* Whether it has read as much, or been used as long, as it may: for loops that need not read. */
 bool luajit_heap__exhausted(struct luajit_heap *self);
 
+/* All `size` bytes at `address`. All reads go through here, so that none can leave the bounds.
+ * Returns what `read` returned, or -ETIME. */
+int luajit_heap__read(struct luajit_heap *self, uint64_t address, void *bytes, size_t size);
+
 /* Each returns 0, or -EINVAL when there is no such object at `ref`, or what `read` returned, or
  * -ETIME. */
 

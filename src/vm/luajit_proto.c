@@ -75,12 +75,6 @@ static const struct proto_layout *layout_of(const struct luajit_heap *heap)
 	return heap->build->gc64 ? &layout_gc64 : &layout_gc32;
 }
 
-static int heap_read(struct luajit_heap *heap, uint64_t address, void *bytes, size_t size)
-{
-	heap->reads++;
-	return heap->read(heap->context, address, bytes, size);
-}
-
 /* ---- identity ----------------------------------------------------------------------------- */
 
 /* As the walk does it, which takes the name for empty where it cannot read that much. */
@@ -90,12 +84,12 @@ static uint64_t chunk_hash(struct luajit_heap *heap, uint64_t string)
 	const uint8_t *bytes = (const uint8_t *)words;
 	uint32_t data = heap->build->string_data & 0x1c, length;
 
-	if (heap_read(heap, string, words, sizeof(words)) != 0)
+	if (luajit_heap__read(heap, string, words, sizeof(words)) != 0)
 		return 0;
 	length = word32(bytes + (heap->build->string_length & 0x1c));
 	hash = chunk_fingerprint(bytes, data, length);
 	if (length > CHUNK_HASHED_SIZE &&
-	    heap_read(heap, string + data + length - 8, &last, sizeof(last)) == 0)
+	    luajit_heap__read(heap, string + data + length - 8, &last, sizeof(last)) == 0)
 		hash = hash_mix(hash, last);
 	return hash;
 }
@@ -164,7 +158,7 @@ int luajit_proto__open(struct luajit_heap *heap, uint64_t address, uint32_t tgid
 	*self = (struct luajit_proto){.address = address};
 	if (!address || address % 4)
 		return -EINVAL;
-	err = heap_read(heap, address, header, layout->header);
+	err = luajit_heap__read(heap, address, header, layout->header);
 	if (err)
 		return err;
 	self->size = word32(header + layout->size);
@@ -174,7 +168,7 @@ int luajit_proto__open(struct luajit_heap *heap, uint64_t address, uint32_t tgid
 	self->block = malloc(self->size);
 	if (!self->block)
 		return -ENOMEM;
-	err = heap_read(heap, address, self->block, self->size);
+	err = luajit_heap__read(heap, address, self->block, self->size);
 	if (!err)
 		err = check_block(self, layout);
 	if (err) {
@@ -198,7 +192,7 @@ bool luajit_proto__unchanged(const struct luajit_proto *self, struct luajit_heap
 	uint8_t *now = malloc(self->size);
 	bool same = false;
 
-	if (now && heap_read(heap, self->address, now, self->size) == 0)
+	if (now && luajit_heap__read(heap, self->address, now, self->size) == 0)
 		/* Not the collector's links, the flags and the number of a trace. */
 		same = now[layout->gct] == GCT_PROTO &&
 		       memcmp(now + layout->frame_size, self->block + layout->frame_size,

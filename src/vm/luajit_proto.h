@@ -27,7 +27,7 @@ struct luajit_proto {
 /*
  * Reads the proto at `address` of process `tgid`. Returns 0; -EINVAL when there is none, -ENOTSUP
  * when its bytecode is not that of LuaJIT 2.1 as it is known here, -ENOMEM, or what the heap's
- * `read` returned. Freed by __close.
+ * luajit_heap__read returned. Freed by __close.
  */
 int luajit_proto__open(struct luajit_heap *heap, uint64_t address, uint32_t tgid,
 		       struct luajit_proto *self);

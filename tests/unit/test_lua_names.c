@@ -17,9 +17,13 @@
 #include "symbol/lua_names.h"
 #include "symbol/nginx_conf.h"
 #include "symbol/nginx_config.h"
+#include "target/root_file.h"
 
 #define TITLE_MASTER "nginx: master process "
 #define TITLE_WORKER "nginx: worker process"
+
+static char *own_title; /* argv[0], which /proc/PID/cmdline shows */
+static size_t own_title_size;
 
 static char folder[] = "/tmp/luaspy-names-XXXXXX";
 
@@ -189,6 +193,74 @@ static void odd_files_give_no_names(void)
 	CHECK_EQ(reason, LUA_NAMES_NO_SOURCE);
 	stop_process(pid);
 	lua_names__free(names);
+}
+
+/* Each file's names take more than 10 MB. */
+static void all_sources_together_are_bounded(void)
+{
+	struct lua_names *names = lua_names__new();
+	size_t size = 4 << 20, used;
+	char *text = malloc(size);
+	char name[32];
+	int found = 0;
+	pid_t pid;
+
+	used = (size_t)snprintf(text, size, "function small() end\nf%0150d(", 0);
+	while (used + 16 < size)
+		used += (size_t)snprintf(text + used, size - used, "function()end,");
+	for (int i = 0; i < 14; i++) {
+		snprintf(name, sizeof(name), "many%d.lua", i);
+		write_file(name, text);
+	}
+	free(text);
+	write_file("after.lua", "function after() end\n");
+	pid = start_process(folder, NULL);
+	for (int i = 0; i < 14; i++) {
+		snprintf(name, sizeof(name), "@many%d.lua", i);
+		found += find(names, pid, name, 1, 1) != NULL;
+		if (i == 0) {
+			CHECK_EQ(found, 1);
+			CHECK(!lua_names__exceeded(names));
+		}
+	}
+	CHECK(found >= 4 && found < 14);
+	CHECK_EQ(reason, LUA_NAMES_NO_MEMORY);
+	CHECK(lua_names__exceeded(names));
+	/* What is small may still be there. */
+	CHECK_STR(find(names, pid, "@after.lua", 1, 1), "after");
+	CHECK_STR(find(names, pid, "@many0.lua", 1, 1), "small");
+	stop_process(pid);
+	lua_names__free(names);
+}
+
+/* Their files are regular ones, too. */
+static void files_of_the_kernel_are_not_read(void)
+{
+	static const char *const paths[] = {
+		"/proc/self/status",
+		"/proc/kmsg",
+		"/sys/kernel/notes",
+		"/sys/kernel/tracing/trace_pipe",
+		"/sys/kernel/debug/tracing/trace_pipe",
+		"/sys/fs/cgroup/cgroup.procs",
+	};
+	int root = open("/", O_PATH | O_DIRECTORY), fd;
+	struct stat status;
+	int seen = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		if (stat(paths[i], &status) != 0)
+			continue;
+		seen++;
+		CHECK_EQ(root_file__open(root, paths[i], NULL), -EINVAL);
+		CHECK_EQ(root_file__open_own(paths[i], NULL), -EINVAL);
+	}
+	CHECK(seen > 0);
+	/* The link is /proc's, the file is not. */
+	fd = root_file__open_own("/proc/self/exe", &status);
+	CHECK(fd >= 0 && S_ISREG(status.st_mode));
+	close(fd);
+	close(root);
 }
 
 static void a_changed_file_is_noticed(void)
@@ -505,6 +577,87 @@ static void nginx_is_asked_for_its_configuration(void)
 	}
 }
 
+/* Each include costs a look at what was asked for before; only new ones touch the file system. */
+static void includes_are_bounded(void)
+{
+	enum { INCLUDES = 40000, FILES = 3000 };
+	struct lua_names *names = lua_names__new();
+	char *text = malloc(4 << 20), name[64];
+	pid_t master, worker;
+	size_t used;
+	int found = 0;
+
+	mkdir(in_folder("ng"), 0755);
+	mkdir(in_folder("ng/many"), 0755);
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "ng/many/%d.inc", i);
+		write_file(name, "init_by_lua_block { function one() end }\n");
+	}
+	/* One file as often as one likes; those that come after it are still found. */
+	used = (size_t)sprintf(text, "include many/0.inc; include gone.inc; include many/x*;\n");
+	for (int i = 0; i < 1000; i++)
+		used += (size_t)sprintf(text + used, "include gone.inc; include many/0.inc;\n");
+	sprintf(text + used, "include many/1.inc;\ninit_by_lua_block { function last() end }\n");
+	write_file("ng/nginx.conf", text);
+	master = start_nginx("nginx -p ng/", &worker);
+	CHECK_STR(find(names, worker, "=init_by_lua(many/0.inc:1)", 1, 1), "one");
+	CHECK_STR(find(names, worker, "=init_by_lua(many/1.inc:1)", 1, 1), "one");
+	CHECK_STR(find(names, worker, "=init_by_lua(nginx.conf:1003)", 1, 1), "last");
+	stop_nginx(master, worker);
+
+	/* More files than are read. */
+	used = 0;
+	for (int i = 0; i < FILES; i++)
+		used += (size_t)sprintf(text + used, "include many/%d.inc;\n", i);
+	write_file("ng/nginx.conf", text);
+	master = start_nginx("nginx -p ng/", &worker);
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "=init_by_lua(many/%d.inc:1)", i);
+		found += find(names, worker, name, 1, 1) != NULL;
+	}
+	CHECK_EQ(found, 2046); /* and two places of the main file */
+	stop_nginx(master, worker);
+
+	/* More directives. */
+	used = 0;
+	for (int i = 0; i < INCLUDES; i++)
+		used += (size_t)sprintf(text + used, "include many/0.inc;\n");
+	sprintf(text + used, "include many/1.inc;\ninit_by_lua_block { function last() end }\n");
+	write_file("ng/nginx.conf", text);
+	master = start_nginx("nginx -p ng/", &worker);
+	CHECK_STR(find(names, worker, "=init_by_lua(many/0.inc:1)", 1, 1), "one");
+	CHECK_STR(find(names, worker, "=init_by_lua(many/1.inc:1)", 1, 1), NULL);
+	CHECK_STR(find(names, worker, "=init_by_lua(nginx.conf:40002)", 1, 1), "last");
+	stop_nginx(master, worker);
+	free(text);
+	lua_names__free(names);
+}
+
+/* The namespace is the same, the program too; but the parent, this test, is no master. */
+static void a_title_leads_nowhere_without_a_master(void)
+{
+	struct lua_names *names = lua_names__new();
+	char saved[512];
+	pid_t pid;
+
+	if (geteuid() != 0)
+		SKIP("chroot needs root");
+	if (own_title_size < sizeof(TITLE_WORKER) || own_title_size > sizeof(saved))
+		SKIP("no room for a title");
+	mkdir(in_folder("jail"), 0755);
+	mkdir(in_folder("jail/etc"), 0755);
+	mkdir(in_folder("jail/etc/nginx"), 0755);
+	write_file("jail/etc/nginx/nginx.conf", "init_by_lua_block { function inside() end }\n");
+	memcpy(saved, own_title, own_title_size);
+	memset(own_title, 0, own_title_size);
+	memcpy(own_title, TITLE_WORKER, sizeof(TITLE_WORKER));
+	pid = start_process("/", in_folder("jail")); /* the child's title is its own copy */
+	memcpy(own_title, saved, own_title_size);
+	CHECK_STR(find(names, pid, "=init_by_lua(nginx.conf:1)", 1, 1), "inside");
+	stop_process(pid);
+	lua_names__free(names);
+}
+
 static void a_changed_configuration_is_noticed(void)
 {
 	struct lua_names *names = lua_names__new();
@@ -526,11 +679,15 @@ int main(int argc, char **argv)
 
 	if (argc == 1 && strncmp(argv[0], "nginx: ", 7) == 0)
 		return be_nginx(argv[0]);
+	own_title = argv[0];
+	own_title_size = strlen(argv[0]) + 1;
 	if (!mkdtemp(folder))
 		return 1;
 	RUN(files_are_read_as_the_process_sees_them, "files are read as the process sees them");
 	RUN(a_target_cannot_lead_us_out_of_its_root, "a target cannot lead us out of its root");
 	RUN(odd_files_give_no_names, "odd files give no names");
+	RUN(all_sources_together_are_bounded, "all sources together are bounded");
+	RUN(files_of_the_kernel_are_not_read, "files of the kernel are not read");
 	RUN(processes_do_not_share_their_names, "processes do not share their names");
 	RUN(bytecode_is_no_source, "bytecode is no source");
 	RUN(a_changed_file_is_noticed, "a changed file is noticed");
@@ -538,6 +695,8 @@ int main(int argc, char **argv)
 	RUN(directives_are_found_in_a_configuration, "directives are found in a configuration");
 	RUN(chunk_names_are_taken_to_pieces, "nginx's chunk names are taken to pieces");
 	RUN(nginx_is_asked_for_its_configuration, "nginx is asked for its configuration");
+	RUN(includes_are_bounded, "includes are bounded");
+	RUN(a_title_leads_nowhere_without_a_master, "a title leads nowhere without a master");
 	RUN(a_changed_configuration_is_noticed, "a changed configuration is noticed");
 	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
 	return system(command) != 0 || TEST_RESULT();

@@ -370,6 +370,26 @@ static void long_names_are_cut_between_characters(void)
 	lua_source__free(source);
 }
 
+/* They would be thirty times as long as the text. */
+static void names_are_bounded(void)
+{
+	static const char part[] = "function()end,";
+	size_t size = 4 << 20, used, count;
+	struct lua_source *source = NULL;
+	char *text = malloc(size);
+
+	used = (size_t)snprintf(text, size, "f%0150d({", 0);
+	for (; used + sizeof(part) < size; used += sizeof(part) - 1)
+		memcpy(text + used, part, sizeof(part) - 1);
+	CHECK_EQ(lua_source__parse(text, used, &source), 0);
+	lua_source__functions(source, &count);
+	CHECK(count > 10000 && count < 100000);
+	CHECK(lua_source__size(source) > LUA_SOURCE_MAX_NAMES);
+	CHECK(lua_source__size(source) < 2 * LUA_SOURCE_MAX_NAMES + (8UL << 20));
+	lua_source__free(source);
+	free(text);
+}
+
 static double parse_repeated(const char *part, size_t size)
 {
 	size_t length = strlen(part), used = 0;
@@ -460,6 +480,7 @@ int main(void)
 	RUN(the_main_chunk_has_a_name, "the main chunk has a name");
 	RUN(broken_text_gives_what_can_be_found, "broken text gives what can be found");
 	RUN(long_names_are_cut_between_characters, "long names are cut between characters");
+	RUN(names_are_bounded, "names are bounded");
 	RUN(sixteen_megabytes_of_anything_take_linear_time, "16 MB of anything take linear time");
 	return TEST_RESULT();
 }

@@ -436,6 +436,34 @@ static void iterators(void)
 	image_close(&image);
 }
 
+/* A heap that has read as much as it may reads nothing more, for whomever. */
+static void the_heaps_bounds(void)
+{
+	struct proto_parts parts = {
+		.code = {ins_ad(OP_GGET, 3, 0), ins_ad(OP_MOV, 5, 0), ins_abc(OP_CALL, 3, 1, 2)},
+		.constants = {"get"}};
+	struct luajit_proto proto;
+	uint64_t reads;
+
+	open_heap();
+	make_call(&parts, 3, NULL);
+	set_constant_field(image.globals, call.caller, 0, value_of(8, callee));
+	CHECK_EQ(luajit_proto__open(&heap, call.caller, call.tgid, &proto), 0);
+	CHECK(luajit_proto__unchanged(&proto, &heap));
+	reads = heap.reads;
+	check_name("get", LUAJIT_CALL_GLOBAL);
+	CHECK(heap.reads > reads);
+	heap.reads = LUAJIT_MAX_READS;
+	reads = image.reads;
+	CHECK(!luajit_proto__unchanged(&proto, &heap));
+	luajit_proto__close(&proto);
+	CHECK_EQ(luajit_proto__open(&heap, call.caller, call.tgid, &proto), -ETIME);
+	CHECK_EQ(luajit_call_site__name(&heap, &call, &name), -ETIME);
+	CHECK_EQ(image.reads, reads);
+	CHECK_EQ(heap.reads, LUAJIT_MAX_READS);
+	image_close(&image);
+}
+
 #define RUN_LAYOUT(function, what) RUN(function, gc64 ? "GC64: " what : "GC32: " what)
 
 static void both_layouts(void)
@@ -459,6 +487,7 @@ static void both_layouts(void)
 		RUN_LAYOUT(metamethods, "metamethods");
 		RUN_LAYOUT(calls_of_objects, "calls of objects");
 		RUN_LAYOUT(iterators, "iterators");
+		RUN_LAYOUT(the_heaps_bounds, "the heap's bounds hold for protos and calls");
 	}
 }
 
