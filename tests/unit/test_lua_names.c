@@ -86,6 +86,7 @@ static void stop_process(pid_t pid)
 }
 
 static enum lua_names_reason reason;
+static const struct lua_chunk_fit *fit;
 
 static const char *find(struct lua_names *names, pid_t pid, const char *chunk, uint32_t first,
 			uint32_t last)
@@ -93,7 +94,7 @@ static const char *find(struct lua_names *names, pid_t pid, const char *chunk, u
 	struct lua_chunk_name name = {chunk, strlen(chunk), false};
 	struct lua_function_hint hint = {first, last, 0, 0, NULL};
 
-	return lua_names__find(names, pid, &name, &hint, &reason);
+	return lua_names__find(names, pid, &name, &hint, &reason, &fit);
 }
 
 static const char *find_at(struct lua_names *names, pid_t pid, const char *prefix, const char *path,
@@ -172,6 +173,46 @@ static void a_target_cannot_lead_us_out_of_its_root(void)
 	CHECK_STR(find(names, pid, "@/app", 1, 1), NULL);
 	CHECK_EQ(reason, LUA_NAMES_NO_SOURCE);
 	stop_process(pid);
+	lua_names__free(names);
+}
+
+/* The process may have been in another folder when it loaded them. */
+static void a_relative_path_is_confirmed_by_what_fits(void)
+{
+	struct lua_names *names = lua_names__new();
+	const struct lua_chunk_fit *first;
+	pid_t pid, other;
+
+	write_file("fit.lua", "function a() end\nfunction b()\nend\nfunction c() end\n");
+	pid = start_process(folder, NULL);
+	other = start_process(folder, NULL);
+	CHECK_STR(find_at(names, pid, "@", in_folder("fit.lua"), 1, 1), "a");
+	CHECK(fit == NULL);
+	CHECK_STR(find(names, pid, "@./fit.lua", 1, 1), "a");
+	CHECK_EQ(reason, LUA_NAMES_FOUND);
+	first = fit;
+	CHECK(first && !lua_chunk_fit__confirms(first));
+	CHECK_STR(find(names, pid, "@./fit.lua", 1, 1), "a");
+	CHECK(!lua_chunk_fit__confirms(first));
+	/* Another process's functions tell nothing. */
+	CHECK_STR(find(names, other, "@./fit.lua", 2, 3), "b");
+	CHECK(fit != first && !lua_chunk_fit__confirms(first) && !lua_chunk_fit__confirms(fit));
+	CHECK_STR(find(names, pid, "@./fit.lua", 2, 3), "b");
+	CHECK(fit == first && lua_chunk_fit__confirms(first));
+	/* The main chunk tells how many lines there were. */
+	CHECK_STR(find(names, other, "@./fit.lua", 0, 5), "main chunk");
+	CHECK(fit == NULL);
+	CHECK_STR(find(names, other, "@./fit.lua", 2, 3), "b");
+	CHECK(lua_chunk_fit__confirms(fit));
+	CHECK_STR(find(names, other, "@./fit.lua", 0, 6), "main chunk");
+	CHECK_STR(find(names, other, "@./fit.lua", 2, 3), "b");
+	CHECK(!lua_chunk_fit__confirms(fit));
+	/* One that does not fit says that it is another file; also after its process has gone. */
+	CHECK_STR(find(names, pid, "@./fit.lua", 2, 4), NULL);
+	lua_names__forget(names, pid);
+	CHECK(!lua_chunk_fit__confirms(first));
+	stop_process(pid);
+	stop_process(other);
 	lua_names__free(names);
 }
 
@@ -345,9 +386,9 @@ static void a_string_is_its_own_source(void)
 	CHECK_STR(find(names, getpid(), text, 2, 2), "f");
 	CHECK_STR(find(names, getpid(), text, 1, 1), NULL);
 	CHECK_EQ(reason, LUA_NAMES_NOT_THERE);
-	CHECK_STR(lua_names__find(names, getpid(), &cut, &hint, NULL), "f");
+	CHECK_STR(lua_names__find(names, getpid(), &cut, &hint, NULL, NULL), "f");
 	cut.size = strlen("local a = 1\nlocal function f() end");
-	CHECK_STR(lua_names__find(names, getpid(), &cut, &hint, &reason), NULL);
+	CHECK_STR(lua_names__find(names, getpid(), &cut, &hint, &reason, NULL), NULL);
 	CHECK_EQ(reason, LUA_NAMES_NO_SOURCE);
 	/* More than are kept. */
 	for (int i = 0; i < 100; i++) {
@@ -685,6 +726,7 @@ int main(int argc, char **argv)
 		return 1;
 	RUN(files_are_read_as_the_process_sees_them, "files are read as the process sees them");
 	RUN(a_target_cannot_lead_us_out_of_its_root, "a target cannot lead us out of its root");
+	RUN(a_relative_path_is_confirmed_by_what_fits, "a relative path is confirmed by what fits");
 	RUN(odd_files_give_no_names, "odd files give no names");
 	RUN(all_sources_together_are_bounded, "all sources together are bounded");
 	RUN(files_of_the_kernel_are_not_read, "files of the kernel are not read");
