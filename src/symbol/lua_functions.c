@@ -18,9 +18,10 @@
 struct function {
 	UT_hash_handle hh;
 	uint64_t id;
-	const char *source; /* its name in the source; NULL: none */
-	bool certain;	    /* that is what runs */
-	char *called;	    /* by callers; NULL: none */
+	const char *source;		 /* its name in the source; NULL: none */
+	bool certain;			 /* that is what runs, if `fit` confirms it */
+	const struct lua_chunk_fit *fit; /* NULL: need not */
+	char *called;			 /* by callers; NULL: none */
 	enum luajit_call_rank rank;
 	uint32_t tries, names;
 };
@@ -85,6 +86,11 @@ static struct function *get(struct lua_functions *self, uint64_t id)
 	return function;
 }
 
+static bool is_certain(const struct function *function)
+{
+	return function->certain && (!function->fit || lua_chunk_fit__confirms(function->fit));
+}
+
 /* ---- sources ----------------------------------------------------------------------------------
  */
 
@@ -102,7 +108,8 @@ static void read_source(struct lua_functions *self, const struct stored_proto *p
 	if (!function || proto->stripped)
 		return;
 	chunk.cut = chunk.size < proto->chunk_length;
-	function->source = lua_names__find(self->names, (pid_t)proto->tgid, &chunk, &hint, &reason);
+	function->source = lua_names__find(self->names, (pid_t)proto->tgid, &chunk, &hint, &reason,
+					   &function->fit);
 	function->certain = reason == LUA_NAMES_FOUND;
 }
 
@@ -135,7 +142,7 @@ static void read_call(struct lua_functions *self, const struct record_call *call
 	pid_t pid = (pid_t)call->tgid;
 	char *text;
 
-	if (!build || !callee || callee->certain || callee->tries >= MAX_TRIES ||
+	if (!build || !callee || is_certain(callee) || callee->tries >= MAX_TRIES ||
 	    callee->names >= MAX_NAMES)
 		return;
 	luajit_heap__init(&heap, build, read_process, &pid);
@@ -196,9 +203,9 @@ const char *lua_functions__name(const struct lua_functions *self, uint64_t proto
 
 	if (!function)
 		return NULL;
-	if (function->source &&
-	    (function->certain || (function->called && strcmp(last_part(function->source),
-							      last_part(function->called)) == 0)))
+	if (function->source && (is_certain(function) ||
+				 (function->called && strcmp(last_part(function->source),
+							     last_part(function->called)) == 0)))
 		return function->source;
 	return function->called;
 }

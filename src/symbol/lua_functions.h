@@ -8,7 +8,8 @@
  * it is the one that depends least on the caller (enum luajit_call_rank), then the shortest, then
  * the first in the alphabet. The name in a source that was changed after its process started counts
  * only if a call site calls the function that, too: the text may be another one than what runs, and
- * nothing that is left of it in the process tells whether a function had its name then.
+ * nothing that is left of it in the process tells whether a function had its name then. So does the
+ * name in a source at a relative path that the chunk's functions do not confirm (lua_names.h).
  */
 #ifndef LUASPY_LUA_FUNCTIONS_H
 #define LUASPY_LUA_FUNCTIONS_H

@@ -47,6 +47,7 @@ struct chunk {
 	UT_hash_handle hh;
 	const struct process *process;
 	const struct source_file *file; /* NULL: none, or nginx's */
+	struct lua_chunk_fit *fit;	/* of a relative path to a file */
 	enum lua_names_reason reason;	/* why there is no file */
 	bool is_nginx;
 	char key[]; /* the pid's bytes and the chunk name */
@@ -65,6 +66,7 @@ struct lua_names {
 	size_t name_bytes;    /* of both */
 	struct text_budget budget;
 	struct source_file *files;
+	struct lua_chunk_fit *fits; /* which outlive their chunks */
 	struct process *processes;
 	struct chunk *chunks;
 	struct text texts[MAX_TEXTS];
@@ -108,6 +110,7 @@ void lua_names__free(struct lua_names *self)
 {
 	struct process *process, *next_process;
 	struct chunk *chunk, *next_chunk;
+	struct lua_chunk_fit *fit;
 	struct source_file *file;
 
 	if (!self)
@@ -124,6 +127,10 @@ void lua_names__free(struct lua_names *self)
 		self->files = file->next;
 		lua_source__free(file->source);
 		free(file);
+	}
+	while ((fit = self->fits)) {
+		self->fits = fit->next;
+		free(fit);
 	}
 	for (size_t i = 0; i < MAX_TEXTS; i++) {
 		free(self->texts[i].text);
@@ -339,6 +346,22 @@ static struct process *get_process(struct lua_names *self, pid_t pid)
 	return process;
 }
 
+static bool is_relative(const char *name, size_t size)
+{
+	return size > 1 && name[0] == '@' && name[1] != '/';
+}
+
+static struct lua_chunk_fit *new_fit(struct lua_names *self)
+{
+	struct lua_chunk_fit *fit = calloc(1, sizeof(*fit));
+
+	if (fit) {
+		fit->next = self->fits;
+		self->fits = fit;
+	}
+	return fit;
+}
+
 /* Reads what `chunk` will need. */
 static void read_source(struct lua_names *self, struct process *process, struct chunk *chunk,
 			const char *name, size_t size)
@@ -366,6 +389,13 @@ static void read_source(struct lua_names *self, struct process *process, struct 
 		err = path ? open_file(self, process->pid, path, &chunk->file) : -ENOMEM;
 		if (err == -ESTALE)
 			chunk->reason = LUA_NAMES_CHANGED;
+		if (!err && is_relative(name, size)) {
+			chunk->fit = new_fit(self);
+			if (!chunk->fit) {
+				chunk->file = NULL;
+				err = -ENOMEM;
+			}
+		}
 	}
 	if (err == -ENOMEM || err == -ENOSPC)
 		chunk->reason = LUA_NAMES_NO_MEMORY;
@@ -411,6 +441,20 @@ static const char *name_from(const struct chunk *chunk, const struct lua_source 
 	return lua_source__name(source, hint);
 }
 
+static void note_fit(const struct chunk *chunk, const struct lua_function_hint *hint)
+{
+	struct lua_chunk_fit *fit = chunk->fit;
+
+	if (!fit || !chunk->file)
+		return;
+	if (!lua_source__has(chunk->file->source, hint)) {
+		fit->contradicted = true;
+	} else if (fit->fitting < 2 && (!fit->fitting || fit->first_line != hint->first_line)) {
+		fit->first_line = hint->first_line;
+		fit->fitting++;
+	}
+}
+
 /* Several directives can have one chunk name: then they have to agree. */
 static const char *find_in_nginx(const struct chunk *chunk, const struct lua_chunk_name *name,
 				 const struct lua_function_hint *hint,
@@ -442,14 +486,23 @@ static const char *find_in_nginx(const struct chunk *chunk, const struct lua_chu
 }
 
 const char *lua_names__find(struct lua_names *self, pid_t pid, const struct lua_chunk_name *chunk,
-			    const struct lua_function_hint *hint, enum lua_names_reason *reason)
+			    const struct lua_function_hint *hint, enum lua_names_reason *reason,
+			    const struct lua_chunk_fit **fit)
 {
 	enum lua_names_reason why = LUA_NAMES_NO_SOURCE;
 	const char *name = NULL;
 	struct chunk *known;
 
+	if (fit)
+		*fit = NULL;
 	if (hint->first_line == 0) {
 		name = LUA_SOURCE_MAIN_CHUNK;
+		/* Its name needs no file, but it is one that fits or not. */
+		known = !chunk->cut && is_relative(chunk->text, chunk->size)
+				? get_chunk(self, pid, chunk->text, chunk->size)
+				: NULL;
+		if (known)
+			note_fit(known, hint);
 	} else if (chunk->size == 0 || chunk->text[0] == '\033' ||
 		   (chunk->text[0] == '=' && chunk->cut)) {
 		name = NULL;
@@ -466,6 +519,10 @@ const char *lua_names__find(struct lua_names *self, pid_t pid, const struct lua_
 					 target_text__changed_ns(&known->file->status), hint, &why);
 		else
 			why = known->reason;
+		if (known)
+			note_fit(known, hint);
+		if (known && fit)
+			*fit = known->fit;
 		if (known && why == LUA_NAMES_CHANGED)
 			intern(self, &self->changed, chunk->text + 1, chunk->size - 1);
 	}

@@ -10,6 +10,10 @@
  * a reload is a new process, so that what is deployed before a reload is certain after it. What was
  * changed later may have been loaded before or after; a function with the very lines and parameters
  * may have had another name before. Its name is given as one to be confirmed.
+ *
+ * A relative path leads to a file from where the process is now. Where it was when it loaded the
+ * chunk cannot be seen, and applications lie beside older ones of themselves: such a file counts
+ * only as long as all functions of the chunk fit it, and at least two of them.
  */
 #ifndef LUASPY_LUA_NAMES_H
 #define LUASPY_LUA_NAMES_H
@@ -30,6 +34,19 @@ struct lua_chunk_name {
 	bool cut; /* there was more, which the reader left out */
 };
 
+/* How the functions of a chunk fit the file that its relative path leads to. */
+struct lua_chunk_fit {
+	struct lua_chunk_fit *next;
+	uint32_t first_line;  /* of one that fits */
+	unsigned int fitting; /* different ones; 2 may be more */
+	bool contradicted;    /* one does not */
+};
+
+static inline bool lua_chunk_fit__confirms(const struct lua_chunk_fit *self)
+{
+	return self->fitting >= 2 && !self->contradicted;
+}
+
 enum lua_names_reason {
 	LUA_NAMES_FOUND,
 	LUA_NAMES_NO_SOURCE, /* the chunk's source is nowhere, or cannot be read */
@@ -48,11 +65,15 @@ void lua_names__free(struct lua_names *self);
  * then *reason says why. With LUA_NAMES_CHANGED it may be the name of another function. The main
  * chunk of anything is "main chunk".
  *
+ * *fit (unless `fit` is NULL) is set for functions of a relative path, and NULL for others: the
+ * name is as sure as that confirms, which changes with each call, and lives as long as `self`.
+ *
  * The first call for a chunk of a process reads its source, further ones read nothing: call it as
  * soon as a chunk is seen, and the names outlive the process.
  */
 const char *lua_names__find(struct lua_names *self, pid_t pid, const struct lua_chunk_name *chunk,
-			    const struct lua_function_hint *hint, enum lua_names_reason *reason);
+			    const struct lua_function_hint *hint, enum lua_names_reason *reason,
+			    const struct lua_chunk_fit **fit);
 
 /* Whether sources were left out because all of them together were too many bytes. */
 bool lua_names__exceeded(const struct lua_names *self);

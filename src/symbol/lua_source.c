@@ -163,30 +163,54 @@ static bool agrees(const struct lua_source_function *function, const struct lua_
 	return true;
 }
 
-const char *lua_source__name(const struct lua_source *self, const struct lua_function_hint *hint)
+static bool is_wrapped_main(const struct lua_source *self, const struct lua_function_hint *hint)
+{
+	/* No function of the text itself can end behind its last line. */
+	return hint->first_line == 1 && hint->last_line == self->line_count + 1;
+}
+
+/* The first function at or behind a line. */
+static size_t find_line(const struct lua_source *self, uint32_t line)
 {
 	size_t low = 0, high = self->count;
-	const char *name = NULL;
 
-	if (hint->first_line == 0)
-		return LUA_SOURCE_MAIN_CHUNK;
-	/* No function of the text itself can end behind its last line. */
-	if (hint->first_line == 1 && hint->last_line == self->line_count + 1)
-		return LUA_SOURCE_MAIN_CHUNK;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (self->functions[middle].first_line < hint->first_line)
+		if (self->functions[middle].first_line < line)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	for (; low < self->count && self->functions[low].first_line == hint->first_line; low++) {
-		if (!agrees(&self->functions[low], hint))
+	return low;
+}
+
+bool lua_source__has(const struct lua_source *self, const struct lua_function_hint *hint)
+{
+	size_t i = find_line(self, hint->first_line);
+
+	if (hint->first_line == 0)
+		return hint->last_line == self->line_count;
+	for (; i < self->count && self->functions[i].first_line == hint->first_line; i++) {
+		if (agrees(&self->functions[i], hint))
+			return true;
+	}
+	return is_wrapped_main(self, hint);
+}
+
+const char *lua_source__name(const struct lua_source *self, const struct lua_function_hint *hint)
+{
+	size_t i = find_line(self, hint->first_line);
+	const char *name = NULL;
+
+	if (hint->first_line == 0 || is_wrapped_main(self, hint))
+		return LUA_SOURCE_MAIN_CHUNK;
+	for (; i < self->count && self->functions[i].first_line == hint->first_line; i++) {
+		if (!agrees(&self->functions[i], hint))
 			continue;
-		if (name && strcmp(name, self->functions[low].name) != 0)
+		if (name && strcmp(name, self->functions[i].name) != 0)
 			return NULL;
-		name = self->functions[low].name;
+		name = self->functions[i].name;
 	}
 	return name;
 }

@@ -84,6 +84,10 @@ const struct lua_source_function *lua_source__functions(const struct lua_source 
 /* Line breaks + 1. */
 uint32_t lua_source__line_count(const struct lua_source *self);
 
+/* Whether some function agrees with all that is known in `hint`; for the main chunk, whether it has
+ * as many lines as the text. */
+bool lua_source__has(const struct lua_source *self, const struct lua_function_hint *hint);
+
 /*
  * The name of the function that agrees with all that is known in `hint`, valid as long as `self`.
  * NULL when there is none, or when there are several with different names.

@@ -143,6 +143,36 @@ def changed(build, luajit):
                names, r.stderr)
 
 
+RELATIVE = """local ffi = require("ffi")
+ffi.cdef("int chdir(const char *)")
+local function %s(n)
+  for i = 1, n do local x = i %% 3 end
+end
+if arg[1] then ffi.C.chdir(arg[1]) end
+%swhile true do
+  %s(1e4)
+  table.sort({1, 2, 3}, function(a, b) for i = 1, 1e4 do local x = i %% 5 end return a < b end)
+end
+"""
+
+
+def relative(build, luajit):
+    """A relative chunk name, whose file is another one where the process has gone to."""
+    folder, other = os.path.join(live.SCRATCH, "here"), os.path.join(live.SCRATCH, "there")
+    for where, text in ((folder, RELATIVE % ("right", "", "right")), (other, RELATIVE % ("wrong", "-- older\n", "wrong"))):
+        os.mkdir(where)
+        with open(os.path.join(where, "app.lua"), "w") as f:
+            f.write(text)
+    time.sleep(0.1)
+    names = [found_in(profile(live.start([luajit, "-joff", "./app.lua", *there], cwd=folder)), "./app.lua")
+             for there in ((), (other,))]
+    callback = "<anonymous in main chunk, for table.sort>"
+    live.check(build + ", relative chunk name: the names of its source",
+               {"right", callback} <= {n for several in names[0].values() for n in several}, names[0])
+    live.check(build + ", relative chunk name, in another folder: only what callers say",
+               names[1].get(3) == {"right"} and names[1].get(9) == {""}, names[1])
+
+
 for name in BUILDS:
     command = live.fixture(name)
     if not command:
@@ -150,6 +180,8 @@ for name in BUILDS:
         continue
     without_source(name, command)
     stripped(name, command)
+    if name == "bookworm-luajit":
+        relative(name, command)
     if name in ("bullseye-luajit", "sid-luajit"):
         bytecode_string(name, command)
         changed(name, command)
