@@ -137,13 +137,14 @@ size_t luajit__facts(const struct luajit_build *build, struct luajit_fact *facts
 		{"string's characters", build->string_data, "string.byte"},
 		{"g->jit_base", build->jit_base, "behind cur_L, loaded by the exit handler"},
 		{"traces - g", build->trace_array, "loaded by BC_JLOOP"},
+		{"exit's trace - g", build->trace_exit, "stored by the exit handler"},
 		{"opcode FUNCF", build->bc_funcf, "compared with behind the exit handler"},
 	};
 	size_t count = sizeof(all) / sizeof(all[0]);
 
 	_Static_assert(sizeof(all) / sizeof(all[0]) == LUAJIT_MAX_FACTS, "all fit");
 	if (!build->trace_array)
-		count -= 3; /* of the JIT compiler */
+		count -= 4; /* of the JIT compiler */
 	memcpy(facts, all, count * sizeof(all[0]));
 	return count;
 }

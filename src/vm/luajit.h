@@ -26,7 +26,7 @@ struct luajit_fact {
 	uint32_t value;
 	const char *from;
 };
-#define LUAJIT_MAX_FACTS 10
+#define LUAJIT_MAX_FACTS 11
 
 /* Fills at most LUAJIT_MAX_FACTS elements; returns their number. */
 size_t luajit__facts(const struct luajit_build *build, struct luajit_fact *facts);

@@ -115,7 +115,7 @@ def shares(recording, program):
     lines, functions, naive, others = {}, {}, {}, 0
     for frames, count in recording.stacks:
         lua = live.lua_frames(frames)
-        line = int(lua[-1]["line"] or 0) if lua else 0
+        line = int(lua[-1]["line"] or 0) if lua and "[gc]" not in frames else 0
         if line not in program.weights:
             others += count
             continue

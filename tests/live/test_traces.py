@@ -125,8 +125,37 @@ def iterators():
         p.step()
     p.add("end return s")
     p.close()
+    p.open("local function rest(s)")
+    p.add("for k, v in next, map do")
+    for _ in range(6):
+        p.step()
+    p.add("end return s")
+    p.close()
     p.open("local function run(s)")
-    p.add("for i = 1, 1e3 do s = each(s) ; s = keys(s) end")
+    p.add("for i = 1, 1e3 do s = each(s) ; s = keys(s) ; s = rest(s) end")
+    p.add("return s")
+    p.close()
+    p.add("local s = 1")
+    p.forever()
+    return p
+
+
+def strings():
+    """Strings are made on each line, so the collector works too, wherever it is due: on other lines' account."""
+    p = Program("strings")
+    p.add("local kept = {}")
+    text = "kept[s] = s .. 'x' ; s = ring[s] ; seen[s] = s"
+    for name, steps in (("four", 12), ("two", 6)):
+        p.open("local function %s(s)" % name)
+        for _ in range(steps):
+            p.step(1, text)
+        p.add("return s")
+        p.close()
+    p.open("local function run(s)")
+    p.add("for i = 1, 1e3 do")
+    p.add("s = four(s)")
+    p.add("s = two(s)")
+    p.add("end")
     p.add("return s")
     p.close()
     p.add("local s = 1")
@@ -178,7 +207,7 @@ def main():
         if not luajit:
             live.skip(build, "cannot: no such fixture")
             continue
-        for make in (nested, loop_in_callee, side_traces, recursion, closure, iterators):
+        for make in (nested, loop_in_callee, side_traces, recursion, closure, iterators, strings):
             program = make()
             target = live.start([luajit, program.path()])
             live.wait_until(lambda: False, 0.5)
