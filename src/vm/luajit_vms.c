@@ -13,12 +13,13 @@
 #include "../target/memory.h"
 #include "luajit_heap.h"
 
-#define PAGE	       4096u
-#define BLOCK_PAGES    256u
-#define PAGE_PRESENT   (1ull << 63) /* Documentation/admin-guide/mm/pagemap.rst */
-#define PAGE_SWAPPED   (1ull << 62)
-#define MAX_G_HEAD     0x400u
-#define MAX_HEAP_BYTES (1ull << 46)
+#define PAGE		 4096u
+#define BLOCK_PAGES	 256u
+#define MAX_MAPPING_SIZE (1ull << 40)
+#define PAGE_PRESENT	 (1ull << 63) /* Documentation/admin-guide/mm/pagemap.rst */
+#define PAGE_SWAPPED	 (1ull << 62)
+#define MAX_G_HEAD	 0x400u
+#define MAX_HEAP_BYTES	 (1ull << 46)
 
 /* sizeof(lua_State) with its padding: 0x60 to 0x70 in GC64, 0x38 to 0x50 in GC32, in the builds
  * that were looked at; what is found is verified, so the range may be generous. */
@@ -225,6 +226,9 @@ static bool may_hold_vms(const struct luajit_build *build, const struct map_entr
 	if (!entry->readable || !entry->writable || entry->inode)
 		return false;
 	if (!build->gc64 && entry->start >> 32)
+		return false;
+	/* A sanitizer's shadow: terabytes of which nearly nothing is there, and never a VM. */
+	if (entry->end - entry->start > MAX_MAPPING_SIZE)
 		return false;
 	return strcmp(entry->path, "[stack]") != 0;
 }
