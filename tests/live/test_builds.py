@@ -324,7 +324,8 @@ def test_compiled(row):
                                    chance(total, functions_wanted)) / total)
     row.line = min(100, 100 * (right(lines, program.weights) + chance(total, program.weights)) / total)
     # (Where a trace is just being left, a few samples are estimates in every build.)
-    row.estimated = run.count_where(lambda f: any("(estimated)" in x for x in f)) > 0.02 * run.samples
+    estimated = sum(count for frames, count in run.stacks if any("(estimated)" in x for x in frames))
+    row.estimated = estimated > 0.02 * run.samples
     live.note("%s, compiled: %d samples; %.1f %% in the right function, %.1f %% on the right line%s; %.1f %% elsewhere" %
               (row.name, run.samples, row.function, row.line, " (estimated)" if row.estimated else "",
                100 * others / max(1, run.samples)))
