@@ -160,14 +160,14 @@ def threads_ratio(loops):
     time.sleep(0.3)
     clock = (~child.pid << 3) | 2  # the process's CPU time, ended threads included: clock_getcpuclockid(3)
     used = []
-    watcher = threading.Thread(target=lambda: (time.sleep(1.2), used.append(time.clock_gettime(clock)),
-                                               time.sleep(1), used.append(time.clock_gettime(clock))))
+    watcher = threading.Thread(target=lambda: (time.sleep(0.6), used.append(time.clock_gettime(clock)),
+                                               time.sleep(2.4), used.append(time.clock_gettime(clock))))
     watcher.start()
     recorded = live.record("-F", 499, "-d", 3, "-p", child.pid)
     watcher.join()
     live.stop(child)
     seconds = recorded.figure(r"samples in ([\d.]+) s")
-    return recorded.samples / max(1, 499 * seconds * (used[1] - used[0]))
+    return recorded.samples / max(1, 499 * seconds * (used[1] - used[0]) / 2.4)
 
 
 # A thread's timer starts with it: the rest of its life after the last whole period, up to 2 ms, is not seen.
