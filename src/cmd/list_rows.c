@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../output/text.h"
+#include "json_text.h"
 
 #define CELL	  64
 #define SHORT_ID  12
@@ -253,26 +253,6 @@ void list_rows__write_table(const struct list_row *rows, size_t count, size_t co
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-/* Valid UTF-8, whatever the bytes were; NULL, which is null, for "". */
-static struct json_object *text_object(const char *text)
-{
-	struct json_object *object;
-	uint32_t code_point;
-	size_t length = 0;
-	char *clean;
-
-	if (!*text)
-		return NULL;
-	clean = malloc(4 * strlen(text) + 4);
-	if (!clean)
-		return NULL;
-	while ((code_point = text__next(&text)))
-		length += text__encode(code_point, clean + length);
-	object = json_object_new_string_len(clean, (int)length);
-	free(clean);
-	return object;
-}
-
 static struct json_object *container_object(const struct list_row *row)
 {
 	struct json_object *object;
@@ -280,10 +260,10 @@ static struct json_object *container_object(const struct list_row *row)
 	if (row->container.engine == CONTAINER_NONE)
 		return NULL;
 	object = json_object_new_object();
-	json_object_object_add(object, "id", text_object(row->container.id));
+	json_object_object_add(object, "id", json_text__new(row->container.id));
 	json_object_object_add(object, "engine",
-			       text_object(container_engine__name(row->container.engine)));
-	json_object_object_add(object, "name", text_object(row->container_name));
+			       json_text__new(container_engine__name(row->container.engine)));
+	json_object_object_add(object, "name", json_text__new(row->container_name));
 	return object;
 }
 
@@ -304,14 +284,14 @@ static struct json_object *row_object(const struct list_row *row)
 
 	json_object_object_add(object, "pid", json_object_new_int(row->pid));
 	json_object_object_add(object, "parent", json_object_new_int(row->parent));
-	json_object_object_add(object, "role", text_object(list_role__name(row->role)));
+	json_object_object_add(object, "role", json_text__new(list_role__name(row->role)));
 	json_object_object_add(object, "uid", json_object_new_int64(row->uid));
-	json_object_object_add(object, "user", text_object(row->user));
+	json_object_object_add(object, "user", json_text__new(row->user));
 	json_object_object_add(object, "container", container_object(row));
-	json_object_object_add(object, "program", text_object(row->program));
-	json_object_object_add(object, "server", text_object(row->server));
-	json_object_object_add(object, "application", text_object(row->application));
-	json_object_object_add(object, "runtime", text_object(row->runtime));
+	json_object_object_add(object, "program", json_text__new(row->program));
+	json_object_object_add(object, "server", json_text__new(row->server));
+	json_object_object_add(object, "application", json_text__new(row->application));
+	json_object_object_add(object, "runtime", json_text__new(row->runtime));
 	json_object_object_add(object, "gc64",
 			       row->has_build ? json_object_new_boolean(row->gc64) : NULL);
 	json_object_object_add(object, "jit", jit_object(row->jit));
@@ -324,14 +304,13 @@ static struct json_object *row_object(const struct list_row *row)
 	json_object_object_add(
 		object, "cpu_percent",
 		row->cpu_percent < 0 ? NULL : json_object_new_double_s(row->cpu_percent, percent));
-	json_object_object_add(object, "command", text_object(row->command));
+	json_object_object_add(object, "command", json_text__new(row->command));
 	return object;
 }
 
 int list_rows__write_json(const struct list_row *rows, size_t count, FILE *out)
 {
 	struct json_object *object = json_object_new_object(), *list = json_object_new_array();
-	const char *text;
 	size_t i;
 
 	if (!object || !list) {
@@ -342,10 +321,5 @@ int list_rows__write_json(const struct list_row *rows, size_t count, FILE *out)
 	for (i = 0; i < count; i++)
 		json_object_array_add(list, row_object(&rows[i]));
 	json_object_object_add(object, "processes", list);
-	text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
-							      JSON_C_TO_STRING_NOSLASHESCAPE);
-	if (text)
-		fprintf(out, "%s\n", text);
-	json_object_put(object);
-	return text ? 0 : -ENOMEM;
+	return json_text__write(object, out);
 }

@@ -22,6 +22,7 @@
 
 struct elf_symbols {
 	struct symbol_ranges ranges;
+	enum symbol_source source;
 };
 
 /* ---- collecting ---------------------------------------------------------------------------- */
@@ -186,15 +187,24 @@ int elf_symbols__load(Elf *elf, int root_fd, const char *file_dir, struct elf_sy
 	if (result == -ENOMEM)
 		goto out;
 	if (result == 0) {
+		self->source = SYMBOLS_TABLE;
 		result = collect_table(&image, SHT_SYMTAB, &collection);
-		if (result == 0 && debug_file__open(elf, root_fd, file_dir, &debug_file) == 0)
+		if (result == 0 && debug_file__open(elf, root_fd, file_dir, &debug_file) == 0) {
+			self->source = SYMBOLS_DEBUG_FILE;
 			result = collect_symtab_of(debug_file.elf, &collection);
-		if (result == 0 && debug_data__open(elf, &debug_data) == 0)
+		}
+		if (result == 0 && debug_data__open(elf, &debug_data) == 0) {
+			self->source = SYMBOLS_DEBUG_DATA;
 			result = collect_symtab_of(debug_data.elf, &collection);
+		}
+		if (result == 0)
+			self->source = SYMBOLS_NONE;
 		if (result >= 0)
 			result = collect_table(&image, SHT_DYNSYM, &collection);
 		if (result < 0)
 			goto out;
+		if (result > 0 && self->source == SYMBOLS_NONE)
+			self->source = SYMBOLS_EXPORTED;
 	}
 	result = symbol_ranges__build(collection.candidates, collection.count, &self->ranges);
 	if (result)
@@ -244,6 +254,11 @@ const char *elf_symbols__find(const struct elf_symbols *self, uint64_t vaddr, ui
 	if (start)
 		*start = range->symbol;
 	return self->ranges.names + range->name;
+}
+
+enum symbol_source elf_symbols__source(const struct elf_symbols *self)
+{
+	return self ? self->source : SYMBOLS_NONE;
 }
 
 size_t elf_symbols__count(const struct elf_symbols *self)

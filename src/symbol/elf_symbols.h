@@ -33,6 +33,16 @@ void elf_symbols__free(struct elf_symbols *self);
 const char *elf_symbols__find(const struct elf_symbols *self, uint64_t vaddr, uint64_t *start);
 size_t elf_symbols__count(const struct elf_symbols *self);
 
+/* Where the names come from; the best of them. */
+enum symbol_source {
+	SYMBOLS_NONE,
+	SYMBOLS_EXPORTED,   /* .dynsym only: functions that are not exported have no name */
+	SYMBOLS_DEBUG_DATA, /* .gnu_debugdata */
+	SYMBOLS_DEBUG_FILE,
+	SYMBOLS_TABLE, /* .symtab */
+};
+enum symbol_source elf_symbols__source(const struct elf_symbols *self);
+
 /* The build id as lower-case hex, NUL-terminated, into `hex` of `size` bytes (41 is enough for
  * SHA-1). Returns its length in characters, or -ENOENT, or -E2BIG. */
 int elf_build_id(Elf *elf, char *hex, size_t size);

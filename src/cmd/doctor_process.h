@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a process allows, and what would be missing in its profile: its files, their unwind tables
+ * and names, its Lua. Nothing is loaded into the kernel for it.
+ */
+#ifndef LUASPY_DOCTOR_PROCESS_H
+#define LUASPY_DOCTOR_PROCESS_H
+
+#include <sys/types.h>
+
+#include "doctor_report.h"
+
+/* Sets the section's title as well. */
+void doctor_process__check(pid_t pid, struct doctor_section *section);
+
+#endif
