@@ -132,6 +132,7 @@ enum saved_base {
 #define RULE_KEEPS_REGISTERS 0x01 /* caller-saved registers hold their values in the caller too */
 #define RULE_LUAJIT	     0x02 /* an activation of LuaJIT's interpreter; see struct unwind_rule.vm_* */
 #define RULE_SIMPLE	     0x04 /* each register is unchanged or at 8 to 128 bytes below the CFA */
+#define RULE_PUC	     0x08 /* an activation of PUC Lua's luaV_execute; see below */
 
 /* What is known of the interpreter's state at a pc; found by decoding it (vm/luajit_flow.c). */
 #define VM_L_BASE 0x01 /* L->base is synchronised with BASE */
@@ -167,18 +168,28 @@ enum saved_base {
 #define VM_PC_LEAVING  2 /* where it returns to: it is about to */
 #define VM_PC_NEXT     3 /* at the instruction that is being fetched */
 
+/*
+ * With RULE_PUC: where luaV_execute keeps L and the position in the bytecode at a pc, found by
+ * decoding it (vm/puc_flow.c). L is in register vm_base_reg or, with VM_NO_REG, at *(CFA +
+ * cfa_offset2); cfa_offset2 is 0 when it is nowhere. The position is in register vm_pc or, with
+ * VM_NO_REG, at *(CFA - 8 * vm_pc_slot); vm_pc_slot is 0 when it is nowhere. The position points
+ * behind the current instruction. vm_flags:
+ */
+#define PUC_NO_FRAME 0x01 /* it is being left: its Lua frame is gone */
+#define PUC_PC_OF_CI 0x02 /* the register or slot holds `ci`, which holds the position */
+
 struct unwind_rule {
 	__s32 cfa_offset;		 /* bytes */
-	__s32 cfa_offset2;		 /* bytes, CFA_DEREF only */
+	__s32 cfa_offset2;		 /* bytes, CFA_DEREF, or of L with RULE_PUC */
 	__u8 cfa_kind;			 /* enum cfa_kind */
 	__u8 cfa_reg;			 /* enum dwarf_register */
 	__u8 flags;			 /* RULE_* */
-	__u8 vm_flags;			 /* VM_*, with RULE_LUAJIT */
-	__u8 vm_base_reg;		 /* register that holds BASE, or VM_NO_REG */
+	__u8 vm_flags;			 /* VM_*, with RULE_LUAJIT; PUC_*, with RULE_PUC */
+	__u8 vm_base_reg;		 /* register that holds BASE (RULE_PUC: L), or VM_NO_REG */
 	__u8 saved_base[SAVED_COUNT];	 /* enum saved_base or a register */
 	__s16 saved_offset[SAVED_COUNT]; /* bytes */
-	__u8 vm_pc;			 /* VM_PC_*, with RULE_LUAJIT */
-	__u8 reserved;
+	__u8 vm_pc;			 /* VM_PC_*, with RULE_LUAJIT; a register, with RULE_PUC */
+	__u8 vm_pc_slot;		 /* with RULE_PUC */
 	__u32 saved_mask; /* bit per DWARF register that the rule restores, with RULE_SIMPLE */
 };
 _Static_assert(sizeof(struct unwind_rule) == 40, "unwind_rule is part of the contract");
@@ -219,8 +230,8 @@ struct file_table {
 	__u64 text_base; /* lowest ELF virtual address of the table */
 	__u32 pages;
 	__u32 rows;
-	__u32 vm; /* 1 + index into the vms map when the file contains LuaJIT's interpreter */
-	__u32 reserved;
+	__u32 vm;  /* 1 + index into the vms map when the file contains LuaJIT's interpreter */
+	__u32 puc; /* 1 + index into the pucs map when it contains PUC Lua's */
 };
 _Static_assert(sizeof(struct file_table) == 24, "file_table is part of the contract");
 
@@ -244,6 +255,59 @@ struct luajit_build {
 	__u8 ffi;
 };
 _Static_assert(sizeof(struct luajit_build) == 48, "luajit_build is part of the contract");
+
+/*
+ * One build of PUC Lua. Its layouts depend on the release only (vm/puc_layout.c); offsets are bytes
+ * in the structure that the name begins with.
+ */
+enum puc_boundary {
+	PUC_FRESH_SET,	 /* a Lua frame entered from C has the bits of ci_fresh in its callstatus */
+	PUC_FRESH_CLEAR, /* ... has them not (5.2, 5.3.0: CIST_REENTRY) */
+	PUC_FRESH_ALL,	 /* each Lua frame has an activation of its own (5.4.0, 5.4.1) */
+	PUC_FRESH_CALLER /* 5.1: its caller is no Lua function at a call instruction */
+};
+
+struct puc_build {
+	__u64 execute_start; /* of luaV_execute, ELF virtual addresses */
+	__u64 execute_end;
+	__u32 release; /* 50404 is 5.4.4 */
+	__u32 ci_lua;  /* a Lua function: callstatus & ci_lua equals ci_lua_value; 5.1: 0 */
+	__u32 ci_lua_value;
+	__u32 ci_fresh; /* bits of callstatus */
+	__u32 ci_tail;
+	__u16 g_mainthread; /* a pointer; in 5.5 the main thread itself */
+	__u8 boundary;	    /* enum puc_boundary */
+	__u8 mainthread_inside;
+	__u8 L_g;
+	__u8 L_ci;
+	__u8 L_stack;
+	__u8 L_stack_last;
+	__u8 L_base_ci; /* 5.1: a pointer; the first CallInfo itself else */
+	__u8 L_savedpc; /* 5.1: of the innermost frame; 0 else */
+	__u8 ci_func;
+	__u8 ci_previous; /* 5.1: 0, they are an array */
+	__u8 ci_size;	  /* 5.1: of its elements */
+	__u8 ci_savedpc;
+	__u8 ci_callstatus;
+	__u8 ci_callstatus_size; /* 1, 2 or 4 */
+	__u8 ci_tailcalls;	 /* 5.1: their number; 0 else */
+	__u8 closure_proto;
+	__u8 closure_c; /* of a C closure: its function */
+	__u8 proto_code;
+	__u8 proto_size_code;
+	__u8 proto_line_info;
+	__u8 proto_first_line; /* the last one is behind it */
+	__u8 proto_source;
+	__u8 proto_parameters; /* whether it is vararg is behind it */
+	__u8 proto_abs_lines;  /* 0: one int for each instruction */
+	__u8 proto_size_abs_lines;
+	__u8 string_data;
+	__u8 string_length;	  /* 64 bits; of long strings where there are short ones */
+	__u8 string_short_length; /* 0: no such field */
+	__u8 string_is_pointer;	  /* 5.5: long strings' characters are elsewhere */
+	__u8 reserved[1];
+};
+_Static_assert(sizeof(struct puc_build) == 72, "puc_build is part of the contract");
 
 /* ---- results ----------------------------------------------------------------------------- */
 
