@@ -51,6 +51,7 @@
  *             below.
  *   LUA_LOST  an activation whose Lua frames could not be read; bits 0-7: enum walk_error.
  *   COROUTINE where a coroutine begins: what follows resumed it. Only on request.
+ *   TAIL_CALL frames that tail calls have replaced (PUC Lua, which counts them).
  */
 enum frame_kind {
 	FRAME_KIND_NATIVE = 1,
@@ -60,6 +61,7 @@ enum frame_kind {
 	FRAME_KIND_LUA_LOST = 5,
 	FRAME_KIND_SKIPPED = 6,
 	FRAME_KIND_COROUTINE = 7,
+	FRAME_KIND_TAIL_CALL = 8,
 	FRAME_KIND_KERNEL = 15,
 };
 
@@ -289,8 +291,7 @@ struct puc_build {
 	__u8 ci_size;	  /* 5.1: of its elements */
 	__u8 ci_savedpc;
 	__u8 ci_callstatus;
-	__u8 ci_callstatus_size; /* 1, 2 or 4 */
-	__u8 ci_tailcalls;	 /* 5.1: their number; 0 else */
+	__u8 ci_tailcalls; /* 5.1: their number; 0 else */
 	__u8 closure_proto;
 	__u8 closure_c; /* of a C closure: its function */
 	__u8 proto_code;
@@ -305,6 +306,7 @@ struct puc_build {
 	__u8 string_length;	  /* 64 bits; of long strings where there are short ones */
 	__u8 string_short_length; /* 0: no such field */
 	__u8 string_is_pointer;	  /* 5.5: long strings' characters are elsewhere */
+	__u8 proto_type;	  /* LUA_TPROTO */
 	__u8 reserved[1];
 };
 _Static_assert(sizeof(struct puc_build) == 72, "puc_build is part of the contract");
@@ -450,10 +452,10 @@ _Static_assert(sizeof(struct record_call) == 80 + 8 * MAX_CALL_SLOTS,
 struct record_vm {
 	__u32 type;
 	__u32 tgid;
-	__u64 g;  /* its global_State */
-	__u64 L;  /* a lua_State of it */
-	__u32 vm; /* 1 + index of its build */
-	__u32 reserved;
+	__u64 g;   /* its global_State */
+	__u64 L;   /* a lua_State of it */
+	__u32 vm;  /* 1 + index of its build */
+	__u32 puc; /* ... of PUC Lua, then `vm` is none; 0: it is LuaJIT's */
 };
 _Static_assert(sizeof(struct record_vm) == 32, "record_vm is part of the contract");
 

@@ -88,6 +88,13 @@ struct {
 	__type(value, struct luajit_build);
 } builds SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_VMS);
+	__type(key, __u32);
+	__type(value, struct puc_build);
+} pucs SEC(".maps");
+
 /* The global_State last seen on a thread. A hint, checked by whoever uses it: threads may share a
  * slot, and writes may tear. */
 #define THREAD_VMS 1024u
@@ -221,6 +228,11 @@ static __always_inline const struct unwind_rule *rule_at(__u32 rule)
 static __always_inline const struct luajit_build *build_at(__u32 vm)
 {
 	return bpf_map_lookup_elem(&builds, &vm);
+}
+
+static __always_inline const struct puc_build *puc_at(__u32 puc)
+{
+	return bpf_map_lookup_elem(&pucs, &puc);
 }
 
 struct known_frame;

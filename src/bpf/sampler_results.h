@@ -33,6 +33,8 @@ static __always_inline void send_process(__u32 event, __u32 tgid, __u32 child, _
 	bpf_ringbuf_output(&records, &record, sizeof(record), BPF_RB_FORCE_WAKEUP);
 }
 
+#include "sampler_puc.h"
+
 /* Describes the i-th Lua frame's proto unless that was done before. The target stands still in this
  * sample, so what is read now is what the frame's id was made from. */
 __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
@@ -52,6 +54,11 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 		return 0;
 	if (bpf_map_lookup_elem(&known_protos, &id)) {
 		*sent = id;
+		return 0;
+	}
+	if (w->lua_puc[i]) {
+		if (send_puc_proto(i, id))
+			*sent = id;
 		return 0;
 	}
 	build = build_at(w->vm - 1);
@@ -105,6 +112,8 @@ __attribute__((noinline)) int line_of(__u32 i, __u32 position)
 
 	if (!w || i >= MAX_LUA_FRAMES || position == BCPOS_NONE)
 		return 0;
+	if (w->lua_puc[i])
+		return puc_line_of(i, position);
 	proto = w->lua_protos[i];
 	if (bpf_probe_read_user(header, sizeof(header),
 				(void *)(proto + (w->gc64 ? GC64_PROTO_FIRSTLINE
@@ -136,7 +145,7 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 	__u64 key, base;
 	__u8 one = 1;
 
-	if (!w || i >= MAX_LUA_FRAMES - 1 || (__u32)word == BCPOS_NONE ||
+	if (!w || i >= MAX_LUA_FRAMES - 1 || w->lua_puc[i] || (__u32)word == BCPOS_NONE ||
 	    word & FRAME_LUA_ESTIMATED || w->lua_error == LUA_ORDER)
 		return 0;
 	callee_place = lua_place(i);
@@ -237,6 +246,7 @@ __attribute__((noinline)) int send_vm(void)
 	record.g = w->g;
 	record.L = w->L;
 	record.vm = w->vm;
+	record.puc = w->activations && w->coroutine[0].puc ? w->coroutine[0].puc : 0;
 	if (bpf_ringbuf_output(&records, &record, sizeof(record), BPF_RB_FORCE_WAKEUP) == 0)
 		bpf_map_update_elem(&known_vms, &key, &one, BPF_ANY);
 	return 0;

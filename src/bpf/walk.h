@@ -212,6 +212,7 @@ SUBPROGRAM int find_frame(void)
 
 #include "walk_luajit.h"
 #include "walk_luajit_vm.h"
+#include "walk_puc.h"
 
 /* ---- one native frame ----------------------------------------------------------------------- */
 
@@ -471,6 +472,8 @@ SUBPROGRAM int walk_step(void)
 	written = 0;
 	if (rule->flags & RULE_LUAJIT)
 		written = lua_activation();
+	else if (rule->flags & RULE_PUC)
+		written = puc_activation();
 	if (!written)
 		emit(w, frame_native(w->file_id, w->vaddr));
 	if (w->stop == STOP_TRUNCATED)
@@ -491,7 +494,9 @@ SUBPROGRAM int walk_check_order(void)
 	for (i = 0; i < (int)MAX_COROUTINES; i++) {
 		if (i >= (int)w->coroutines)
 			break;
-		if (w->coroutine[i].next > w->coroutine[i].bottom)
+		if (w->coroutine[i].puc)
+			puc_leftover(i);
+		else if (w->coroutine[i].next > w->coroutine[i].bottom)
 			w->lua_error = LUA_ORDER;
 	}
 	return 0;

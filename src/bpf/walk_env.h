@@ -57,6 +57,7 @@ const struct unwind_rule *rule_at(__u32 rule);
 struct known_frame *known_frame(__u32 slot); /* may be NULL */
 struct lua_place *lua_place(__u32 index);    /* may be NULL */
 const struct luajit_build *build_at(__u32 vm);
+const struct puc_build *puc_at(__u32 puc);
 __u64 thread_vm(__u32 tid); /* the global_State last seen on a thread, or 0 */
 void thread_vm_set(__u32 tid, __u64 g);
 __u32 trace_hint(__u64 pc); /* the trace that had this pc, or 0 */
@@ -95,6 +96,14 @@ int trace_enter(void);
 int trace_frames(void);
 int trace_leave(void);
 int walk_trace(void);
+int puc_state_read(void);
+int puc_lua_frame(__u32 fresh);
+int puc_frame(void);
+int puc_frames(void);
+int puc_activation(void);
+int puc_reverse_words(__u32 from, __u32 to);
+int puc_reverse_protos(__u32 from, __u32 to);
+int puc_leftover(__u32 index);
 int find_mapping(void);
 int find_rule(void);
 

@@ -351,6 +351,7 @@ INLINE int coroutine_add(struct walk *w, __u32 index)
 	if (index >= MAX_COROUTINES)
 		return lua_fail(w, LUA_COROUTINES);
 	w->coroutine[index].L = w->L;
+	w->coroutine[index].puc = 0;
 	w->coroutine[index].next = 0;
 	w->coroutine[index].bottom = w->bottom;
 	w->coroutines = index + 1;

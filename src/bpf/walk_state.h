@@ -44,6 +44,10 @@ struct coroutine {
 	__u64 L;
 	__u64 next;   /* frame */
 	__u64 bottom; /* a frame at or below this one is none */
+	__u32 puc;    /* its build of PUC Lua, 0: it is LuaJIT's */
+	__u32 words;  /* of the walk, where its outermost activation so far ends; and Lua frames */
+	__u32 lua;
+	__u32 reserved;
 };
 
 /* What is known of a proto within one sample: functions repeat, and a read costs 60 ns. */
@@ -53,6 +57,7 @@ struct proto_memo {
 	__u64 id;
 	__u32 bytecode_count;
 	__u32 reserved;
+	__u64 code; /* PUC Lua: of its first instruction */
 };
 
 struct function_memo {
@@ -149,6 +154,19 @@ struct walk {
 	__u32 skipped;	 /* native frames were skipped in this sample */
 	__u64 candidate; /* a global_State that vm_try found */
 
+	/* PUC Lua's activation; see walk_puc.h */
+	__u64 puc_top;	/* L->ci */
+	__u64 puc_func; /* where the last CallInfo's function stands on the Lua stack */
+	__u64 puc_pc;	/* luaV_execute's position, behind the current instruction; 0: not known */
+	__u64 puc_savedpc;
+	__u32 puc;		/* 1 + index of its build */
+	__u32 puc_is_main;	/* L is its VM's main thread */
+	__u32 puc_lua;		/* this activation has written a Lua function's frame */
+	__u32 puc_called;	/* the last CallInfo was a Lua function's */
+	__u32 puc_rest;		/* no activation has these frames */
+	__u32 puc_top_boundary; /* 5.1: L->ci did not call what was popped from it by bytecode */
+	__u8 puc_bytes[136] __attribute__((aligned(8)));
+
 	/* the trace that is looked at; see walk_luajit_trace.h */
 	__u64 g;	/* of the innermost activation */
 	__u32 vm_state; /* enum vm_state, of the innermost activation */
@@ -202,6 +220,7 @@ struct walk {
 	struct function_memo functions[FUNCTION_MEMO];
 	struct instruction_memo instructions[INSTRUCTION_MEMO];
 	__u64 lua_protos[MAX_LUA_FRAMES]; /* proto address of each LUA frame, in order */
+	__u8 lua_puc[MAX_LUA_FRAMES];	  /* 1 + index of its build of PUC Lua; 0: LuaJIT's */
 	struct block stack;
 	struct block lua_stack;
 	struct record_stack record;

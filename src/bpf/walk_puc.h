@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Lua frames of one activation of PUC Lua's interpreter, luaV_execute.
+ *
+ * Each function on a Lua stack, Lua's or C's, has a CallInfo, and they are chained from the
+ * innermost, L->ci. An activation's frames are those from there (or from where an inner activation
+ * of the same L stopped) to the first Lua function that was entered from C, which its CallInfo says
+ * (puc_build.boundary). Where luaV_execute has its L, and the position in the bytecode that the
+ * innermost CallInfo may not have yet, was found by decoding it (vm/puc_flow.c) and comes with the
+ * unwind rule.
+ *
+ * A coroutine that has yielded inside pcall or a metamethod and was resumed has Lua frames below
+ * its outermost activation that run on no C frame (ldo.c, unroll): they are put where that
+ * activation ends. A main thread cannot have such frames: there they mean that the Lua stack was
+ * caught between two states, and the sample says so (LUA_ORDER).
+ *
+ * Layouts: struct puc_build; lstate.h, lobject.h, ldo.c, lvm.c of Lua 5.1 to 5.5.
+ */
+#ifndef LUASPY_WALK_PUC_H
+#define LUASPY_WALK_PUC_H
+
+#ifndef LUASPY_WALK_H
+#error "included by walk.h"
+#endif
+
+#define PUC_GCT		   8	/* of every object: its type */
+#define PUC_TYPE_THREAD	   8	/* LUA_TTHREAD */
+#define PUC_TYPE_FUNCTION  6	/* LUA_TFUNCTION, and a Lua closure's */
+#define PUC_VALUE_TYPE	   0x3f /* of a value's type: without the bit of collectable ones */
+#define PUC_LIGHT_FUNCTION 0x16 /* a C function without a closure (5.2 and later) */
+#define PUC_IS_C	   10	/* 5.1: of a closure */
+#define PUC_EXTRA_STACK	   (5 * 16)
+#define PUC_OP_CALL	   28 /* 5.1: and OP_TAILCALL behind it, in the lowest six bits */
+#define PUC_C_FUNCTION	   1  /* in BUILTIN frames, as LuaJIT's ffid of C functions */
+#define PUC_STATE_SIZE	   104
+#define PUC_CALL_SIZE	   72
+#define PUC_PROTO_SIZE	   120
+
+INLINE __u64 puc_word(const struct walk *w, __u32 offset)
+{
+	return *(const __u64 *)(w->puc_bytes + (offset & 0x78));
+}
+
+INLINE __u32 puc_half(const struct walk *w, __u32 offset)
+{
+	return *(const __u32 *)(w->puc_bytes + (offset & 0x7c));
+}
+
+/* Reads walk.L: its innermost CallInfo goes to walk.frame, the limits of its stack, the outermost
+ * CallInfo to walk.bottom, its global_State to walk.g. Negative when it is no lua_State. */
+SUBPROGRAM int puc_state_read(void)
+{
+	struct walk *w = walk_state();
+	const struct puc_build *build;
+	__u64 g, main, pair[2];
+
+	if (!w)
+		return -1;
+	build = puc_at(w->puc - 1);
+	if (!build || !w->L || w->L & 7 ||
+	    bpf_probe_read_user(w->puc_bytes, PUC_STATE_SIZE, (void *)w->L) != 0 ||
+	    w->puc_bytes[PUC_GCT] != PUC_TYPE_THREAD)
+		return -1;
+	g = puc_word(w, build->L_g);
+	w->frame = puc_word(w, build->L_ci);
+	w->stack_low = puc_word(w, build->L_stack);
+	w->stack_high = puc_word(w, build->L_stack_last) + PUC_EXTRA_STACK;
+	w->bottom = w->L + build->L_base_ci;
+	w->puc_savedpc = 0;
+	if (build->boundary == PUC_FRESH_CALLER) {
+		w->bottom = puc_word(w, build->L_base_ci);
+		w->puc_savedpc = puc_word(w, build->L_savedpc);
+	}
+	w->puc_top = w->frame;
+	if (!g || g & 7 || !w->stack_low || w->stack_high <= w->stack_low)
+		return -1;
+	main = g + build->g_mainthread;
+	if (!build->mainthread_inside &&
+	    bpf_probe_read_user(&main, sizeof(main), (void *)main) != 0)
+		return -1;
+	/* The global_State is one if its main thread is one of its threads. */
+	if (main != w->L && thread_vm(w->tid) != g) {
+		if (bpf_probe_read_user(pair, sizeof(pair[0]), (void *)(main + build->L_g)) != 0 ||
+		    pair[0] != g)
+			return -1;
+	}
+	thread_vm_set(w->tid, g);
+	w->puc_is_main = main == w->L;
+	w->g = g;
+	return 0;
+}
+
+/* ---- functions --------------------------------------------------------------------------------
+ */
+
+/* As chunk_hash, for PUC's strings. */
+INLINE __u64 puc_chunk_hash(struct walk *w, const struct puc_build *build, __u64 string)
+{
+	struct chunk_memo *memo = &w->chunks[(string >> 4) & (CHUNK_MEMO - 1)];
+	__u64 at = string + build->string_data, length, last = 0;
+	__u32 half;
+
+	if (!string)
+		return 1; /* stripped */
+	if (memo->string == string && memo->sample == w->sample)
+		return memo->hash;
+	if (bpf_probe_read_user(w->puc_bytes, 32, (void *)string) != 0)
+		return 0;
+	length = puc_word(w, build->string_length);
+	if (build->string_short_length) {
+		half = w->puc_bytes[build->string_short_length & 0x1f];
+		if (build->string_is_pointer ? half < 0x80 : !(w->puc_bytes[PUC_GCT] & 0x10))
+			length = half;
+		else if (build->string_is_pointer)
+			at = puc_word(w, build->string_data);
+	}
+	if (bpf_probe_read_user(w->puc_bytes, CHUNK_HASHED_SIZE, (void *)at) != 0)
+		return 0;
+	memo->string = string;
+	memo->sample = w->sample;
+	memo->hash = chunk_fingerprint(w->puc_bytes, 0, (__u32)length);
+	if (length > CHUNK_HASHED_SIZE &&
+	    bpf_probe_read_user(&last, sizeof(last), (void *)(at + length - 8)) == 0)
+		memo->hash = hash_mix(memo->hash, last);
+	return memo->hash;
+}
+
+/* The identity of walk.proto, memorised within the sample; NULL when it is none. */
+INLINE struct proto_memo *puc_identify(struct walk *w, const struct puc_build *build)
+{
+	__u64 proto = w->proto, chunk, lines, code;
+	struct proto_memo *memo = &w->protos[(proto >> 4) & (PROTO_MEMO - 1)];
+	__u32 count, first;
+
+	if (memo->proto == proto && memo->sample == w->sample)
+		return memo;
+	if (bpf_probe_read_user(w->puc_bytes, PUC_PROTO_SIZE, (void *)proto) != 0 ||
+	    w->puc_bytes[PUC_GCT] != build->proto_type)
+		return NULL;
+	count = puc_half(w, build->proto_size_code);
+	first = puc_half(w, build->proto_first_line);
+	lines = (__u64)(puc_half(w, build->proto_first_line + 4) - first) << 32 | first;
+	code = puc_word(w, build->proto_code);
+	chunk = puc_word(w, build->proto_source);
+	memo->proto = proto;
+	memo->sample = w->sample;
+	memo->bytecode_count = count;
+	memo->code = code;
+	memo->id = proto_fingerprint(puc_chunk_hash(w, build, chunk), proto, lines, count,
+				     w->record.tgid);
+	return memo;
+}
+
+/* The index of the instruction before `pc`, or BCPOS_NONE. A function that has not begun is at its
+ * first one. */
+INLINE __u32 puc_position(const struct proto_memo *memo, __u64 pc)
+{
+	__u64 index = (pc - memo->code) >> 2;
+
+	if (pc & 3 || pc < memo->code || index > memo->bytecode_count)
+		return BCPOS_NONE;
+	return index ? index - 1 : 0;
+}
+
+INLINE int puc_room(struct walk *w)
+{
+	if (w->lua_frames < MAX_LUA_FRAMES && w->words < MAX_WORDS - 3)
+		return 0;
+	w->stop = STOP_TRUNCATED;
+	return -1;
+}
+
+/* Writes the frame of a C function that starts at `entry`. */
+INLINE void puc_c_frame(struct walk *w, __u64 entry)
+{
+	const struct mapping *m;
+	__u64 word = 0;
+
+	w->lookup_pc = entry;
+	if (entry && find_mapping() == 0) {
+		m = mapping_at(w->mapping);
+		if (m)
+			word = frame_native(m->file_id, entry - m->bias);
+	}
+	emit(w, (__u64)FRAME_KIND_BUILTIN << FRAME_KIND_SHIFT | PUC_C_FUNCTION);
+	emit(w, word);
+}
+
+/* ---- frames -----------------------------------------------------------------------------------
+ */
+
+#define PUC_GO_ON 0
+#define PUC_END	  1 /* of the activation */
+#define PUC_GONE  2 /* the activation has no frame any more */
+
+/*
+ * The position that luaV_execute has in its registers is not in the function of the innermost
+ * CallInfo. Either that function has been pushed but has not begun, or the one that luaV_execute
+ * still is in has been popped: if that was the one entered from C, the activation has no frame.
+ */
+INLINE int puc_was_fresh(struct walk *w, const struct puc_build *build)
+{
+	__u64 next = 0;
+	__u32 status = 0;
+
+	if (build->boundary == PUC_FRESH_ALL)
+		return 1;
+	if (build->boundary == PUC_FRESH_CALLER)
+		return w->puc_top_boundary;
+	/* CallInfos are kept for the next call: the popped one is still what it was. */
+	if (bpf_probe_read_user(&next, sizeof(next),
+				(void *)(w->puc_top + build->ci_previous + 8)) != 0 ||
+	    !next ||
+	    bpf_probe_read_user(&status, sizeof(status),
+				(void *)(next + (build->ci_callstatus & ~3u))) != 0)
+		return 0;
+	status >>= 8 * (build->ci_callstatus & 3);
+	return (status & build->ci_lua) == build->ci_lua_value &&
+	       !(status & build->ci_fresh) == (build->boundary == PUC_FRESH_CLEAR);
+}
+
+/* 5.1: was what this Lua function has called run by the same activation? Only call instructions do
+ * that. */
+INLINE int puc_at_call(struct walk *w, __u64 savedpc)
+{
+	__u32 instruction;
+
+	if (lua_instruction(w, savedpc - 4, &instruction) != 0)
+		return 0;
+	instruction &= 0x3f;
+	return instruction == PUC_OP_CALL || instruction == PUC_OP_CALL + 1;
+}
+
+/* The frame of a Lua function whose closure is walk.function. */
+SUBPROGRAM int puc_lua_frame(__u32 fresh)
+{
+	struct walk *w = walk_state();
+	struct function_memo *known;
+	const struct puc_build *build;
+	struct proto_memo *memo;
+	struct lua_place *place;
+	__u32 position;
+
+	if (!w)
+		return -1;
+	build = puc_at(w->puc - 1);
+	if (!build || puc_room(w) != 0)
+		return -1;
+	known = &w->functions[(w->function >> 4) & (FUNCTION_MEMO - 1)];
+	if (known->function != w->function || known->sample != w->sample) {
+		if (bpf_probe_read_user(&known->pc, sizeof(known->pc),
+					(void *)(w->function + build->closure_proto)) != 0)
+			return lua_fail(w, LUA_FUNCTION);
+		known->function = w->function;
+		known->sample = w->sample;
+	}
+	w->proto = known->pc;
+	memo = puc_identify(w, build);
+	if (!memo)
+		return lua_fail(w, LUA_FUNCTION);
+	position = BCPOS_NONE;
+	if (w->puc_pc) {
+		position = puc_position(memo, w->puc_pc);
+		if (position == BCPOS_NONE && (fresh || w->puc_lua) && puc_was_fresh(w, build))
+			return PUC_GONE;
+		/* The second one holds it if it has called the first one, which has not begun. */
+		if (position != BCPOS_NONE || fresh || w->puc_lua)
+			w->puc_pc = 0;
+		if (w->puc_lua)
+			position = BCPOS_NONE;
+	}
+	w->puc_lua = 1;
+	if (position == BCPOS_NONE)
+		position = puc_position(memo, w->return_pc);
+	emit(w, (__u64)FRAME_KIND_LUA << FRAME_KIND_SHIFT | position);
+	emit(w, memo->id);
+	if (w->lua_frames < MAX_LUA_FRAMES) {
+		w->lua_protos[w->lua_frames] = w->proto;
+		w->lua_puc[w->lua_frames] = w->puc;
+	}
+	place = lua_place(w->lua_frames);
+	if (place) {
+		place->function = 0;
+		place->base = 0;
+	}
+	w->lua_frames++;
+	return PUC_GO_ON;
+}
+
+/*
+ * Writes the frame of the CallInfo at walk.frame and goes to its caller's. PUC_*, or negative on an
+ * error. In 5.1 an activation ends before the CallInfo that shows it, which stays.
+ */
+SUBPROGRAM int puc_frame(void)
+{
+	struct walk *w = walk_state();
+	const struct puc_build *build;
+	__u64 ci, func, previous, value[2], entry, last_func;
+	__u32 status = 0, is_lua, fresh = 0, tail, type;
+	int result;
+
+	if (!w)
+		return -1;
+	build = puc_at(w->puc - 1);
+	if (!build)
+		return -1;
+	ci = w->frame;
+	if (ci == w->bottom) {
+		if (w->puc_rest || (w->puc_called && build->boundary == PUC_FRESH_CALLER))
+			return PUC_END;
+		return w->puc_pc && puc_was_fresh(w, build) ? PUC_GONE : lua_fail(w, LUA_ORDER);
+	}
+	/* Over all activations: a forged chain must not hold the CPU. */
+	if (++w->lua_links > 4 * MAX_LUA_FRAMES) {
+		w->stop = STOP_TRUNCATED;
+		return -1;
+	}
+	if (!ci || ci & 7 || bpf_probe_read_user(w->puc_bytes, PUC_CALL_SIZE, (void *)ci) != 0)
+		return lua_fail(w, LUA_READ_STACK);
+	func = puc_word(w, build->ci_func);
+	w->return_pc = puc_word(w, build->ci_savedpc);
+	if (build->boundary == PUC_FRESH_CALLER) {
+		previous = ci - build->ci_size;
+		tail = puc_half(w, build->ci_tailcalls);
+		if (ci == w->puc_top)
+			w->return_pc = w->puc_savedpc;
+	} else {
+		previous = puc_word(w, build->ci_previous);
+		status = puc_half(w, build->ci_callstatus & ~3u) >> 8 * (build->ci_callstatus & 3);
+		tail = status & build->ci_tail;
+	}
+	/* Callers stand below: this keeps a forged chain from being a circle. */
+	last_func = w->puc_func;
+	if (func < w->stack_low || func >= w->stack_high || func & 7 || func >= last_func)
+		return lua_fail(w, LUA_FRAME_LINK);
+	if (bpf_probe_read_user(value, sizeof(value), (void *)func) != 0)
+		return lua_fail(w, LUA_READ_STACK);
+	type = (__u32)value[1] & PUC_VALUE_TYPE;
+	if (build->boundary == PUC_FRESH_CALLER) {
+		is_lua = 0;
+		if (type == PUC_TYPE_FUNCTION) {
+			__u8 is_c = 1;
+
+			bpf_probe_read_user(&is_c, sizeof(is_c), (void *)(value[0] + PUC_IS_C));
+			is_lua = !is_c;
+		}
+		result = !is_lua || !puc_at_call(w, w->return_pc);
+		if (ci == w->puc_top)
+			w->puc_top_boundary = result;
+		if (w->puc_called && result && !w->puc_rest)
+			return w->puc_pc && puc_was_fresh(w, build) ? PUC_GONE : PUC_END;
+	} else {
+		is_lua = (status & build->ci_lua) == build->ci_lua_value;
+		fresh = build->boundary == PUC_FRESH_ALL ||
+			!(status & build->ci_fresh) == (build->boundary == PUC_FRESH_CLEAR);
+	}
+	w->puc_func = func;
+	w->puc_called = is_lua;
+	if (!is_lua) {
+		if (puc_room(w) != 0)
+			return -1;
+		entry = value[0];
+		if (type != PUC_LIGHT_FUNCTION &&
+		    bpf_probe_read_user(&entry, sizeof(entry),
+					(void *)(value[0] + build->closure_c)) != 0)
+			entry = 0;
+		puc_c_frame(w, entry);
+		w->frame = previous;
+		return PUC_GO_ON;
+	}
+	if (type != PUC_TYPE_FUNCTION)
+		return lua_fail(w, LUA_FUNCTION);
+	w->function = value[0];
+	result = puc_lua_frame(fresh);
+	if (result != PUC_GO_ON)
+		return result;
+	if (tail)
+		emit(w, (__u64)FRAME_KIND_TAIL_CALL << FRAME_KIND_SHIFT);
+	w->frame = previous;
+	return fresh && !w->puc_rest ? PUC_END : PUC_GO_ON;
+}
+
+/* Writes the frames of an activation, or with walk.puc_rest those that are left. As puc_frame. */
+SUBPROGRAM int puc_frames(void)
+{
+	struct walk *w = walk_state();
+	int i, result = -1;
+
+	if (!w)
+		return -1;
+	w->puc_called = 0;
+	w->puc_lua = 0;
+	w->puc_func = ~0ull;
+	for (i = 0; i < (int)(4 * MAX_LUA_FRAMES); i++) {
+		result = puc_frame();
+		if (result != PUC_GO_ON)
+			break;
+	}
+	return result;
+}
+
+/* Where luaV_execute is in its bytecode, as far as its rule tells; 0: it does not. */
+INLINE __u64 puc_current_pc(struct walk *w, const struct unwind_rule *rule,
+			    const struct puc_build *build)
+{
+	__u64 value = 0;
+	__u32 reg = rule->vm_pc & 31;
+
+	if (rule->vm_pc != VM_NO_REG) {
+		if (!(w->valid & 1u << reg))
+			return 0;
+		value = w->regs[reg];
+	} else if (!rule->vm_pc_slot ||
+		   stack_word(w, w->cfa - 8ull * rule->vm_pc_slot, &value) != 0) {
+		return 0;
+	}
+	if (rule->vm_flags & PUC_PC_OF_CI &&
+	    bpf_probe_read_user(&value, sizeof(value), (void *)(value + build->ci_savedpc)) != 0)
+		return 0;
+	return value;
+}
+
+INLINE int puc_lost(struct walk *w)
+{
+	if (w->stop != STOP_TRUNCATED)
+		emit(w, (__u64)FRAME_KIND_LUA_LOST << FRAME_KIND_SHIFT | (w->lua_error & 0xff));
+	return 1;
+}
+
+/*
+ * luaV_execute's frame of walk.rule and walk.cfa: writes its Lua frames. Returns 0 when it has
+ * none (it is being left), so that the caller writes the native frame.
+ */
+SUBPROGRAM int puc_activation(void)
+{
+	struct walk *w = walk_state();
+	const struct file_table *file;
+	const struct unwind_rule *rule;
+	const struct puc_build *build;
+	__u32 index, words, lua, reg;
+	int result;
+
+	if (!w)
+		return 0;
+	rule = rule_at(w->rule);
+	file = file_at(w->file_id);
+	if (!rule || !file || !file->puc || rule->vm_flags & PUC_NO_FRAME)
+		return 0;
+	build = puc_at(file->puc - 1);
+	if (!build)
+		return 0;
+	w->puc = file->puc;
+	w->activations++;
+	words = w->words;
+	lua = w->lua_frames;
+	reg = rule->vm_base_reg & 31;
+	w->L = 0;
+	if (rule->vm_base_reg != VM_NO_REG) {
+		if (w->valid & 1u << reg)
+			w->L = w->regs[reg];
+	} else if (rule->cfa_offset2 &&
+		   stack_word(w, w->cfa + (__s64)rule->cfa_offset2, &w->L) != 0) {
+		w->L = 0;
+	}
+	coroutine_find();
+	index = w->coroutine_index;
+	if (puc_state_read() != 0) {
+		lua_fail(w, LUA_READ_STATE);
+		return puc_lost(w);
+	}
+	w->puc_pc = 0;
+	w->puc_rest = 0;
+	w->puc_top_boundary = 0;
+	if (index >= MAX_COROUTINES) {
+		lua_fail(w, LUA_COROUTINES);
+		return puc_lost(w);
+	}
+	if (index < w->coroutines) {
+		w->frame = w->coroutine[index].next;
+	} else {
+		w->puc_pc = puc_current_pc(w, rule, build);
+		w->coroutine[index].L = w->L;
+		w->coroutine[index].bottom = ~0ull;
+		w->coroutines = index + 1;
+	}
+	w->coroutine[index].puc = w->puc;
+	w->coroutine[index].next = w->frame;
+	if (!w->vm_state)
+		w->vm_state = VM_STATE_INTERPRETED;
+	result = puc_frames();
+	if (result == PUC_GONE) {
+		w->activations--;
+		w->words = words;
+		w->lua_frames = lua;
+		w->coroutine[index].words = words;
+		w->coroutine[index].lua = lua;
+		return 0;
+	}
+	w->coroutine[index].next = w->frame;
+	w->coroutine[index].words = w->words;
+	w->coroutine[index].lua = w->lua_frames;
+	return result < 0 ? puc_lost(w) : 1;
+}
+
+/* ---- what no activation has --------------------------------------------------------------------
+ */
+
+SUBPROGRAM int puc_reverse_words(__u32 from, __u32 to)
+{
+	struct walk *w = walk_state();
+	__u32 i, low, high;
+	__u64 word;
+
+	if (!w)
+		return 0;
+	for (i = 0; i < MAX_WORDS / 2; i++) {
+		if (from + i + 1 >= to - i)
+			break;
+		low = from + i;
+		high = to - i - 1;
+		barrier_var(low);
+		barrier_var(high);
+		if (low >= MAX_WORDS || high >= MAX_WORDS)
+			break;
+		word = w->record.words[low];
+		w->record.words[low] = w->record.words[high];
+		w->record.words[high] = word;
+	}
+	return 0;
+}
+
+SUBPROGRAM int puc_reverse_protos(__u32 from, __u32 to)
+{
+	struct walk *w = walk_state();
+	__u32 i, low, high;
+	__u64 proto;
+	__u8 puc;
+
+	if (!w)
+		return 0;
+	for (i = 0; i < MAX_LUA_FRAMES / 2; i++) {
+		if (from + i + 1 >= to - i)
+			break;
+		low = from + i;
+		high = to - i - 1;
+		barrier_var(low);
+		barrier_var(high);
+		if (low >= MAX_LUA_FRAMES || high >= MAX_LUA_FRAMES)
+			break;
+		proto = w->lua_protos[low];
+		w->lua_protos[low] = w->lua_protos[high];
+		w->lua_protos[high] = proto;
+		puc = w->lua_puc[low];
+		w->lua_puc[low] = w->lua_puc[high];
+		w->lua_puc[high] = puc;
+	}
+	return 0;
+}
+
+/*
+ * The frames of the index-th coroutine that are left: moved to where its outermost activation ends.
+ * Negative when it is a main thread's and has some.
+ */
+SUBPROGRAM int puc_leftover(__u32 index)
+{
+	struct walk *w = walk_state();
+	__u32 words, lua, at, lua_at, i, count, lua_count;
+
+	if (!w || index >= MAX_COROUTINES || !w->coroutine[index].puc)
+		return 0;
+	w->puc = w->coroutine[index].puc;
+	w->L = w->coroutine[index].L;
+	if (puc_state_read() != 0)
+		return lua_fail(w, LUA_READ_STATE);
+	w->frame = w->coroutine[index].next;
+	if (w->frame == w->bottom)
+		return 0;
+	words = w->words;
+	lua = w->lua_frames;
+	w->puc_pc = 0;
+	w->puc_rest = 1;
+	if (puc_frames() < 0)
+		return -1;
+	if (w->lua_frames == lua) {
+		/* C functions that were called from C: their C frames are enough. */
+		w->words = words;
+		return 0;
+	}
+	if (w->puc_is_main)
+		return lua_fail(w, LUA_ORDER);
+	at = w->coroutine[index].words;
+	lua_at = w->coroutine[index].lua;
+	count = w->words - words;
+	lua_count = w->lua_frames - lua;
+	puc_reverse_words(at, words);
+	puc_reverse_words(words, w->words);
+	puc_reverse_words(at, w->words);
+	puc_reverse_protos(lua_at, lua);
+	puc_reverse_protos(lua, w->lua_frames);
+	puc_reverse_protos(lua_at, w->lua_frames);
+	for (i = 0; i < MAX_COROUTINES; i++) {
+		if (i > index && i < w->coroutines) {
+			w->coroutine[i].words += count;
+			w->coroutine[i].lua += lua_count;
+		}
+	}
+	return 0;
+}
+
+#endif
