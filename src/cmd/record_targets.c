@@ -136,7 +136,7 @@ bool record_targets__goes_on(const struct record_targets *self)
 static void warn_without_vm(pid_t pid, const char *comm)
 {
 	fprintf(stderr,
-		"luaspy: warning: process %d (%s) has no LuaJIT that is known here; its C "
+		"luaspy: warning: process %d (%s) has no Lua that is known here; its C "
 		"frames are shown.\n",
 		(int)pid, comm);
 }

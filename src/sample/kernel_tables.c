@@ -182,6 +182,13 @@ int kernel_tables__put_build(struct kernel_tables *self, uint32_t vm,
 	return 0;
 }
 
+int kernel_tables__put_puc(struct kernel_tables *self, uint32_t puc, const struct puc_build *build)
+{
+	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.pucs), &puc, build, BPF_ANY) != 0)
+		return -errno;
+	return 0;
+}
+
 /* ---- extents of the mappings array ------------------------------------------------------- */
 
 static int extent_allocate(struct kernel_tables *self, uint32_t count, struct extent *extent)

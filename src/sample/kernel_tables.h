@@ -32,6 +32,7 @@ void kernel_tables__remove_file(struct kernel_tables *self, uint32_t file_id);
 
 int kernel_tables__put_build(struct kernel_tables *self, uint32_t vm,
 			     const struct luajit_build *build);
+int kernel_tables__put_puc(struct kernel_tables *self, uint32_t puc, const struct puc_build *build);
 
 /*
  * Sends a process's executable mappings (ascending) and makes them current in one step. `vm` is

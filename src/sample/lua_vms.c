@@ -124,7 +124,7 @@ int lua_vms__add(struct lua_vms *self, const struct record_vm *record, size_t si
 	struct lua_vm *vm;
 	uint32_t tgid, i;
 
-	if (size < sizeof(*record))
+	if (size < sizeof(*record) || record->puc)
 		return 0;
 	tgid = record->tgid;
 	HASH_FIND(hh, self->processes, &tgid, sizeof(tgid), process);

@@ -14,6 +14,7 @@
 #include "../target/elf_file.h"
 #include "../unwind/unwind_table.h"
 #include "../vm/luajit.h"
+#include "../vm/puc.h"
 
 /* Over all files of a recording: bytes of .eh_frame that are read; table entries that are sent, of
  * 8 bytes in the kernel (libc takes 30,000, libLLVM a million); time for symbols. Files beyond them
@@ -37,6 +38,7 @@ struct entry {
 	struct elf_symbols *symbols;
 	bool symbols_tried;
 	struct luajit_build build;
+	struct puc_build puc;
 	UT_hash_handle hh;
 };
 
@@ -46,7 +48,7 @@ struct modules {
 	struct entry *by_key;
 	struct entry **by_id;
 	uint32_t count, capacity;
-	uint32_t vm_count;
+	uint32_t vm_count, puc_count;
 	uint64_t unwind_bytes, entries, symbols_ns; /* used so far */
 };
 
@@ -100,7 +102,23 @@ static int open_root(pid_t pid)
 	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Unwind table, LuaJIT, and both to the kernel. */
+static int find_puc(struct modules *self, struct entry *entry)
+{
+	int err = puc__find(entry->file->elf, entry->table, self->rules, &entry->puc);
+
+	if (err == -ENOENT || err == -EINVAL) {
+		entry->module.puc_unknown = err == -EINVAL;
+		return 0;
+	}
+	if (err || self->puc_count == MAX_VMS)
+		return err;
+	err = kernel_tables__put_puc(self->tables, self->puc_count, &entry->puc);
+	if (!err)
+		entry->module.puc = ++self->puc_count;
+	return err;
+}
+
+/* Unwind table, LuaJIT or PUC Lua, and all of it to the kernel. */
 static int build_tables(struct modules *self, struct entry *entry)
 {
 	struct file_table file = {};
@@ -121,13 +139,14 @@ static int build_tables(struct modules *self, struct entry *entry)
 			entry->module.vm = ++self->vm_count;
 	} else if (err == -ENOENT || err == -EINVAL) {
 		entry->module.vm_unknown = err == -EINVAL;
-		err = 0;
+		err = err == -ENOENT ? find_puc(self, entry) : 0;
 	}
 	if (!err)
 		err = kernel_tables__put_rules(self->tables, self->rules);
 	if (!err)
 		err = unwind_table__encode(entry->table, &file, &entries, &count);
 	file.vm = entry->module.vm;
+	file.puc = entry->module.puc;
 	self->entries += count;
 	if (!err)
 		err = kernel_tables__put_file(self->tables, entry->module.id, &file, entries,
@@ -228,6 +247,17 @@ const struct luajit_build *modules__build(const struct modules *self, uint32_t v
 	return NULL;
 }
 
+const struct puc_build *modules__puc(const struct modules *self, uint32_t puc)
+{
+	uint32_t i;
+
+	for (i = 0; puc && i < self->count; i++) {
+		if (self->by_id[i]->module.puc == puc)
+			return &self->by_id[i]->puc;
+	}
+	return NULL;
+}
+
 static uint64_t now_ns(void)
 {
 	struct timespec now;
@@ -274,6 +304,11 @@ int modules__name(struct modules *self, uint32_t id, uint64_t vaddr, char *name,
 	if (entry->module.vm && vaddr >= entry->build.interpreter_start &&
 	    vaddr < entry->build.interpreter_end) {
 		snprintf(name, size, "[luajit interpreter]");
+		return 0;
+	}
+	if (entry->module.puc && vaddr >= entry->puc.execute_start &&
+	    vaddr < entry->puc.execute_end) {
+		snprintf(name, size, "[lua interpreter]");
 		return 0;
 	}
 	if (entry->table)

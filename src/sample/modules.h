@@ -17,9 +17,11 @@
 struct modules;
 
 struct module {
-	uint32_t id;	  /* the file id of frames */
-	uint32_t vm;	  /* 1 + index of its LuaJIT build, 0 when it has none */
-	bool vm_unknown;  /* it has one, of a form that is not understood */
+	uint32_t id;	 /* the file id of frames */
+	uint32_t vm;	 /* 1 + index of its LuaJIT build, 0 when it has none */
+	bool vm_unknown; /* it has one, of a form that is not understood */
+	uint32_t puc;	 /* 1 + index of its build of PUC Lua, 0 when it has none */
+	bool puc_unknown;
 	const char *name; /* base name of its path; "[vdso]" */
 	const char *path; /* as in the target's mount namespace */
 	int error;	  /* why it has no tables: a file that could not be opened or is corrupt */
@@ -39,6 +41,9 @@ int modules__get(struct modules *self, pid_t pid, const struct map_entry *entry,
 
 /* The LuaJIT build with this number (module.vm, 1 or more); NULL when there is none. Borrowed. */
 const struct luajit_build *modules__build(const struct modules *self, uint32_t vm);
+
+/* The same of PUC Lua, by module.puc. */
+const struct puc_build *modules__puc(const struct modules *self, uint32_t puc);
 
 const struct module *modules__find(const struct modules *self, uint32_t id);
 

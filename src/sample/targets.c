@@ -23,6 +23,7 @@ struct target {
 	int pidfd; /* readable when the process has ended; -1 where pidfds are not available */
 	bool ended, end_taken;
 	uint32_t vm;
+	bool has_puc;
 	struct mapping *mappings; /* as sent to the kernel */
 	uint32_t mapping_count;
 	uint64_t cpu_before_ns, cpu_ns; /* CPU time of the process: not counted, in all */
@@ -94,6 +95,7 @@ static int collect(struct targets *self, struct target *target, const struct map
 	int err;
 
 	*vm = 0;
+	target->has_puc = false;
 	mappings = calloc(maps->count + 1, sizeof(*mappings));
 	if (!mappings)
 		return -ENOMEM;
@@ -115,6 +117,7 @@ static int collect(struct targets *self, struct target *target, const struct map
 						 .file_id = module->id};
 		if (!*vm)
 			*vm = module->vm;
+		target->has_puc |= module->puc != 0;
 	}
 	*out = mappings;
 	*count = n;
@@ -375,6 +378,6 @@ size_t targets__with_vm(const struct targets *self)
 	size_t count = 0;
 
 	for (target = self->by_pid; target; target = target->hh.next)
-		count += target->vm != 0;
+		count += target->vm || target->has_puc;
 	return count;
 }

@@ -174,6 +174,9 @@ enum profile_frame_type frame_names__name(const struct frame_names *self, uint32
 	case FRAME_KIND_COROUTINE:
 		snprintf(out, size, "[coroutine]");
 		return PROFILE_NOTE;
+	case FRAME_KIND_TAIL_CALL:
+		snprintf(out, size, "(...tail calls...)");
+		return PROFILE_NOTE;
 	case FRAME_KIND_SKIPPED:
 		snprintf(out, size, "[frames without unwind information]");
 		return PROFILE_NOTE;

@@ -139,6 +139,9 @@ static int push_words(struct builder *b, const struct stored_stack *stack)
 					return err;
 				continue;
 			}
+		} else if (kind == FRAME_KIND_TAIL_CALL) {
+			if (stack->flags & STACK_LUA_ORDER)
+				continue;
 		} else if (kind != FRAME_KIND_LUA_LOST && kind != FRAME_KIND_COROUTINE &&
 			   !b->options->native) {
 			continue;
