@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A program whose every possible stack is known, for tests/live/single_step.c.
+-- A program whose every possible stack is known, for tests/live/single_step.c and test_true_order.py. It
+-- runs on LuaJIT and on Lua 5.1 to 5.5.
 --
 -- "--@name" on the line on which a function starts names it; no two start on one line. Lines that
 -- begin with "--:" declare who may call whom: "a>b" directly (or as a metamethod), "a>C>b" through one
@@ -15,7 +16,9 @@ if with_ffi then
 	void qsort(void *base, size_t count, size_t size, int (*compare)(const int *, const int *));
 	]]
 end
-local with_ffi_calls = jit.off -- functions that call back into Lua must not be compiled
+-- Functions that call back into Lua must not be compiled.
+local with_ffi_calls = jit and jit.off or function() end
+local unpack, bit = unpack or table.unpack, bit or { band = math.min }
 
 --: main>round
 --: round>calls calls>one one>two two>three calls>many many>three calls>tail_first
@@ -111,7 +114,7 @@ local function callbacks(n) --@callbacks
 	table.sort(t, less)
 	local s = string.gsub("one two", "%w+", replace)
 	s = s .. string.gsub("x y", "%w", replace_sort)
-	table.foreach(t, each)
+	if jit then table.foreach(t, each) end
 	return s, (string.rep("ab", 3)):upper():byte(1, -1)
 end
 
@@ -263,7 +266,7 @@ with_ffi_calls(foreign)
 --: round>garbage garbage>three *>finalizer finalizer>three
 local function finalizer() three(1, 2) end --@finalizer
 local function garbage(n) --@garbage
-	local proxy = newproxy(true)
+	local proxy = newproxy and newproxy(true) or setmetatable({}, { __gc = finalizer })
 	getmetatable(proxy).__gc = finalizer
 	proxy = nil
 	local list = {}
@@ -285,7 +288,7 @@ local function round(n) --@round
 	return x
 end
 
-collectgarbage("setpause", 50) -- collects all the time, from wherever something is allocated
+pcall(collectgarbage, "setpause", 50) -- collects all the time, from wherever something is allocated
 for i = 1, tonumber((...)) do round(i) end
 if with_ffi then
 	ffi.C.kill(ffi.C.getpid(), 19) -- SIGSTOP
