@@ -102,7 +102,7 @@ int puc_frame(void);
 int puc_frames(void);
 int puc_activation(void);
 int puc_reverse_words(__u32 from, __u32 to);
-int puc_reverse_protos(__u32 from, __u32 to);
+int puc_reverse_places(__u32 from, __u32 to);
 int puc_leftover(__u32 index);
 int find_mapping(void);
 int find_rule(void);

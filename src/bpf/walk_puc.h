@@ -274,12 +274,10 @@ SUBPROGRAM int puc_lua_frame(__u32 fresh)
 		position = puc_position(memo, w->return_pc);
 	emit(w, (__u64)FRAME_KIND_LUA << FRAME_KIND_SHIFT | position);
 	emit(w, memo->id);
-	if (w->lua_frames < MAX_LUA_FRAMES) {
-		w->lua_protos[w->lua_frames] = w->proto;
-		w->lua_puc[w->lua_frames] = w->puc;
-	}
 	place = lua_place(w->lua_frames);
 	if (place) {
+		place->proto = w->proto;
+		place->puc = w->puc;
 		place->function = 0;
 		place->base = 0;
 	}
@@ -529,30 +527,23 @@ SUBPROGRAM int puc_reverse_words(__u32 from, __u32 to)
 	return 0;
 }
 
-SUBPROGRAM int puc_reverse_protos(__u32 from, __u32 to)
+SUBPROGRAM int puc_reverse_places(__u32 from, __u32 to)
 {
-	struct walk *w = walk_state();
+	struct lua_place *left, *right, place;
 	__u32 i, low, high;
-	__u64 proto;
-	__u8 puc;
 
-	if (!w)
-		return 0;
 	for (i = 0; i < MAX_LUA_FRAMES / 2; i++) {
 		if (from + i + 1 >= to - i)
 			break;
 		low = from + i;
 		high = to - i - 1;
-		barrier_var(low);
-		barrier_var(high);
-		if (low >= MAX_LUA_FRAMES || high >= MAX_LUA_FRAMES)
+		left = lua_place(low);
+		right = lua_place(high);
+		if (!left || !right)
 			break;
-		proto = w->lua_protos[low];
-		w->lua_protos[low] = w->lua_protos[high];
-		w->lua_protos[high] = proto;
-		puc = w->lua_puc[low];
-		w->lua_puc[low] = w->lua_puc[high];
-		w->lua_puc[high] = puc;
+		place = *left;
+		*left = *right;
+		*right = place;
 	}
 	return 0;
 }
@@ -595,9 +586,9 @@ SUBPROGRAM int puc_leftover(__u32 index)
 	puc_reverse_words(at, words);
 	puc_reverse_words(words, w->words);
 	puc_reverse_words(at, w->words);
-	puc_reverse_protos(lua_at, lua);
-	puc_reverse_protos(lua, w->lua_frames);
-	puc_reverse_protos(lua_at, w->lua_frames);
+	puc_reverse_places(lua_at, lua);
+	puc_reverse_places(lua, w->lua_frames);
+	puc_reverse_places(lua_at, w->lua_frames);
 	for (i = 0; i < MAX_COROUTINES; i++) {
 		if (i > index && i < w->coroutines) {
 			w->coroutine[i].words += count;

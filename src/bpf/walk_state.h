@@ -82,10 +82,14 @@ struct chunk_memo {
 	__u64 hash;
 };
 
-/* Where a LUA frame is, for what tells how it called the one before it. */
+/* Of a LUA frame, in their order: for what describes its function, and tells how it called the one
+ * before it. */
 struct lua_place {
+	__u64 proto;
 	__u64 function; /* 0: only its proto is known */
 	__u64 base;	/* 0: not on the Lua stack */
+	__u32 puc;	/* 1 + index of its build of PUC Lua; 0: it is LuaJIT's */
+	__u32 reserved;
 };
 
 /* The frames of calls that a trace inlined, innermost first. */
@@ -219,8 +223,6 @@ struct walk {
 	struct chunk_memo chunks[CHUNK_MEMO];
 	struct function_memo functions[FUNCTION_MEMO];
 	struct instruction_memo instructions[INSTRUCTION_MEMO];
-	__u64 lua_protos[MAX_LUA_FRAMES]; /* proto address of each LUA frame, in order */
-	__u8 lua_puc[MAX_LUA_FRAMES];	  /* 1 + index of its build of PUC Lua; 0: LuaJIT's */
 	struct block stack;
 	struct block lua_stack;
 	struct record_stack record;
