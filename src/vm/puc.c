@@ -1,10 +1,127 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "puc.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <string.h>
+
+#include "lua_texts.h"
+#include "puc_code.h"
+#include "puc_flow.h"
+
+/* Functions with such a jump table that are analysed, each for some ten milliseconds. */
+#define MAX_CANDIDATES 8u
+
+/* "Lua 5.4.4": 50404; 0 for another text. 5.1 and 5.2.0 have been released without a third number.
+ */
+static unsigned int release_of(const char *version)
+{
+	unsigned int numbers[3] = {0}, i;
+
+	if (strncmp(version, "Lua ", 4) != 0)
+		return 0;
+	version += 4;
+	for (i = 0; i < 3; i++) {
+		if (!isdigit((unsigned char)*version))
+			return 0;
+		while (isdigit((unsigned char)*version) && numbers[i] < 100)
+			numbers[i] = 10 * numbers[i] + (unsigned int)(*version++ - '0');
+		if (*version == '\0')
+			break;
+		if (*version++ != '.')
+			return 0;
+	}
+	if (i == 0 || numbers[1] > 99 || numbers[2] > 99)
+		return 0;
+	return 10000 * numbers[0] + 100 * numbers[1] + numbers[2];
+}
+
+/* lopcodes.h: NUM_OPCODES. */
+static unsigned int opcodes_of(unsigned int release)
+{
+	switch (release / 100) {
+	case 501:
+		return 38;
+	case 502:
+		return 40;
+	case 503:
+		return 47;
+	case 504:
+		return 83;
+	default:
+		return 85;
+	}
+}
+
+static int replace_rows(struct unwind_table *table, const struct puc_code *code,
+			const struct puc_flow *flow)
+{
+	const struct unwind_row *rows = flow->rows;
+	size_t part;
+	int err = 0;
+
+	for (part = 0; !err && part < code->part_count; part++) {
+		err = unwind_table__replace(table, code->parts[part].start, code->parts[part].end,
+					    rows, flow->row_counts[part]);
+		rows += flow->row_counts[part];
+	}
+	return err;
+}
+
+static int examine(struct puc_image *image, struct unwind_table *table, struct unwind_rules *rules,
+		   const struct unwind_function *function, struct puc_build *build)
+{
+	struct puc_code code;
+	struct puc_flow flow;
+	int err;
+
+	err = puc_code__open(&code, image, table, rules, function);
+	if (err)
+		return err;
+	err = puc_flow__analyse(&code, build, opcodes_of(build->release), rules, &flow);
+	if (!err) {
+		err = replace_rows(table, &code, &flow);
+		puc_flow__free(&flow);
+	}
+	puc_code__close(&code);
+	if (err)
+		return err;
+	build->execute_start = function->start;
+	build->execute_end = function->end;
+	return 0;
+}
 
 int puc__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
 	      struct puc_build *build)
 {
-	return -ENOENT;
+	unsigned int candidates = 0, least;
+	struct lua_versions versions;
+	struct puc_image image;
+	size_t i;
+	int err;
+
+	err = lua_texts__versions(elf, -1, &versions);
+	if (err)
+		return err;
+	if (!versions.puc[0] && !versions.puc_short[0])
+		return -ENOENT;
+	if (puc_layout__get(release_of(versions.puc), build) != 0)
+		return -EINVAL;
+	err = puc_image__open(&image, elf);
+	if (err)
+		return err == -ENOMEM ? err : -EINVAL;
+	/* The last opcodes do nothing: a compiler may leave them out of the table. */
+	least = opcodes_of(build->release) - 2;
+	err = -EINVAL;
+	for (i = 0; err == -EINVAL && i < table->function_count && candidates < MAX_CANDIDATES;
+	     i++) {
+		const struct unwind_function function = table->functions[i];
+
+		if (!puc_code__may_be(&image, &function, least))
+			continue;
+		candidates++;
+		err = examine(&image, table, rules, &function, build);
+	}
+	puc_image__close(&image);
+	return err == -EIO ? -EINVAL : err;
 }

@@ -75,6 +75,8 @@ static void take_memory(struct x86_instruction *out, const cs_x86_op *op)
 	out->index = dwarf_number(op->mem.index);
 	out->disp = (int32_t)op->mem.disp;
 	out->width = op->size;
+	if (op->mem.base == X86_REG_RIP)
+		out->target = out->address + out->size + (uint64_t)op->mem.disp;
 }
 
 static void classify_move(struct x86_instruction *out, const cs_x86 *x86)
@@ -101,6 +103,9 @@ static void classify_move(struct x86_instruction *out, const cs_x86 *x86)
 	} else if (from->type == X86_OP_REG) {
 		out->op = X86_MOVE;
 		out->source = dwarf_number(from->reg);
+	} else if (from->type == X86_OP_IMM) {
+		out->op = X86_MOVE_IMM;
+		out->imm = from->imm;
 	}
 }
 
@@ -108,10 +113,23 @@ static void classify_arithmetic(struct x86_instruction *out, const cs_x86 *x86, 
 {
 	const cs_x86_op *to = &x86->operands[0], *from = &x86->operands[1];
 
-	if (to->type != X86_OP_REG)
+	bool adds = id == X86_INS_ADD || id == X86_INS_SUB;
+
+	if (adds && from->type != X86_OP_IMM)
+		out->adds = id == X86_INS_SUB	       ? X86_SUBTRACTS
+			    : from->type == X86_OP_REG ? X86_ADDS_REG
+						       : X86_ADDS_MEMORY;
+	if (to->type != X86_OP_REG) {
+		if (adds && from->type == X86_OP_IMM) {
+			out->adds = X86_ADDS_IMM;
+			out->imm = id == X86_INS_SUB ? -from->imm : from->imm;
+		}
 		return;
+	}
 	out->reg = dwarf_number(to->reg);
 	out->width = to->size;
+	if (from->type == X86_OP_REG)
+		out->source = dwarf_number(from->reg);
 	if (from->type == X86_OP_IMM) {
 		out->op = id == X86_INS_XOR   ? X86_XOR_IMM
 			  : id == X86_INS_AND ? X86_AND_IMM
@@ -119,8 +137,14 @@ static void classify_arithmetic(struct x86_instruction *out, const cs_x86 *x86, 
 		out->imm = id == X86_INS_SUB ? -from->imm : from->imm;
 	} else if (from->type == X86_OP_REG && id == X86_INS_SUB) {
 		out->op = X86_SUB;
-		out->source = dwarf_number(from->reg);
 	}
+}
+
+/* The target of a jump or call that is in memory: nothing here has use for a rip-relative one. */
+static void take_indirect(struct x86_instruction *out, const cs_x86_op *op)
+{
+	take_memory(out, op);
+	out->target = 0;
 }
 
 static void classify_transfer(struct x86_instruction *out, const cs_x86 *x86, enum x86_op op)
@@ -128,6 +152,26 @@ static void classify_transfer(struct x86_instruction *out, const cs_x86 *x86, en
 	out->op = op;
 	if (x86->operands[0].type == X86_OP_IMM)
 		out->target = (uint64_t)x86->operands[0].imm;
+	else if (x86->operands[0].type == X86_OP_REG)
+		out->source = dwarf_number(x86->operands[0].reg);
+	else if (x86->operands[0].type == X86_OP_MEM)
+		take_indirect(out, &x86->operands[0]);
+}
+
+/* movsx, movsxd. */
+static void classify_extend(struct x86_instruction *out, const cs_x86 *x86)
+{
+	const cs_x86_op *from = &x86->operands[1];
+
+	out->reg = dwarf_number(x86->operands[0].reg);
+	if (from->type == X86_OP_MEM) {
+		take_memory(out, from);
+		out->op = X86_LOAD_SIGNED;
+	} else {
+		out->op = X86_EXTEND;
+		out->width = from->size;
+		out->source = dwarf_number(from->reg);
+	}
 }
 
 static void classify(csh handle, const cs_insn *insn, struct x86_instruction *out)
@@ -143,6 +187,11 @@ static void classify(csh handle, const cs_insn *insn, struct x86_instruction *ou
 			if (reg < 16)
 				out->writes |= 1u << reg;
 		}
+		for (i = 0; i < reads; i++) {
+			reg = dwarf_number(read[i]);
+			if (reg < 16)
+				out->reads |= 1u << reg;
+		}
 	}
 	switch (insn->id) {
 	case X86_INS_MOV:
@@ -155,6 +204,15 @@ static void classify(csh handle, const cs_insn *insn, struct x86_instruction *ou
 			out->op = X86_LOAD_EXTEND;
 			out->reg = dwarf_number(first->reg);
 		}
+		return;
+	case X86_INS_MOVSX:
+	case X86_INS_MOVSXD:
+		classify_extend(out, x86);
+		return;
+	case X86_INS_CDQE:
+		out->op = X86_EXTEND;
+		out->reg = out->source = DW_REG_RAX;
+		out->width = 4;
 		return;
 	case X86_INS_LEA:
 		take_memory(out, &x86->operands[1]);
@@ -212,6 +270,16 @@ static void classify(csh handle, const cs_insn *insn, struct x86_instruction *ou
 		out->op = X86_STOP;
 		return;
 	}
+	if (cs_insn_group(handle, insn, X86_GRP_CMOV)) {
+		out->reads |= out->writes; /* it may keep its value */
+		out->reg = dwarf_number(first->reg);
+		out->width = first->size;
+		if (x86->operands[1].type == X86_OP_REG) {
+			out->op = X86_SELECT;
+			out->source = dwarf_number(x86->operands[1].reg);
+		}
+		return;
+	}
 	if (cs_insn_group(handle, insn, X86_GRP_JUMP))
 		classify_transfer(out, x86, X86_BRANCH);
 	else if (out->op == X86_OTHER && x86->op_count && first->type == X86_OP_MEM &&
@@ -223,15 +291,22 @@ static void classify(csh handle, const cs_insn *insn, struct x86_instruction *ou
 
 int x86_code__decode(const uint8_t *text, size_t size, uint64_t vaddr, struct x86_code *code)
 {
+	memset(code, 0, sizeof(*code));
+	return x86_code__append(text, size, vaddr, code);
+}
+
+int x86_code__append(const uint8_t *text, size_t size, uint64_t vaddr, struct x86_code *code)
+{
 	struct x86_instruction *grown, *out;
-	size_t capacity = 0;
+	size_t capacity = code->count;
 	cs_insn *insn = NULL;
 	csh handle = 0;
 	int err = 0;
 
-	memset(code, 0, sizeof(*code));
-	if (cs_open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK)
+	if (cs_open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK) {
+		x86_code__free(code);
 		return -EIO;
+	}
 	cs_option(handle, CS_OPT_DETAIL, CS_OPT_ON);
 	insn = cs_malloc(handle);
 	if (!insn) {

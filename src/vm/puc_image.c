@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "puc_image.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of one segment: the text of programs with Lua inside is some megabytes. */
+#define MAX_SEGMENT_BYTES (256u << 20)
+#define MAX_RELOCATIONS	  (4u << 20)
+
+static int compare_pointers(const void *one, const void *other)
+{
+	const struct puc_pointer *a = one, *b = other;
+
+	return a->at < b->at ? -1 : a->at > b->at;
+}
+
+static int read_relocations(struct puc_image *self, uint64_t vaddr, uint64_t size)
+{
+	uint64_t count = size / sizeof(Elf64_Rela), i;
+	const uint8_t *bytes;
+	Elf64_Rela rela;
+	bool sorted = true;
+
+	if (!count || count > MAX_RELOCATIONS)
+		return 0;
+	bytes = puc_image__bytes(self, vaddr, count * sizeof(rela));
+	if (!bytes)
+		return 0;
+	self->pointers = calloc(count, sizeof(*self->pointers));
+	if (!self->pointers)
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
+		struct puc_pointer *out = &self->pointers[self->pointer_count];
+
+		memcpy(&rela, bytes + i * sizeof(rela), sizeof(rela));
+		if (ELF64_R_TYPE(rela.r_info) != R_X86_64_RELATIVE)
+			continue;
+		out->at = rela.r_offset;
+		out->value = (uint64_t)rela.r_addend;
+		sorted &= !self->pointer_count || out[-1].at <= out->at;
+		self->pointer_count++;
+	}
+	if (!sorted)
+		qsort(self->pointers, self->pointer_count, sizeof(*self->pointers),
+		      compare_pointers);
+	return 0;
+}
+
+/* DT_RELA. What DT_RELR covers has its value in place. */
+static int find_relocations(struct puc_image *self)
+{
+	uint64_t vaddr = 0, size = 0, count, i;
+	const Elf64_Phdr *segment = NULL;
+	const uint8_t *bytes;
+	Elf64_Dyn dyn;
+
+	for (i = 0; i < self->elf.segment_count && !segment; i++) {
+		if (self->elf.segments[i].p_type == PT_DYNAMIC)
+			segment = &self->elf.segments[i];
+	}
+	if (!segment || segment->p_filesz > MAX_SEGMENT_BYTES)
+		return 0;
+	count = segment->p_filesz / sizeof(dyn);
+	bytes = puc_image__bytes(self, segment->p_vaddr, count * sizeof(dyn));
+	for (i = 0; bytes && i < count; i++) {
+		memcpy(&dyn, bytes + i * sizeof(dyn), sizeof(dyn));
+		if (dyn.d_tag == DT_NULL)
+			break;
+		if (dyn.d_tag == DT_RELA)
+			vaddr = dyn.d_un.d_ptr;
+		if (dyn.d_tag == DT_RELASZ)
+			size = dyn.d_un.d_val;
+	}
+	return vaddr ? read_relocations(self, vaddr, size) : 0;
+}
+
+int puc_image__open(struct puc_image *self, Elf *elf)
+{
+	const Elf64_Phdr *from;
+	struct puc_segment *to;
+	size_t i;
+	int err;
+
+	memset(self, 0, sizeof(*self));
+	err = elf_image__read(elf, &self->elf);
+	if (err)
+		return err;
+	self->segments = calloc(self->elf.segment_count + 1, sizeof(*self->segments));
+	err = self->segments ? 0 : -ENOMEM;
+	for (i = 0; !err && i < self->elf.segment_count; i++) {
+		from = &self->elf.segments[i];
+		if (from->p_type != PT_LOAD || from->p_filesz > MAX_SEGMENT_BYTES ||
+		    from->p_vaddr > UINT64_MAX - from->p_filesz)
+			continue;
+		to = &self->segments[self->segment_count++];
+		to->start = from->p_vaddr;
+		to->end = from->p_vaddr + from->p_filesz;
+		to->offset = from->p_offset;
+	}
+	if (!err)
+		err = find_relocations(self);
+	if (err)
+		puc_image__close(self);
+	return err;
+}
+
+void puc_image__close(struct puc_image *self)
+{
+	elf_image__free(&self->elf);
+	free(self->segments);
+	free(self->pointers);
+	memset(self, 0, sizeof(*self));
+}
+
+const uint8_t *puc_image__bytes(struct puc_image *self, uint64_t vaddr, uint64_t size)
+{
+	struct puc_segment *segment;
+	size_t i;
+
+	for (i = 0; i < self->segment_count; i++) {
+		segment = &self->segments[i];
+		if (vaddr < segment->start || vaddr >= segment->end || size > segment->end - vaddr)
+			continue;
+		if (!segment->tried) {
+			segment->tried = true;
+			segment->bytes = elf_image__bytes(&self->elf, segment->offset,
+							  segment->end - segment->start);
+		}
+		return segment->bytes ? segment->bytes + (vaddr - segment->start) : NULL;
+	}
+	return NULL;
+}
+
+bool puc_image__s32(struct puc_image *self, uint64_t vaddr, int32_t *value)
+{
+	const uint8_t *bytes = puc_image__bytes(self, vaddr, sizeof(*value));
+
+	if (bytes)
+		memcpy(value, bytes, sizeof(*value));
+	return bytes != NULL;
+}
+
+bool puc_image__pointer(struct puc_image *self, uint64_t vaddr, uint64_t *value)
+{
+	size_t low = 0, high = self->pointer_count, middle;
+	const uint8_t *bytes;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (self->pointers[middle].at < vaddr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < self->pointer_count && self->pointers[low].at == vaddr) {
+		*value = self->pointers[low].value;
+		return true;
+	}
+	bytes = puc_image__bytes(self, vaddr, sizeof(*value));
+	if (bytes)
+		memcpy(value, bytes, sizeof(*value));
+	return bytes != NULL;
+}

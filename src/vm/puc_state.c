@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "puc_state.h"
+
+#include <string.h>
+
+/* Symbols: of an instruction that computes a position, or of a place where paths meet. */
+#define SYMBOL_INSTRUCTION(at_)	       (1u + (uint32_t)(at_))
+#define SYMBOL_MEETING(block_, place_) (1u << 31 | (uint32_t)(block_) << 10 | (uint32_t)(place_))
+
+#define PLACE_MEMORY   1023u
+#define PLACE_REGISTER 1000u /* + its number; slots are from 0 */
+
+/* A compiler has no use for pointers further from the current instruction. */
+#define MAX_OFFSET 64
+
+/* `offset` of a CallInfo that was loaded as another's caller. */
+#define CALLER 1
+
+static const struct puc_value unknown;
+
+static struct puc_value value_of(enum puc_kind kind, int offset)
+{
+	return (struct puc_value){.kind = (uint8_t)kind, .offset = (int16_t)offset};
+}
+
+static bool same(const struct puc_value *one, const struct puc_value *other)
+{
+	return one->kind == other->kind && one->offset == other->offset &&
+	       one->symbol == other->symbol && one->jumped == other->jumped;
+}
+
+/* value + bytes */
+static struct puc_value moved(struct puc_value value, int64_t bytes)
+{
+	int limit = value.kind == PUC_IS_PC ? MAX_OFFSET : INT16_MAX;
+
+	if ((value.kind != PUC_IS_PC && value.kind != PUC_IS_CFA) || bytes > INT16_MAX ||
+	    bytes < INT16_MIN || value.offset + bytes > limit || value.offset + bytes < -limit)
+		return unknown;
+	value.offset = (int16_t)(value.offset + bytes);
+	return value;
+}
+
+/* A position that instruction `at` has computed from another and a number. */
+static struct puc_value jumped(size_t at)
+{
+	struct puc_value value = value_of(PUC_IS_PC, 0);
+
+	value.symbol = SYMBOL_INSTRUCTION(at);
+	value.jumped = 1;
+	return value;
+}
+
+void puc_state__enter(struct puc_state *self, const struct puc_build *build)
+{
+	memset(self, 0, sizeof(*self));
+	self->reached = true;
+	self->registers[DW_REG_RDI] = value_of(PUC_IS_L, 0);
+	if (build->release >= 50400)
+		self->registers[DW_REG_RSI] = value_of(PUC_IS_CI, 0);
+	self->memory = value_of(PUC_IS_PC, 4);
+}
+
+void puc_state__frame(struct puc_state *self, const struct unwind_rule *rule)
+{
+	if (rule && rule->cfa_kind == CFA_REG && rule->cfa_reg < 16 &&
+	    rule->cfa_offset <= INT16_MAX && rule->cfa_offset >= INT16_MIN + 1)
+		self->registers[rule->cfa_reg] = value_of(PUC_IS_CFA, -rule->cfa_offset);
+}
+
+/* ---- places ------------------------------------------------------------------------------------
+ */
+
+static struct puc_value *in_register(struct puc_state *self, uint8_t reg)
+{
+	return reg < 16 ? &self->registers[reg] : NULL;
+}
+
+static const struct puc_value *value_in(const struct puc_state *self, uint8_t reg)
+{
+	return reg < 16 ? &self->registers[reg] : &unknown;
+}
+
+/* The bytes below the CFA of a memory operand; 0 when it is elsewhere. */
+static int below_cfa(const struct puc_state *self, const struct x86_instruction *i)
+{
+	const struct puc_value *base = value_in(self, i->base);
+	int64_t at;
+
+	if (base->kind != PUC_IS_CFA || i->index != X86_NO_REG)
+		return 0;
+	at = (int64_t)base->offset + i->disp;
+	return at < 0 && at > -8 * (int64_t)PUC_SLOTS ? (int)-at : 0;
+}
+
+static bool is_l_ci(const struct puc_state *self, const struct x86_instruction *i,
+		    const struct puc_build *build)
+{
+	return value_in(self, i->base)->kind == PUC_IS_L && i->index == X86_NO_REG &&
+	       i->disp == build->L_ci && i->width == 8;
+}
+
+static bool is_savedpc(const struct puc_state *self, const struct x86_instruction *i,
+		       const struct puc_build *build)
+{
+	uint8_t kind = value_in(self, i->base)->kind;
+
+	if (i->index != X86_NO_REG || i->width != 8)
+		return false;
+	if (build->L_savedpc)
+		return kind == PUC_IS_L && i->disp == build->L_savedpc;
+	return kind == PUC_IS_CI && i->disp == build->ci_savedpc;
+}
+
+/* Where a memory operand is, as far as it is tracked; NULL. */
+static struct puc_value *in_memory(struct puc_state *self, const struct x86_instruction *i,
+				   const struct puc_build *build)
+{
+	int below = below_cfa(self, i);
+
+	if (below)
+		return i->width == 8 && below % 8 == 0 ? &self->slots[below / 8] : NULL;
+	return is_savedpc(self, i, build) ? &self->memory : NULL;
+}
+
+/* Something is stored over `size` bytes. */
+static void overwrite(struct puc_state *self, int below, unsigned int size)
+{
+	int at, end = below - (int)size;
+
+	for (at = below; at > end && at > 0; at--)
+		self->slots[(at + 7) / 8 < (int)PUC_SLOTS ? (at + 7) / 8 : 0] = unknown;
+}
+
+/* Another frame is the innermost one: its position is what it has saved. */
+static void change_frame(struct puc_state *self, const struct puc_value *ci)
+{
+	size_t i;
+
+	for (i = 0; i < 16; i++) {
+		if (puc_value__is_position(&self->registers[i]))
+			self->registers[i] = unknown;
+	}
+	for (i = 0; i < PUC_SLOTS; i++) {
+		if (puc_value__is_position(&self->slots[i]))
+			self->slots[i] = unknown;
+	}
+	self->memory = value_of(PUC_IS_PC, 4);
+	self->popped = ci->kind == PUC_IS_CI && ci->offset == CALLER;
+}
+
+/* ---- one instruction
+ * ---------------------------------------------------------------------------- */
+
+static void anchor(struct puc_value *value, uint32_t symbol, int fetched)
+{
+	if (value->kind != PUC_IS_PC)
+		return;
+	if (value->symbol != symbol) {
+		*value = unknown;
+		return;
+	}
+	value->symbol = 0;
+	value->jumped = 0;
+	*value = moved(*value, -fetched);
+}
+
+/* The instruction at `at` + disp becomes the current one. */
+static void fetch(struct puc_state *self, const struct puc_value *at, int disp)
+{
+	uint32_t symbol = at->symbol;
+	int fetched = at->offset + disp;
+	size_t i;
+
+	for (i = 0; i < 16; i++)
+		anchor(&self->registers[i], symbol, fetched);
+	for (i = 0; i < PUC_SLOTS; i++)
+		anchor(&self->slots[i], symbol, fetched);
+	anchor(&self->memory, symbol, fetched);
+}
+
+static struct puc_value loaded(struct puc_state *self, const struct x86_instruction *i,
+			       const struct puc_code *code, size_t at,
+			       const struct puc_build *build)
+{
+	const struct puc_value *base = value_in(self, i->base), *index = value_in(self, i->index);
+	const struct puc_value *place;
+	int table;
+
+	if (base->kind == PUC_IS_TABLE || index->kind == PUC_IS_TABLE) {
+		table = base->kind == PUC_IS_TABLE ? base->offset : index->offset;
+		return value_of(PUC_IS_ENTRY, table);
+	}
+	if (i->base == X86_NO_REG && i->index != X86_NO_REG && i->disp > 0) {
+		table = puc_code__table(code, (uint64_t)i->disp);
+		return table < 0 ? unknown : value_of(PUC_IS_ENTRY, table);
+	}
+	place = in_memory(self, i, build);
+	if (place == &self->memory) {
+		self->popped = false;
+		return place->kind == PUC_IS_PC ? *place : jumped(at);
+	}
+	if (place)
+		return *place;
+	if (is_l_ci(self, i, build) && !build->L_savedpc)
+		return value_of(PUC_IS_CI, 0);
+	if (base->kind == PUC_IS_CI && i->index == X86_NO_REG && i->width == 8) {
+		if (i->disp == build->ci_previous)
+			return value_of(PUC_IS_CI, CALLER);
+		if (i->disp == build->ci_previous + 8)
+			return value_of(PUC_IS_CI, 0); /* the next one, kept for the next call */
+	}
+	return unknown;
+}
+
+static struct puc_value address_of(const struct puc_state *self, const struct x86_instruction *i,
+				   const struct puc_code *code, size_t at)
+{
+	const struct puc_value *base = value_in(self, i->base), *index = value_in(self, i->index);
+	int table;
+
+	if (i->width != 8)
+		return unknown;
+	if (i->base == X86_NO_REG && i->index == X86_NO_REG && i->target) {
+		table = puc_code__table(code, i->target);
+		return table < 0 ? unknown : value_of(PUC_IS_TABLE, table);
+	}
+	if (i->index == X86_NO_REG)
+		return moved(*base, i->disp);
+	if (base->kind == PUC_IS_PC || index->kind == PUC_IS_PC)
+		return jumped(at);
+	return unknown;
+}
+
+/* add, sub: the new value of the destination. */
+static struct puc_value sum(const struct puc_state *self, const struct x86_instruction *i,
+			    const struct puc_value *old, const struct puc_value *operand, size_t at)
+{
+	if (i->width != 8)
+		return unknown;
+	if (i->adds == X86_ADDS_IMM)
+		return moved(*old, i->imm);
+	/* Entries of tables with relative addresses. */
+	if (i->adds != X86_SUBTRACTS && old->kind == PUC_IS_ENTRY && operand->kind == PUC_IS_TABLE)
+		return *old;
+	if (i->adds != X86_SUBTRACTS && old->kind == PUC_IS_TABLE && operand->kind == PUC_IS_ENTRY)
+		return *operand;
+	if ((old->kind == PUC_IS_PC) == (operand->kind == PUC_IS_PC))
+		return unknown; /* of two positions: a distance */
+	if (i->adds == X86_SUBTRACTS && operand->kind == PUC_IS_PC)
+		return unknown;
+	return jumped(at);
+}
+
+static struct puc_value selected(const struct puc_value *one, const struct puc_value *other,
+				 size_t at)
+{
+	if (same(one, other))
+		return *one;
+	return one->kind == PUC_IS_PC && other->kind == PUC_IS_PC ? jumped(at) : unknown;
+}
+
+static void store(struct puc_state *self, const struct x86_instruction *i, size_t at,
+		  const struct puc_build *build)
+{
+	struct puc_value *place = in_memory(self, i, build), value = unknown;
+	int below = below_cfa(self, i);
+
+	if (i->op == X86_STORE && i->width == 8)
+		value = *value_in(self, i->source);
+	else if (place && i->op == X86_STORE_OTHER && i->adds)
+		value = sum(self, i, place, value_in(self, i->source), at);
+	if (is_l_ci(self, i, build)) {
+		change_frame(self, &value);
+		return;
+	}
+	if (below)
+		overwrite(self, below, i->width);
+	if (place)
+		*place = value;
+}
+
+static void call(struct puc_state *self)
+{
+	int reg;
+
+	for (reg = 0; reg < 16; reg++) {
+		if (!(PUC_CALLEE_SAVED & 1u << reg))
+			self->registers[reg] = unknown;
+	}
+	self->registers[DW_REG_RAX] = value_of(PUC_IS_RESULT, 0);
+}
+
+static bool is_load(const struct x86_instruction *i)
+{
+	return i->op == X86_LOAD || i->op == X86_LOAD_EXTEND || i->op == X86_LOAD_SIGNED;
+}
+
+static int table_of_jump(struct puc_state *self, const struct puc_code *code,
+			 const struct x86_instruction *i)
+{
+	const struct puc_value *value;
+
+	if (i->source != X86_NO_REG) {
+		value = value_in(self, i->source);
+		return value->kind == PUC_IS_ENTRY ? value->offset : -1;
+	}
+	if (i->base == X86_NO_REG && i->index != X86_NO_REG)
+		return i->disp > 0 ? puc_code__table(code, (uint64_t)i->disp) : -1;
+	value = value_in(self, i->base);
+	if (value->kind != PUC_IS_TABLE)
+		value = value_in(self, i->index);
+	if (value->kind == PUC_IS_TABLE)
+		return value->offset;
+	/* spilled */
+	value = &self->slots[below_cfa(self, i) / 8];
+	return below_cfa(self, i) && value->kind == PUC_IS_ENTRY ? value->offset : -1;
+}
+
+struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code *code, size_t at,
+				   const struct puc_build *build, bool fetches)
+{
+	const struct x86_instruction *i = &code->code.instructions[at];
+	struct puc_value value = unknown, *stack = &self->registers[DW_REG_RSP], base;
+	struct puc_step step = {.table = -1};
+	int reg;
+
+	switch (i->op) {
+	case X86_CALL:
+		call(self);
+		return step;
+	case X86_JUMP:
+		if (!i->target)
+			step.table = table_of_jump(self, code, i);
+		return step;
+	case X86_BRANCH:
+	case X86_RETURN:
+	case X86_STOP:
+		return step;
+	case X86_STORE:
+	case X86_STORE_IMM:
+	case X86_STORE_OTHER:
+		store(self, i, at, build);
+		return step;
+	case X86_PUSH:
+		*stack = moved(*stack, -8);
+		reg = stack->kind == PUC_IS_CFA && stack->offset < 0 ? -stack->offset / 8 : 0;
+		if (reg > 0 && reg < (int)PUC_SLOTS)
+			self->slots[reg] = *value_in(self, i->source);
+		return step;
+	}
+
+	if (i->op == X86_POP) {
+		reg = stack->kind == PUC_IS_CFA && stack->offset < 0 ? -stack->offset / 8 : 0;
+		if (reg > 0 && reg < (int)PUC_SLOTS)
+			value = self->slots[reg];
+		*stack = moved(*stack, 8);
+	} else if (is_load(i)) {
+		base = *value_in(self, i->base);
+		if (base.kind == PUC_IS_PC && i->index == X86_NO_REG && i->width <= 4) {
+			step.loads_instruction = true;
+			if (fetches || base.symbol)
+				fetch(self, &base, i->disp);
+		} else if (i->op == X86_LOAD ? i->width == 8 || i->index != X86_NO_REG
+					     : i->width == 4) {
+			value = loaded(self, i, code, at, build);
+		}
+	} else if (i->op == X86_MOVE && i->width == 8) {
+		value = *value_in(self, i->source);
+	} else if (i->op == X86_EXTEND && value_in(self, i->source)->kind == PUC_IS_ENTRY) {
+		value = *value_in(self, i->source);
+	} else if (i->op == X86_SELECT && i->width == 8) {
+		value = selected(value_in(self, i->reg), value_in(self, i->source), at);
+	} else if (i->op == X86_LEA) {
+		value = address_of(self, i, code, at);
+	} else if (i->op == X86_ADD_IMM && i->width == 8) {
+		value = moved(*value_in(self, i->reg), i->imm);
+	} else if (i->op == X86_MOVE_IMM && i->imm > 0) {
+		reg = puc_code__table(code, (uint64_t)i->imm);
+		value = reg < 0 ? unknown : value_of(PUC_IS_TABLE, reg);
+	} else if (i->adds == X86_ADDS_REG || i->adds == X86_SUBTRACTS ||
+		   i->adds == X86_ADDS_MEMORY) {
+		const struct puc_value *operand = value_in(self, i->source);
+
+		if (i->source == X86_NO_REG && in_memory(self, i, build))
+			operand = in_memory(self, i, build);
+		value = sum(self, i, value_in(self, i->reg), operand, at);
+	}
+	for (reg = 0; reg < 16; reg++) {
+		if (i->writes & 1u << reg && !(i->op == X86_POP && reg == DW_REG_RSP))
+			self->registers[reg] = unknown;
+	}
+	if (in_register(self, i->reg) && i->writes & 1u << i->reg)
+		self->registers[i->reg] = value;
+	return step;
+}
+
+/* ---- paths meet -------------------------------------------------------------------------------
+ */
+
+static bool is_near(const struct puc_value *value)
+{
+	return !value->jumped && (value->symbol || value->offset == 4 || value->offset == 8);
+}
+
+static bool meet(struct puc_value *value, const struct puc_value *other, uint32_t symbol)
+{
+	struct puc_value met = unknown;
+
+	if (same(value, other) || value->kind == PUC_UNKNOWN)
+		return false;
+	if (value->kind == PUC_IS_PC && other->kind == PUC_IS_PC) {
+		met = value_of(PUC_IS_PC, 0);
+		met.symbol = symbol;
+		met.jumped = !is_near(value) || !is_near(other);
+	} else if ((value->kind == PUC_IS_CI || value->kind == PUC_IS_RESULT) &&
+		   (other->kind == PUC_IS_CI || other->kind == PUC_IS_RESULT)) {
+		met = value_of(PUC_IS_CI, 0);
+	}
+	if (same(value, &met))
+		return false;
+	*value = met;
+	return true;
+}
+
+bool puc_state__meet(struct puc_state *self, const struct puc_state *other, size_t block)
+{
+	bool changed = false;
+	size_t i;
+
+	if (!self->reached) {
+		*self = *other;
+		return true;
+	}
+	for (i = 0; i < 16; i++)
+		changed |= meet(&self->registers[i], &other->registers[i],
+				SYMBOL_MEETING(block, PLACE_REGISTER + i));
+	for (i = 0; i < PUC_SLOTS; i++)
+		changed |= meet(&self->slots[i], &other->slots[i], SYMBOL_MEETING(block, i));
+	changed |= meet(&self->memory, &other->memory, SYMBOL_MEETING(block, PLACE_MEMORY));
+	if (self->popped && !other->popped) {
+		self->popped = false;
+		changed = true;
+	}
+	return changed;
+}
