@@ -404,6 +404,9 @@ INLINE __u64 puc_current_pc(struct walk *w, const struct unwind_rule *rule,
 	__u64 value = 0;
 	__u32 reg = rule->vm_pc & 31;
 
+	/* Whatever it is, it is not in the function of L->ci. */
+	if (rule->vm_flags & PUC_POPPED)
+		return 1;
 	if (rule->vm_pc != VM_NO_REG) {
 		if (!(w->valid & 1u << reg))
 			return 0;
@@ -415,7 +418,7 @@ INLINE __u64 puc_current_pc(struct walk *w, const struct unwind_rule *rule,
 	if (rule->vm_flags & PUC_PC_OF_CI &&
 	    bpf_probe_read_user(&value, sizeof(value), (void *)(value + build->ci_savedpc)) != 0)
 		return 0;
-	return value;
+	return rule->vm_flags & PUC_PC_NEXT ? value + 4 : value;
 }
 
 INLINE int puc_lost(struct walk *w)
