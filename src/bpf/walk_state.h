@@ -163,12 +163,10 @@ struct walk {
 	__u64 puc_func; /* where the last CallInfo's function stands on the Lua stack */
 	__u64 puc_pc;	/* luaV_execute's position, behind the current instruction; 0: not known */
 	__u64 puc_savedpc;
-	__u32 puc;		/* 1 + index of its build */
-	__u32 puc_is_main;	/* L is its VM's main thread */
-	__u32 puc_lua;		/* this activation has written a Lua function's frame */
-	__u32 puc_called;	/* the last CallInfo was a Lua function's */
-	__u32 puc_rest;		/* no activation has these frames */
-	__u32 puc_top_boundary; /* 5.1: L->ci did not call what was popped from it by bytecode */
+	__u32 puc;	   /* 1 + index of its build */
+	__u32 puc_is_main; /* L is its VM's main thread */
+	__u32 puc_called;  /* the last CallInfo was a Lua function's */
+	__u32 puc_rest;	   /* no activation has these frames */
 	__u8 puc_bytes[136] __attribute__((aligned(8)));
 
 	/* the trace that is looked at; see walk_luajit_trace.h */
