@@ -12,7 +12,7 @@
 #define MAX_PART	  (64u << 10)
 #define MAX_TABLES	  256u
 #define MAX_TABLE_ENTRIES 512u
-#define MIN_TABLE_ENTRIES 3u
+#define MIN_TABLE_ENTRIES 4u
 #define MAX_BLOCKS	  8192u
 
 static bool holds(const struct unwind_function *function, uint64_t vaddr)
@@ -321,9 +321,10 @@ static int find_blocks(struct puc_code *self)
 	for (at = 0; at < count; at++) {
 		if (!at || i[at - 1].address + i[at - 1].size != i[at].address)
 			leads[at] = 1;
+		if (puc_code__ends(&i[at]) || i[at].op == X86_BRANCH)
+			leads[at + 1] = 1;
 		if (i[at].op != X86_JUMP && i[at].op != X86_BRANCH)
 			continue;
-		leads[at + 1] = 1;
 		target = i[at].target ? x86_code__find(&self->code, i[at].target) : -1;
 		if (target >= 0)
 			leads[target] = 1;
