@@ -74,7 +74,7 @@ static void each_successor(struct analysis *self, uint32_t block, successor_fn s
 		else if (i->op == X86_JUMP && !i->target)
 			each_target(self, block, successor);
 	}
-	if (!puc_code__ends(i) && last + 1 < code->code.count &&
+	if (!code->ends[last] && last + 1 < code->code.count &&
 	    i->address + i->size == code->code.instructions[last + 1].address)
 		successor(self, block, block + 1);
 }

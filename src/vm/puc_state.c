@@ -272,7 +272,7 @@ static void store(struct puc_state *self, const struct x86_instruction *i, size_
 		value = *value_in(self, i->source);
 	else if (place && i->op == X86_STORE_OTHER && i->adds)
 		value = sum(self, i, place, value_in(self, i->source), at);
-	if (is_l_ci(self, i, build)) {
+	if (is_l_ci(self, i, build) && !build->L_savedpc) {
 		change_frame(self, &value);
 		return;
 	}
@@ -280,14 +280,17 @@ static void store(struct puc_state *self, const struct x86_instruction *i, size_
 		overwrite(self, below, i->width);
 	if (place)
 		*place = value;
+	/* What the interpreter saves as the position is the position. */
+	if (place == &self->memory && value.kind != PUC_IS_PC)
+		self->memory = value_of(PUC_IS_PC, 4);
 }
 
-static void call(struct puc_state *self)
+static void call(struct puc_state *self, uint16_t clobbers)
 {
 	int reg;
 
 	for (reg = 0; reg < 16; reg++) {
-		if (!(PUC_CALLEE_SAVED & 1u << reg))
+		if (clobbers & 1u << reg)
 			self->registers[reg] = unknown;
 	}
 	self->registers[DW_REG_RAX] = value_of(PUC_IS_RESULT, 0);
@@ -329,7 +332,7 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 
 	switch (i->op) {
 	case X86_CALL:
-		call(self);
+		call(self, code->clobbers[at]);
 		return step;
 	case X86_JUMP:
 		if (!i->target)
