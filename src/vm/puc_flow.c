@@ -234,14 +234,22 @@ static int solve(struct analysis *self)
 /* ---- what is a fetch --------------------------------------------------------------------------
  */
 
+/* An indirect jump by a table that is not known may be the dispatch as well. */
 static bool is_dispatch(const struct analysis *self, uint32_t block)
 {
-	const struct x86_instruction *i =
-		&self->code->code.instructions[self->code->blocks[block].end - 1];
+	const struct puc_code *code = self->code;
+	const struct x86_instruction *i = &code->code.instructions[code->blocks[block].end - 1];
 	int table = self->tables[block];
+	size_t k;
 
-	return i->op == X86_JUMP && !i->target && table >= 0 &&
-	       self->code->tables[table].count + SPARE_OPCODES >= self->opcodes;
+	if (i->op != X86_JUMP || i->target)
+		return false;
+	for (k = 0; k < code->table_count; k++) {
+		if ((table < 0 || table == (int)k) &&
+		    code->tables[k].count + SPARE_OPCODES >= self->opcodes)
+			return true;
+	}
+	return false;
 }
 
 static void spread(struct analysis *self, uint32_t from, uint32_t to)
