@@ -94,7 +94,7 @@ static int examine(struct puc_image *image, struct unwind_table *table, struct u
 int puc__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
 	      struct puc_build *build)
 {
-	unsigned int candidates = 0, least;
+	unsigned int candidates = 0, least, release;
 	struct lua_versions versions;
 	struct puc_image image;
 	size_t i;
@@ -105,7 +105,11 @@ int puc__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
 		return err;
 	if (!versions.puc[0] && !versions.puc_short[0])
 		return -ENOENT;
-	if (puc_layout__get(release_of(versions.puc), build) != 0)
+	/* 5.1.0 calls itself "Lua 5.1"; all of 5.1 have one layout. */
+	release = release_of(versions.puc);
+	if (!release && strcmp(versions.puc_short, "Lua 5.1") == 0)
+		release = 50100;
+	if (puc_layout__get(release, build) != 0)
 		return -EINVAL;
 	err = puc_image__open(&image, elf);
 	if (err)

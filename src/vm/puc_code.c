@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "puc_calls.h"
+
 /* luaV_execute is 5 KB (5.1, -Os) to 60 KB (5.5, -O0). */
 #define MIN_FUNCTION	  (2u << 10)
 #define MAX_FUNCTION	  (256u << 10)
 #define MAX_PART	  (64u << 10)
 #define MAX_TABLES	  256u
 #define MAX_TABLE_ENTRIES 512u
-#define MIN_TABLE_ENTRIES 3u
+#define MIN_TABLE_ENTRIES 4u
 #define MAX_BLOCKS	  8192u
 
 static bool holds(const struct unwind_function *function, uint64_t vaddr)
@@ -301,9 +303,35 @@ int puc_code__table(const struct puc_code *self, uint64_t base)
 /* ---- the blocks -------------------------------------------------------------------------------
  */
 
-bool puc_code__ends(const struct x86_instruction *i)
+static int find_ends(struct puc_code *self, struct puc_image *image,
+		     const struct unwind_table *table)
 {
-	return i->op == X86_JUMP || i->op == X86_RETURN || i->op == X86_STOP;
+	struct puc_calls calls = {.image = image, .table = table};
+	const struct x86_instruction *i;
+	struct puc_callee callee;
+	size_t at;
+	int err = 0;
+
+	self->clobbers = calloc(self->code.count, sizeof(*self->clobbers));
+	self->ends = calloc(self->code.count, sizeof(*self->ends));
+	if (!self->clobbers || !self->ends)
+		return -ENOMEM;
+	for (at = 0; !err && at < self->code.count; at++) {
+		i = &self->code.instructions[at];
+		self->ends[at] = i->op == X86_JUMP || i->op == X86_RETURN || i->op == X86_STOP;
+		if (i->op != X86_CALL)
+			continue;
+		self->clobbers[at] = PUC_CALLER_SAVED;
+		if (!i->target || in_parts(self, i->target))
+			continue;
+		err = puc_calls__get(&calls, i->target, &callee);
+		if (err)
+			break;
+		self->clobbers[at] = callee.clobbers | 1u << DW_REG_RAX;
+		self->ends[at] = !callee.returns;
+	}
+	puc_calls__free(&calls);
+	return err;
 }
 
 static int find_blocks(struct puc_code *self)
@@ -321,9 +349,10 @@ static int find_blocks(struct puc_code *self)
 	for (at = 0; at < count; at++) {
 		if (!at || i[at - 1].address + i[at - 1].size != i[at].address)
 			leads[at] = 1;
+		if (self->ends[at] || i[at].op == X86_BRANCH)
+			leads[at + 1] = 1;
 		if (i[at].op != X86_JUMP && i[at].op != X86_BRANCH)
 			continue;
-		leads[at + 1] = 1;
 		target = i[at].target ? x86_code__find(&self->code, i[at].target) : -1;
 		if (target >= 0)
 			leads[target] = 1;
@@ -379,6 +408,8 @@ int puc_code__open(struct puc_code *self, struct puc_image *image, const struct 
 	if (!err)
 		err = find_tables(self, image);
 	if (!err)
+		err = find_ends(self, image, table);
+	if (!err)
 		err = find_blocks(self);
 	if (err)
 		puc_code__close(self);
@@ -389,6 +420,8 @@ void puc_code__close(struct puc_code *self)
 {
 	x86_code__free(&self->code);
 	free(self->rules);
+	free(self->clobbers);
+	free(self->ends);
 	free(self->tables);
 	free(self->targets);
 	free(self->blocks);

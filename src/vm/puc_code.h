@@ -27,6 +27,8 @@ struct puc_code {
 	uint64_t entry;
 	struct x86_code code;
 	uint32_t *rules;	       /* of each instruction */
+	uint16_t *clobbers;	       /* ... that is a call: registers that it changes */
+	uint8_t *ends;		       /* control does not go on behind it */
 	struct puc_jump_table *tables; /* ascending by base */
 	size_t table_count;
 	uint32_t *targets; /* indices of instructions */
@@ -48,8 +50,5 @@ void puc_code__close(struct puc_code *self);
 
 /* The jump table at `base`, -1 for none. */
 int puc_code__table(const struct puc_code *self, uint64_t base);
-
-/* Does control leave the instruction only by a jump, or not at all? */
-bool puc_code__ends(const struct x86_instruction *i);
 
 #endif

@@ -10,6 +10,10 @@
 
 /* Blocks are executed some ten times each; a file that is made to take longer is not understood. */
 #define MAX_VISITS 200u
+#define MAX_EDGES  (1u << 20)
+/* It takes some twenty rounds. */
+#define CALM_ROUNDS 60u
+#define MAX_ROUNDS  300u
 /* Opcodes at the end of the table that may share the default's place. */
 #define SPARE_OPCODES 2u
 /* Of the instructions that are reached, at least: 9 of 10 know L. */
@@ -22,13 +26,16 @@ struct analysis {
 	const struct puc_build *build;
 	struct unwind_rules *rules;
 	unsigned int opcodes;
+	uint32_t entry;	      /* the first block */
 	struct puc_state *in; /* of each block */
-	struct puc_state now;
-	uint8_t *loads;	  /* of each instruction: loads from the bytecode */
-	uint8_t *fetches; /* ... the next instruction; all loads, before that is known */
-	uint8_t *left;	  /* ... from here only the return is reached, without a call */
-	int16_t *tables;  /* of each block's indirect jump; -1 unknown, -2 none */
-	uint8_t *events;  /* of each block: what comes next from its beginning */
+	struct puc_state *out;
+	struct puc_state entered, now, met;
+	uint32_t *first_from, *from; /* the graph backwards */
+	uint8_t *loads;		     /* of each instruction: loads from the bytecode */
+	uint8_t *kinds;		     /* of those: enum puc_load */
+	uint8_t *left;		     /* ... from here only the return is reached, without a call */
+	int16_t *tables;	     /* of each block's indirect jump; -1 unknown, -2 none */
+	uint8_t *events;	     /* of each block: what comes next from its beginning */
 	uint8_t *queued;
 	bool changed; /* while events are spread */
 	int successors;
@@ -67,7 +74,7 @@ static void each_successor(struct analysis *self, uint32_t block, successor_fn s
 		else if (i->op == X86_JUMP && !i->target)
 			each_target(self, block, successor);
 	}
-	if (!puc_code__ends(i) && last + 1 < code->code.count &&
+	if (!code->ends[last] && last + 1 < code->code.count &&
 	    i->address + i->size == code->code.instructions[last + 1].address)
 		successor(self, block, block + 1);
 }
@@ -78,21 +85,10 @@ static void each_successor(struct analysis *self, uint32_t block, successor_fn s
 static struct puc_step execute(struct analysis *self, uint32_t at)
 {
 	puc_state__frame(&self->now, unwind_rules__get(self->rules, self->code->rules[at]));
-	return puc_state__execute(&self->now, self->code, at, self->build, self->fetches[at]);
+	return puc_state__execute(&self->now, self->code, at, self->build, self->kinds[at]);
 }
 
-static void enqueue(struct analysis *self, uint32_t block)
-{
-	if (!self->queued[block])
-		self->queued[block] = 1;
-}
-
-static void flow_to(struct analysis *self, uint32_t from, uint32_t to)
-{
-	if (puc_state__meet(&self->in[to], &self->now, to))
-		enqueue(self, to);
-}
-
+/* Executes a block into `now`. */
 static void run_block(struct analysis *self, uint32_t block)
 {
 	const struct puc_block *range = &self->code->blocks[block];
@@ -106,47 +102,154 @@ static void run_block(struct analysis *self, uint32_t block)
 			self->loads[at] = 1;
 	}
 	self->tables[block] = (int16_t)step.table;
-	each_successor(self, block, flow_to);
 }
 
-static int solve(struct analysis *self)
+static void flow_to(struct analysis *self, uint32_t from, uint32_t to)
 {
-	const struct puc_code *code = self->code;
-	ptrdiff_t entry = x86_code__find(&code->code, code->entry);
-	size_t visits = 0, limit = MAX_VISITS * code->block_count;
-	uint32_t block, before;
+	self->queued[to] |= puc_state__meet(&self->in[to], &self->now, to);
+}
 
-	if (entry < 0)
-		return -EINVAL;
-	memset(self->in, 0, code->block_count * sizeof(*self->in));
-	memset(self->loads, 0, code->code.count);
-	block = code->block_of[entry];
-	puc_state__enter(&self->in[block], self->build);
-	enqueue(self, block);
+/*
+ * The first solution only ever takes away from what is known at a block's beginning, also what was
+ * assumed too early. It is good enough to know the tables of indirect jumps, so all edges.
+ */
+static int solve_edges(struct analysis *self)
+{
+	size_t visits = 0, limit = MAX_VISITS * self->code->block_count, before;
+	uint32_t block;
+
+	memset(self->kinds, PUC_LOAD_UNKNOWN, self->code->code.count);
+	self->in[self->entry] = self->entered;
+	self->queued[self->entry] = 1;
 	do {
-		before = (uint32_t)visits;
-		for (block = 0; block < code->block_count && visits < limit; block++) {
+		before = visits;
+		for (block = 0; block < self->code->block_count && visits < limit; block++) {
 			if (!self->queued[block])
 				continue;
 			self->queued[block] = 0;
 			visits++;
 			run_block(self, block);
+			each_successor(self, block, flow_to);
 		}
 	} while (visits > before && visits < limit);
 	return visits < limit ? 0 : -EINVAL;
 }
 
+static void count_edge(struct analysis *self, uint32_t from, uint32_t to)
+{
+	self->first_from[to + 1]++;
+}
+
+static void add_edge(struct analysis *self, uint32_t from, uint32_t to)
+{
+	self->from[self->first_from[to]++] = from;
+}
+
+/* The blocks that lead to block b: from[first_from[b]] to from[first_from[b + 1]]. */
+static int collect_edges(struct analysis *self)
+{
+	size_t blocks = self->code->block_count, block;
+
+	self->first_from = calloc(blocks + 2, sizeof(*self->first_from));
+	if (!self->first_from)
+		return -ENOMEM;
+	/* Counted one further up, so that filling leaves the beginnings in place. */
+	self->first_from++;
+	for (block = 0; block < blocks; block++) {
+		if (self->in[block].reached)
+			each_successor(self, (uint32_t)block, count_edge);
+	}
+	for (block = 1; block <= blocks; block++)
+		self->first_from[block] += self->first_from[block - 1];
+	if (self->first_from[blocks] > MAX_EDGES)
+		return -EINVAL;
+	self->from = calloc(self->first_from[blocks] + 1ul, sizeof(*self->from));
+	if (!self->from)
+		return -ENOMEM;
+	for (block = 0; block < blocks; block++) {
+		if (self->in[block].reached)
+			each_successor(self, (uint32_t)block, add_edge);
+	}
+	self->first_from--;
+	return 0;
+}
+
+static void mark(struct analysis *self, uint32_t from, uint32_t to)
+{
+	self->queued[to] = 1;
+}
+
+/* What is known where `block` begins, made anew from all that leads there. */
+static void gather(struct analysis *self, uint32_t block, struct puc_state *state)
+{
+	uint32_t k;
+
+	memset(state, 0, sizeof(*state));
+	if (block == self->entry)
+		*state = self->entered;
+	for (k = self->first_from[block]; k < self->first_from[block + 1]; k++) {
+		if (self->out[self->from[k]].reached)
+			puc_state__meet(state, &self->out[self->from[k]], block);
+	}
+}
+
+/*
+ * The exact solution: nothing that was assumed too early stays. Should it not come to rest, what
+ * was known before is met as well, which takes it to an end.
+ */
+static int solve(struct analysis *self)
+{
+	size_t blocks = self->code->block_count, round;
+	uint32_t block;
+	bool changed = true;
+
+	memset(self->in, 0, blocks * sizeof(*self->in));
+	memset(self->out, 0, blocks * sizeof(*self->out));
+	memset(self->loads, 0, self->code->code.count);
+	memset(self->queued, 0, blocks);
+	self->queued[self->entry] = 1;
+	for (round = 0; changed && round < MAX_ROUNDS; round++) {
+		changed = false;
+		for (block = 0; block < blocks; block++) {
+			if (!self->queued[block])
+				continue;
+			self->queued[block] = 0;
+			gather(self, block, &self->met);
+			if (!self->met.reached)
+				continue;
+			if (round > CALM_ROUNDS && self->in[block].reached)
+				puc_state__meet(&self->met, &self->in[block], block);
+			if (memcmp(&self->met, &self->in[block], sizeof(self->met)) == 0)
+				continue;
+			self->in[block] = self->met;
+			changed = true;
+			run_block(self, block);
+			self->out[block] = self->now;
+			each_successor(self, block, mark);
+		}
+	}
+	return changed ? -EINVAL : 0;
+}
+
 /* ---- what is a fetch --------------------------------------------------------------------------
  */
 
+/* An indirect jump by a table that is not known may be the dispatch as well. */
 static bool is_dispatch(const struct analysis *self, uint32_t block)
 {
-	const struct x86_instruction *i =
-		&self->code->code.instructions[self->code->blocks[block].end - 1];
+	const struct puc_code *code = self->code;
+	const struct x86_instruction *i = &code->code.instructions[code->blocks[block].end - 1];
 	int table = self->tables[block];
+	size_t k;
 
-	return i->op == X86_JUMP && !i->target && table >= 0 &&
-	       self->code->tables[table].count + SPARE_OPCODES >= self->opcodes;
+	if (i->op != X86_JUMP || i->target)
+		return false;
+	for (k = 0; k < code->table_count; k++) {
+		if ((table < 0 || table == (int)k) &&
+		    code->tables[k].count + SPARE_OPCODES >= self->opcodes)
+			return true;
+	}
+	return false;
 }
 
 static void spread(struct analysis *self, uint32_t from, uint32_t to)
@@ -193,7 +296,7 @@ static void find_fetches(struct analysis *self, struct puc_flow_counts *counts)
 				each_successor(self, block, spread);
 		}
 	} while (self->changed);
-	memset(self->fetches, 0, code->code.count);
+	memset(self->kinds, PUC_LOAD_ARGUMENT, code->code.count);
 	for (block = 0; block < code->block_count; block++) {
 		counts->dispatches += self->in[block].reached && is_dispatch(self, block);
 		for (at = code->blocks[block].first; at < code->blocks[block].end; at++) {
@@ -205,8 +308,10 @@ static void find_fetches(struct analysis *self, struct puc_flow_counts *counts)
 				each_successor(self, block, collect);
 				event = *after;
 			}
-			self->fetches[at] = !!(event & EVENT_DISPATCH);
-			counts->fetches += self->fetches[at];
+			if (!(event & EVENT_DISPATCH))
+				continue;
+			self->kinds[at] = PUC_LOAD_FETCH;
+			counts->fetches++;
 		}
 	}
 }
@@ -297,7 +402,9 @@ static int rank_position(const struct puc_value *value)
 		return 0;
 	if (!value->symbol)
 		return value->offset == 4 ? 4 : value->offset == 0 || value->offset == 8;
-	return value->offset == 4 ? 3 : value->offset == 0 ? 2 : 0;
+	if (value->place == PUC_PLACE_JUMPED)
+		return value->offset == 4 ? 3 : value->offset == 0 ? 2 : 0;
+	return value->place == PUC_PLACE_NEAR ? 3 : 0;
 }
 
 /* The place with the highest rank up to slot `slots`; the one that was used before if it is as
@@ -338,6 +445,11 @@ static void set_L(struct unwind_rule *rule, int place)
 		rule->vm_base_reg = (uint8_t)place;
 }
 
+static bool points_at_next(const struct puc_value *value)
+{
+	return value->symbol ? value->place == PUC_PLACE_JUMPED : value->offset == 0;
+}
+
 static void set_position(struct unwind_rule *rule, const struct puc_state *state, int place)
 {
 	const struct puc_value *value;
@@ -350,7 +462,7 @@ static void set_position(struct unwind_rule *rule, const struct puc_state *state
 		rule->vm_pc_slot = (uint8_t)(place - PLACE_SLOT);
 	else
 		rule->vm_pc = (uint8_t)place;
-	if (value->symbol ? value->jumped : value->offset == 0)
+	if (points_at_next(value))
 		rule->vm_flags |= PUC_PC_NEXT;
 }
 
@@ -380,8 +492,7 @@ static void state_facts(const struct analysis *self, uint32_t at, struct places 
 	if (in_memory &&
 	    (places->position == NOWHERE ||
 	     rank_position(value_at(state, places->position)) <= rank_position(&state->memory))) {
-		if (state->memory.kind == PUC_IS_PC &&
-		    (state->memory.symbol ? state->memory.jumped : !state->memory.offset))
+		if (state->memory.kind == PUC_IS_PC && points_at_next(&state->memory))
 			rule->vm_flags |= PUC_PC_NEXT;
 		return;
 	}
@@ -441,7 +552,7 @@ static int make_rows(struct analysis *self, struct puc_flow *flow)
 		if (err)
 			return err;
 		if (self->now.reached)
-			puc_state__execute(&self->now, code, at, self->build, self->fetches[at]);
+			puc_state__execute(&self->now, code, at, self->build, self->kinds[at]);
 	}
 	flow->counts.instructions = code->code.count;
 	return 0;
@@ -450,58 +561,87 @@ static int make_rows(struct analysis *self, struct puc_flow *flow)
 /* ---- all of it --------------------------------------------------------------------------------
  */
 
-static int allocate(struct analysis *self)
+static int prepare(struct analysis *self)
 {
 	size_t blocks = self->code->block_count, count = self->code->code.count;
+	ptrdiff_t entry = x86_code__find(&self->code->code, self->code->entry);
 
+	if (entry < 0)
+		return -EINVAL;
+	self->entry = self->code->block_of[entry];
+	puc_state__enter(&self->entered, self->build);
 	self->in = calloc(blocks, sizeof(*self->in));
+	self->out = calloc(blocks, sizeof(*self->out));
 	self->loads = calloc(count, 1);
-	self->fetches = calloc(count, 1);
+	self->kinds = calloc(count, 1);
 	self->left = calloc(count, 1);
 	self->tables = calloc(blocks, sizeof(*self->tables));
 	self->events = calloc(blocks + 1, 1);
 	self->queued = calloc(blocks, 1);
-	return self->in && self->loads && self->fetches && self->left && self->tables &&
-			       self->events && self->queued
-		       ? 0
-		       : -ENOMEM;
+	if (!self->in || !self->out || !self->loads || !self->kinds || !self->left ||
+	    !self->tables || !self->events || !self->queued)
+		return -ENOMEM;
+	memset(self->tables, 0xff, blocks * sizeof(*self->tables));
+	return 0;
+}
+
+static void release(struct analysis *self)
+{
+	free(self->in);
+	free(self->out);
+	free(self->first_from);
+	free(self->from);
+	free(self->loads);
+	free(self->kinds);
+	free(self->left);
+	free(self->tables);
+	free(self->events);
+	free(self->queued);
+	free(self);
+}
+
+static int analyse(struct analysis *self, struct puc_flow *flow)
+{
+	struct puc_flow_counts *counts = &flow->counts;
+	int err;
+
+	err = prepare(self);
+	if (!err)
+		err = solve_edges(self);
+	if (!err)
+		err = collect_edges(self);
+	if (!err)
+		err = solve(self);
+	if (err)
+		return err;
+	find_fetches(self, counts);
+	if (!counts->fetches || !counts->dispatches)
+		return -EINVAL;
+	err = solve(self);
+	if (err)
+		return err;
+	find_left(self, counts);
+	err = make_rows(self, flow);
+	if (err)
+		return err;
+	return counts->without_L > counts->reached / 10 * (10 - MIN_KNOWN_TENTHS) ? -EINVAL : 0;
 }
 
 int puc_flow__analyse(const struct puc_code *code, const struct puc_build *build,
 		      unsigned int opcodes, struct unwind_rules *rules, struct puc_flow *flow)
 {
-	struct analysis self = {.code = code, .build = build, .rules = rules, .opcodes = opcodes};
-	struct puc_flow_counts *counts = &flow->counts;
+	struct analysis *self = calloc(1, sizeof(*self));
 	int err;
 
 	memset(flow, 0, sizeof(*flow));
-	err = allocate(&self);
-	if (err)
-		goto out;
-	memset(self.tables, 0xff, code->block_count * sizeof(*self.tables));
-	memset(self.fetches, 1, code->code.count);
-	err = solve(&self);
-	if (err)
-		goto out;
-	find_fetches(&self, counts);
-	err = -EINVAL;
-	if (!counts->fetches || !counts->dispatches)
-		goto out;
-	err = solve(&self);
-	if (err)
-		goto out;
-	find_left(&self, counts);
-	err = make_rows(&self, flow);
-	if (!err && counts->without_L > counts->reached / 10 * (10 - MIN_KNOWN_TENTHS))
-		err = -EINVAL;
-out:
-	free(self.in);
-	free(self.loads);
-	free(self.fetches);
-	free(self.left);
-	free(self.tables);
-	free(self.events);
-	free(self.queued);
+	if (!self)
+		return -ENOMEM;
+	self->code = code;
+	self->build = build;
+	self->rules = rules;
+	self->opcodes = opcodes;
+	err = analyse(self, flow);
+	release(self);
 	if (err)
 		puc_flow__free(flow);
 	return err;

@@ -26,7 +26,7 @@ static struct puc_value value_of(enum puc_kind kind, int offset)
 static bool same(const struct puc_value *one, const struct puc_value *other)
 {
 	return one->kind == other->kind && one->offset == other->offset &&
-	       one->symbol == other->symbol && one->jumped == other->jumped;
+	       one->symbol == other->symbol && one->place == other->place;
 }
 
 /* value + bytes */
@@ -38,6 +38,8 @@ static struct puc_value moved(struct puc_value value, int64_t bytes)
 	    bytes < INT16_MIN || value.offset + bytes > limit || value.offset + bytes < -limit)
 		return unknown;
 	value.offset = (int16_t)(value.offset + bytes);
+	if (bytes && value.symbol && value.place == PUC_PLACE_NEAR)
+		value.place = PUC_PLACE_OTHER;
 	return value;
 }
 
@@ -47,7 +49,7 @@ static struct puc_value jumped(size_t at)
 	struct puc_value value = value_of(PUC_IS_PC, 0);
 
 	value.symbol = SYMBOL_INSTRUCTION(at);
-	value.jumped = 1;
+	value.place = PUC_PLACE_JUMPED;
 	return value;
 }
 
@@ -161,7 +163,7 @@ static void anchor(struct puc_value *value, uint32_t symbol, int fetched)
 		return;
 	}
 	value->symbol = 0;
-	value->jumped = 0;
+	value->place = PUC_PLACE_NEAR;
 	*value = moved(*value, -fetched);
 }
 
@@ -270,7 +272,7 @@ static void store(struct puc_state *self, const struct x86_instruction *i, size_
 		value = *value_in(self, i->source);
 	else if (place && i->op == X86_STORE_OTHER && i->adds)
 		value = sum(self, i, place, value_in(self, i->source), at);
-	if (is_l_ci(self, i, build)) {
+	if (is_l_ci(self, i, build) && !build->L_savedpc) {
 		change_frame(self, &value);
 		return;
 	}
@@ -278,14 +280,17 @@ static void store(struct puc_state *self, const struct x86_instruction *i, size_
 		overwrite(self, below, i->width);
 	if (place)
 		*place = value;
+	/* What the interpreter saves as the position is the position. */
+	if (place == &self->memory && value.kind != PUC_IS_PC)
+		self->memory = value_of(PUC_IS_PC, 4);
 }
 
-static void call(struct puc_state *self)
+static void call(struct puc_state *self, uint16_t clobbers)
 {
 	int reg;
 
 	for (reg = 0; reg < 16; reg++) {
-		if (!(PUC_CALLEE_SAVED & 1u << reg))
+		if (clobbers & 1u << reg)
 			self->registers[reg] = unknown;
 	}
 	self->registers[DW_REG_RAX] = value_of(PUC_IS_RESULT, 0);
@@ -318,7 +323,7 @@ static int table_of_jump(struct puc_state *self, const struct puc_code *code,
 }
 
 struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code *code, size_t at,
-				   const struct puc_build *build, bool fetches)
+				   const struct puc_build *build, enum puc_load load)
 {
 	const struct x86_instruction *i = &code->code.instructions[at];
 	struct puc_value value = unknown, *stack = &self->registers[DW_REG_RSP], base;
@@ -327,7 +332,7 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 
 	switch (i->op) {
 	case X86_CALL:
-		call(self);
+		call(self, code->clobbers[at]);
 		return step;
 	case X86_JUMP:
 		if (!i->target)
@@ -359,7 +364,9 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 		base = *value_in(self, i->base);
 		if (base.kind == PUC_IS_PC && i->index == X86_NO_REG && i->width <= 4) {
 			step.loads_instruction = true;
-			if (fetches || base.symbol)
+			/* Behind a jump there is the next instruction, wherever it is executed. */
+			if (load == PUC_LOAD_FETCH ||
+			    (load == PUC_LOAD_ARGUMENT && base.place == PUC_PLACE_JUMPED))
 				fetch(self, &base, i->disp);
 		} else if (i->op == X86_LOAD ? i->width == 8 || i->index != X86_NO_REG
 					     : i->width == 4) {
@@ -398,25 +405,76 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 /* ---- paths meet -------------------------------------------------------------------------------
  */
 
-static bool is_near(const struct puc_value *value)
+static enum puc_place place_of(const struct puc_value *value)
 {
-	return !value->jumped && (value->symbol || value->offset == 4 || value->offset == 8);
+	if (value->symbol)
+		return value->place;
+	return value->offset == 4 || value->offset == 8 ? PUC_PLACE_NEAR : PUC_PLACE_OTHER;
 }
 
-static bool meet(struct puc_value *value, const struct puc_value *other, uint32_t symbol)
+/*
+ * Positions that have the same distance from each other on both paths get one symbol: a fetch by
+ * one of them then tells the others.
+ */
+struct puc_group {
+	uint32_t one, other; /* the symbols on both paths */
+	int distance;	     /* of the offsets */
+	uint32_t symbol;
+	int base;
+};
+
+struct puc_meeting {
+	size_t block;
+	struct puc_group groups[8];
+	size_t group_count;
+};
+
+static struct puc_value meet_positions(struct puc_meeting *self, const struct puc_value *one,
+				       const struct puc_value *other, size_t place)
+{
+	enum puc_place first = place_of(one), second = place_of(other);
+	struct puc_value met = value_of(PUC_IS_PC, 0);
+	int distance = one->offset - other->offset;
+	struct puc_group *group;
+	size_t i;
+
+	for (i = 0; i < self->group_count; i++) {
+		group = &self->groups[i];
+		if (group->one == one->symbol && group->other == other->symbol &&
+		    group->distance == distance)
+			break;
+	}
+	met.symbol = SYMBOL_MEETING(self->block, place);
+	if (i < self->group_count) {
+		met.symbol = self->groups[i].symbol;
+		met.offset = (int16_t)(one->offset - self->groups[i].base);
+	} else if (i < sizeof(self->groups) / sizeof(self->groups[0])) {
+		self->groups[self->group_count++] = (struct puc_group){
+			.one = one->symbol,
+			.other = other->symbol,
+			.distance = distance,
+			.symbol = met.symbol,
+			.base = one->offset,
+		};
+	}
+	met.place = first == PUC_PLACE_JUMPED || second == PUC_PLACE_JUMPED ? PUC_PLACE_JUMPED
+		    : first == PUC_PLACE_OTHER				    ? first
+									    : second;
+	return met;
+}
+
+static bool meet(struct puc_meeting *self, struct puc_value *value, const struct puc_value *other,
+		 size_t place)
 {
 	struct puc_value met = unknown;
 
 	if (same(value, other) || value->kind == PUC_UNKNOWN)
 		return false;
-	if (value->kind == PUC_IS_PC && other->kind == PUC_IS_PC) {
-		met = value_of(PUC_IS_PC, 0);
-		met.symbol = symbol;
-		met.jumped = !is_near(value) || !is_near(other);
-	} else if ((value->kind == PUC_IS_CI || value->kind == PUC_IS_RESULT) &&
-		   (other->kind == PUC_IS_CI || other->kind == PUC_IS_RESULT)) {
+	if (value->kind == PUC_IS_PC && other->kind == PUC_IS_PC)
+		met = meet_positions(self, value, other, place);
+	else if ((value->kind == PUC_IS_CI || value->kind == PUC_IS_RESULT) &&
+		 (other->kind == PUC_IS_CI || other->kind == PUC_IS_RESULT))
 		met = value_of(PUC_IS_CI, 0);
-	}
 	if (same(value, &met))
 		return false;
 	*value = met;
@@ -425,6 +483,7 @@ static bool meet(struct puc_value *value, const struct puc_value *other, uint32_
 
 bool puc_state__meet(struct puc_state *self, const struct puc_state *other, size_t block)
 {
+	struct puc_meeting meeting = {.block = block};
 	bool changed = false;
 	size_t i;
 
@@ -433,11 +492,11 @@ bool puc_state__meet(struct puc_state *self, const struct puc_state *other, size
 		return true;
 	}
 	for (i = 0; i < 16; i++)
-		changed |= meet(&self->registers[i], &other->registers[i],
-				SYMBOL_MEETING(block, PLACE_REGISTER + i));
+		changed |= meet(&meeting, &self->registers[i], &other->registers[i],
+				PLACE_REGISTER + i);
 	for (i = 0; i < PUC_SLOTS; i++)
-		changed |= meet(&self->slots[i], &other->slots[i], SYMBOL_MEETING(block, i));
-	changed |= meet(&self->memory, &other->memory, SYMBOL_MEETING(block, PLACE_MEMORY));
+		changed |= meet(&meeting, &self->slots[i], &other->slots[i], i);
+	changed |= meet(&meeting, &self->memory, &other->memory, PLACE_MEMORY);
 	if (self->popped && !other->popped) {
 		self->popped = false;
 		changed = true;

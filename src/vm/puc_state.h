@@ -30,11 +30,18 @@ enum puc_kind {
 	PUC_IS_ENTRY, /* an entry of it */
 };
 
+/* What a position without a known distance is to the current instruction. */
+enum puc_place {
+	PUC_PLACE_NEAR,	  /* behind it, or one further */
+	PUC_PLACE_JUMPED, /* it is the next one's, wherever that is */
+	PUC_PLACE_OTHER,
+};
+
 struct puc_value {
 	uint32_t symbol; /* 0: the current instruction */
 	int16_t offset;
-	uint8_t kind;	/* enum puc_kind */
-	uint8_t jumped; /* a symbol of what may be far from the current instruction */
+	uint8_t kind;  /* enum puc_kind */
+	uint8_t place; /* with a symbol: enum puc_place */
 };
 
 struct puc_state {
@@ -57,10 +64,16 @@ void puc_state__enter(struct puc_state *self, const struct puc_build *build);
 /* Applies what is known of the stack pointer and the frame pointer by the rule in force. */
 void puc_state__frame(struct puc_state *self, const struct unwind_rule *rule);
 
-/* Instruction `at` is executed. `fetches`: if it loads from the bytecode, it loads the next
- * instruction, which becomes the current one. */
+/* What a load from the bytecode is. */
+enum puc_load {
+	PUC_LOAD_ARGUMENT, /* of the current instruction's extra argument, or of a jump behind it */
+	PUC_LOAD_FETCH,	   /* of the next instruction, which becomes the current one */
+	PUC_LOAD_UNKNOWN,  /* not known yet: positions are only told from other values */
+};
+
+/* Instruction `at` is executed. `load`: what it is if it loads from the bytecode. */
 struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code *code, size_t at,
-				   const struct puc_build *build, bool fetches);
+				   const struct puc_build *build, enum puc_load load);
 
 /* Meets what comes from another path at block `block`. True when it has changed. */
 bool puc_state__meet(struct puc_state *self, const struct puc_state *other, size_t block);
