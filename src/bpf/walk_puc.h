@@ -424,7 +424,24 @@ SUBPROGRAM int puc_look(void)
 	    bpf_probe_read_user(&code, sizeof(code), (void *)(proto + build->proto_code)) != 0 ||
 	    bpf_probe_read_user(&size, sizeof(size), (void *)(proto + build->proto_size_code)) != 0)
 		return PUC_CI_OTHER;
+	w->puc_begun = w->puc_pc != code;
 	return w->puc_pc >= code && w->puc_pc <= code + 4ull * size ? PUC_CI_HOLDS : PUC_CI_OTHER;
+}
+
+/* 5.1: is the CallInfo at walk.frame that of a Lua function at a call instruction? */
+INLINE int puc_called_by_lua(struct walk *w, const struct puc_build *build)
+{
+	__u64 caller = w->frame, savedpc = 0, pc = w->puc_pc;
+	int kind;
+
+	if (bpf_probe_read_user(&savedpc, sizeof(savedpc), (void *)(caller + build->ci_savedpc)) !=
+	    0)
+		return 0;
+	w->puc_pc = savedpc;
+	kind = puc_look();
+	w->frame = caller;
+	w->puc_pc = pc;
+	return kind == PUC_CI_HOLDS && puc_at_call(w, savedpc);
 }
 
 /* The function that luaV_execute is in was popped. Was it the one entered from C? */
@@ -466,6 +483,42 @@ INLINE int puc_in_c_function(struct walk *w)
 }
 
 /*
+ * Where luaV_execute is is not known: it is between two functions. A Lua function that it has been
+ * asked to call, and that has not begun, is left out; while a tail call puts it in the place of its
+ * caller it stands there twice. Not the one that the activation was entered for: it is all there
+ * is.
+ */
+INLINE int puc_skip_unbegun(struct walk *w, const struct puc_build *build)
+{
+	__u64 ci = w->frame, savedpc = w->puc_savedpc;
+	__u32 status = 0;
+
+	if (build->boundary == PUC_FRESH_ALL)
+		return 0;
+	if (build->boundary != PUC_FRESH_CALLER) {
+		if (bpf_probe_read_user(&savedpc, sizeof(savedpc),
+					(void *)(ci + build->ci_savedpc)) != 0 ||
+		    bpf_probe_read_user(&status, sizeof(status),
+					(void *)(ci + (build->ci_callstatus & ~3u))) != 0)
+			return 0;
+		status >>= 8 * (build->ci_callstatus & 3);
+		if (!(status & build->ci_fresh) == (build->boundary == PUC_FRESH_CLEAR))
+			return 0;
+	}
+	/* Is it at its first instruction? */
+	w->puc_pc = savedpc;
+	w->puc_begun = 1;
+	if (puc_look() == PUC_CI_HOLDS && !w->puc_begun &&
+	    (build->boundary != PUC_FRESH_CALLER || puc_called_by_lua(w, build))) {
+		w->puc_pc = 0;
+		return 0;
+	}
+	w->puc_pc = 0;
+	w->frame = ci;
+	return 0;
+}
+
+/*
  * Sets walk.frame to the CallInfo that the innermost activation's frames begin with: L->ci, unless
  * that is of a function that is being called and has not begun. Negative when the activation has no
  * frame: its last one has been popped already.
@@ -482,6 +535,8 @@ SUBPROGRAM int puc_find_current(void)
 	build = puc_at(w->puc - 1);
 	if (!build)
 		return 0;
+	if (!w->puc_pc)
+		return puc_skip_unbegun(w, build);
 	for (i = 0; i < 8; i++) {
 		ci = w->frame;
 		kind = puc_look();
@@ -490,6 +545,10 @@ SUBPROGRAM int puc_find_current(void)
 		/* Only the innermost Lua function can be one that has not begun. */
 		if (kind < 0 || kind == PUC_CI_HOLDS || (kind == PUC_CI_OTHER && i))
 			break;
+	}
+	if (kind == PUC_CI_HOLDS && !i && !w->puc_begun) {
+		w->frame = ci;
+		return puc_skip_unbegun(w, build);
 	}
 	if (kind == PUC_CI_HOLDS) {
 		w->frame = first == PUC_CI_C && puc_in_c_function(w) ? w->puc_top : ci;
@@ -522,7 +581,7 @@ SUBPROGRAM int puc_activation(void)
 	const struct unwind_rule *rule;
 	const struct puc_build *build;
 	__u32 index, reg;
-	int result;
+	int result, is_new;
 
 	if (!w)
 		return 0;
@@ -556,7 +615,8 @@ SUBPROGRAM int puc_activation(void)
 		lua_fail(w, LUA_COROUTINES);
 		return puc_lost(w);
 	}
-	if (index < w->coroutines) {
+	is_new = index >= w->coroutines;
+	if (!is_new) {
 		w->frame = w->coroutine[index].next;
 	} else {
 		w->puc_pc = puc_current_pc(w, rule, build);
@@ -570,7 +630,7 @@ SUBPROGRAM int puc_activation(void)
 		w->vm_state = VM_STATE_INTERPRETED;
 	w->coroutine[index].words = w->words;
 	w->coroutine[index].lua = w->lua_frames;
-	if (w->puc_pc && puc_find_current() != 0) {
+	if (is_new && puc_find_current() != 0) {
 		w->activations--;
 		return 0;
 	}

@@ -166,6 +166,7 @@ struct walk {
 	__u32 puc;	   /* 1 + index of its build */
 	__u32 puc_is_main; /* L is its VM's main thread */
 	__u32 puc_called;  /* the last CallInfo was a Lua function's */
+	__u32 puc_begun;   /* the function that was looked at last is past its first instruction */
 	__u32 puc_rest;	   /* no activation has these frames */
 	__u8 puc_bytes[136] __attribute__((aligned(8)));
 

@@ -433,7 +433,7 @@ static int best_place(const struct puc_state *state, const struct x86_instructio
 }
 
 struct places {
-	int L, position;
+	int L, position, ci;
 };
 
 static void set_L(struct unwind_rule *rule, int place)
@@ -450,20 +450,36 @@ static bool points_at_next(const struct puc_value *value)
 	return value->symbol ? value->place == PUC_PLACE_JUMPED : value->offset == 0;
 }
 
-static void set_position(struct unwind_rule *rule, const struct puc_state *state, int place)
+static int rank_CI(const struct puc_value *value)
 {
-	const struct puc_value *value;
+	return value->kind == PUC_IS_CI;
+}
 
-	rule->vm_pc = VM_NO_REG;
-	if (place == NOWHERE)
-		return;
-	value = value_at(state, place);
+static void set_place(struct unwind_rule *rule, int place)
+{
 	if (place >= PLACE_SLOT)
 		rule->vm_pc_slot = (uint8_t)(place - PLACE_SLOT);
-	else
+	else if (place >= 0)
 		rule->vm_pc = (uint8_t)place;
-	if (points_at_next(value))
+}
+
+static void set_position(struct unwind_rule *rule, const struct puc_state *state, int place)
+{
+	set_place(rule, place);
+	if (place != NOWHERE && points_at_next(value_at(state, place)))
 		rule->vm_flags |= PUC_PC_NEXT;
+}
+
+/* The position is in the CallInfo. Which one that is, is worth knowing all the same: L->ci may be
+ * that of a function that is being called, or of the caller of one that has been left. */
+static void set_CI(struct unwind_rule *rule, const struct puc_state *state,
+		   const struct x86_instruction *i, int *before)
+{
+	*before = best_place(state, i, rank_CI, 256, *before);
+	if (*before == NOWHERE)
+		return;
+	set_place(rule, *before);
+	rule->vm_flags |= PUC_PC_OF_CI;
 }
 
 static bool is_exact(const struct puc_value *memory)
@@ -486,14 +502,21 @@ static void state_facts(const struct analysis *self, uint32_t at, struct places 
 	rule->vm_pc = VM_NO_REG;
 	if (state->popped)
 		rule->vm_flags |= PUC_POPPED;
-	if (is_exact(&state->memory))
-		return;
 	places->position = best_place(state, i, rank_position, 256, places->position);
+	if (is_exact(&state->memory)) {
+		if (places->position != NOWHERE &&
+		    rank_position(value_at(state, places->position)) == 4)
+			set_position(rule, state, places->position);
+		else
+			set_CI(rule, state, i, &places->ci);
+		return;
+	}
 	if (in_memory &&
 	    (places->position == NOWHERE ||
 	     rank_position(value_at(state, places->position)) <= rank_position(&state->memory))) {
 		if (state->memory.kind == PUC_IS_PC && points_at_next(&state->memory))
 			rule->vm_flags |= PUC_PC_NEXT;
+		set_CI(rule, state, i, &places->ci);
 		return;
 	}
 	set_position(rule, state, places->position);
@@ -518,7 +541,7 @@ static int push_row(struct analysis *self, struct puc_flow *flow, size_t *count,
 static int make_rows(struct analysis *self, struct puc_flow *flow)
 {
 	const struct puc_code *code = self->code;
-	struct places places = {NOWHERE, NOWHERE};
+	struct places places = {NOWHERE, NOWHERE, NOWHERE};
 	const struct x86_instruction *i;
 	struct unwind_rule rule;
 	size_t count = 0, part = 0;

@@ -66,6 +66,8 @@ end
 --: errors>C>thrower_handled thrower_handled>C>handler handler>three errors>C>C>bad_less
 --: careful>C>thrower errors>C>arithmetic arithmetic>handler errors>C>rethrow
 --: rethrow>C>thrower errors>C>three
+-- (Lua 5.1 does not give xpcall's arguments on: "again" cannot be put together, and the handler is called there.)
+--: thrower_handled>handler
 local function deeper(n) if n > 0 then error({ n }) end return n end --@deeper
 local function thrower(n) local x = deeper(n) return x, n end --@thrower
 local function handler(message) local x = three(1, 2) return message, x end --@handler
@@ -176,7 +178,7 @@ end
 
 --: round>metamethods metamethods>index index>index_deep metamethods>newindex newindex>three
 --: metamethods>add add>three metamethods>concat metamethods>call_object call_object>two
---: metamethods>lt lt>compare metamethods>le le>compare metamethods>eq metamethods>unm
+--: metamethods>C>text metamethods>lt lt>compare metamethods>le le>compare metamethods>eq metamethods>unm
 --: metamethods>text varargs>C>va_inner metamethods>C>call_object
 local function index_deep(t, k) return k end --@index_deep
 local function index(t, k) local x = index_deep(t, k) return x end --@index
@@ -208,7 +210,8 @@ local function metamethods(n) --@metamethods
 end
 
 --: round>varargs varargs>va va>va_inner va_inner>three varargs>va_tail varargs>target target>three
---: varargs>va_pcall varargs>va_count varargs>va_second va_second>va_inner
+-- (Lua 5.4 keeps the frame of a function that calls a C function at its end.)
+--: va_pcall>C>va_inner varargs>va_pcall varargs>va_count varargs>va_second va_second>va_inner
 --: va_tail>three
 local function target(a, b) local x = three(a, b) return x end --@target
 local function va_inner(...) --@va_inner
