@@ -13,8 +13,9 @@
 /* A compiler has no use for pointers further from the current instruction. */
 #define MAX_OFFSET 64
 
-/* `offset` of a CallInfo that was loaded as another's caller. */
-#define CALLER 1
+/* `offset` of a CallInfo that was loaded as another's caller; in 5.1, where they are an array, it
+ * is the distance from the innermost one. */
+#define CALLER (-1)
 
 static const struct puc_value unknown;
 
@@ -34,8 +35,9 @@ static struct puc_value moved(struct puc_value value, int64_t bytes)
 {
 	int limit = value.kind == PUC_IS_PC ? MAX_OFFSET : INT16_MAX;
 
-	if ((value.kind != PUC_IS_PC && value.kind != PUC_IS_CFA) || bytes > INT16_MAX ||
-	    bytes < INT16_MIN || value.offset + bytes > limit || value.offset + bytes < -limit)
+	if ((value.kind != PUC_IS_PC && value.kind != PUC_IS_CFA && value.kind != PUC_IS_CI) ||
+	    bytes > INT16_MAX || bytes < INT16_MIN || value.offset + bytes > limit ||
+	    value.offset + bytes < -limit)
 		return unknown;
 	value.offset = (int16_t)(value.offset + bytes);
 	if (bytes && value.symbol && value.place == PUC_PLACE_NEAR)
@@ -135,9 +137,14 @@ static void overwrite(struct puc_state *self, int below, unsigned int size)
 }
 
 /* Another frame is the innermost one: its position is what it has saved. */
-static void change_frame(struct puc_state *self, const struct puc_value *ci)
+static void change_frame(struct puc_state *self, const struct puc_value *ci,
+			 const struct puc_build *build)
 {
 	size_t i;
+
+	self->popped = ci->kind == PUC_IS_CI && ci->offset < 0;
+	if (build->L_savedpc)
+		return; /* 5.1: that is in L, and stored apart */
 
 	for (i = 0; i < 16; i++) {
 		if (puc_value__is_position(&self->registers[i]))
@@ -148,7 +155,6 @@ static void change_frame(struct puc_state *self, const struct puc_value *ci)
 			self->slots[i] = unknown;
 	}
 	self->memory = value_of(PUC_IS_PC, 4);
-	self->popped = ci->kind == PUC_IS_CI && ci->offset == CALLER;
 }
 
 /* ---- one instruction
@@ -174,6 +180,7 @@ static void fetch(struct puc_state *self, const struct puc_value *at, int disp)
 	int fetched = at->offset + disp;
 	size_t i;
 
+	self->popped = false;
 	for (i = 0; i < 16; i++)
 		anchor(&self->registers[i], symbol, fetched);
 	for (i = 0; i < PUC_SLOTS; i++)
@@ -204,9 +211,10 @@ static struct puc_value loaded(struct puc_state *self, const struct x86_instruct
 	}
 	if (place)
 		return *place;
-	if (is_l_ci(self, i, build) && !build->L_savedpc)
+	if (is_l_ci(self, i, build))
 		return value_of(PUC_IS_CI, 0);
-	if (base->kind == PUC_IS_CI && i->index == X86_NO_REG && i->width == 8) {
+	if (base->kind == PUC_IS_CI && i->index == X86_NO_REG && i->width == 8 &&
+	    build->ci_previous) {
 		if (i->disp == build->ci_previous)
 			return value_of(PUC_IS_CI, CALLER);
 		if (i->disp == build->ci_previous + 8)
@@ -272,8 +280,10 @@ static void store(struct puc_state *self, const struct x86_instruction *i, size_
 		value = *value_in(self, i->source);
 	else if (place && i->op == X86_STORE_OTHER && i->adds)
 		value = sum(self, i, place, value_in(self, i->source), at);
-	if (is_l_ci(self, i, build) && !build->L_savedpc) {
-		change_frame(self, &value);
+	if (is_l_ci(self, i, build)) {
+		if (i->op == X86_STORE_OTHER && i->adds == X86_ADDS_IMM)
+			value = moved(value_of(PUC_IS_CI, 0), i->imm);
+		change_frame(self, &value, build);
 		return;
 	}
 	if (below)
