@@ -35,52 +35,77 @@ static bool take_fetch(const struct puc_analysis *self, uint32_t at, struct next
 	if (base->kind != PUC_IS_PC || (self->kinds[at] != PUC_LOAD_FETCH &&
 					!(base->symbol && base->place == PUC_PLACE_JUMPED)))
 		return false;
-	next->found = base->symbol != 0;
 	next->symbol = base->symbol;
 	next->offset = base->offset + i->disp;
 	return true;
 }
 
-/*
- * Goes on from instruction `at`, whose state is in `met`, for some instructions without a call. Of
- * a branch the way is taken by which there is a fetch. 0 or -ENOMEM.
- */
-static int look_ahead(struct puc_analysis *self, uint32_t at, int budget, struct next_fetch *next)
+/* How a way from an instruction ends. */
+enum way {
+	WAY_UNKNOWN,
+	WAY_FETCH,
+	WAY_CALL, /* a hook's, before it fetches */
+};
+
+static enum way look_ahead(struct puc_analysis *self, uint32_t at, int budget,
+			   struct next_fetch *next);
+
+/* Both ways of a branch have to end the same. */
+static enum way look_both(struct puc_analysis *self, uint32_t at, uint32_t target, int budget,
+			  struct next_fetch *next)
+{
+	struct puc_state *saved = malloc(sizeof(*saved));
+	struct next_fetch other = {};
+	enum way one, two;
+
+	if (!saved)
+		return WAY_UNKNOWN;
+	*saved = self->met;
+	one = look_ahead(self, target, budget / 2, next);
+	self->met = *saved;
+	free(saved);
+	if (one == WAY_UNKNOWN)
+		return WAY_UNKNOWN;
+	two = look_ahead(self, at + 1, budget / 2, &other);
+	if (two == WAY_UNKNOWN)
+		return WAY_UNKNOWN;
+	if (one == WAY_CALL)
+		*next = other;
+	else if (two == WAY_FETCH && (other.symbol != next->symbol || other.offset != next->offset))
+		return WAY_UNKNOWN;
+	return one == WAY_FETCH || two == WAY_FETCH ? WAY_FETCH : WAY_CALL;
+}
+
+/* Goes on from instruction `at`, whose state is in `met`, for some instructions. */
+static enum way look_ahead(struct puc_analysis *self, uint32_t at, int budget,
+			   struct next_fetch *next)
 {
 	const struct puc_code *code = self->code;
 	const struct x86_instruction *i;
-	struct puc_state *saved;
 	ptrdiff_t target;
-	int err;
 
 	for (; budget-- > 0 && at < code->code.count; at++) {
 		i = &code->code.instructions[at];
 		if (take_fetch(self, at, next))
-			return 0;
+			return WAY_FETCH;
+		if (i->op == X86_CALL)
+			return WAY_CALL;
 		target = i->target && (i->op == X86_JUMP || i->op == X86_BRANCH)
 				 ? x86_code__find(&code->code, i->target)
 				 : -1;
+		if (i->op == X86_BRANCH)
+			return target < 0 ? WAY_UNKNOWN
+					  : look_both(self, at, (uint32_t)target, budget, next);
 		if (i->op == X86_JUMP && target >= 0) {
 			at = (uint32_t)target - 1;
 			continue;
 		}
-		if (i->op == X86_CALL || code->ends[at])
-			return 0;
+		if (code->ends[at])
+			return WAY_UNKNOWN;
 		puc_state__frame(&self->met, unwind_rules__get(self->rules, code->rules[at]));
 		puc_state__execute(&self->met, code, at, self->build, PUC_LOAD_ARGUMENT);
-		if (i->op != X86_BRANCH || target < 0)
-			continue;
-		saved = malloc(sizeof(*saved));
-		if (!saved)
-			return -ENOMEM;
-		*saved = self->met;
-		err = look_ahead(self, (uint32_t)target, budget / 2, next);
-		self->met = *saved;
-		free(saved);
-		if (err || next->found)
-			return err;
 	}
-	return 0;
+	return WAY_UNKNOWN;
 }
 
 /* ---- places -----------------------------------------------------------------------------------
@@ -206,8 +231,8 @@ static bool lives_in_memory(const struct puc_build *build)
 	return build->release / 100 == 502 || build->release / 100 == 503;
 }
 
-static int state_facts(struct puc_analysis *self, uint32_t at, struct places *places,
-		       struct unwind_rule *rule, struct puc_flow_counts *counts)
+static void state_facts(struct puc_analysis *self, uint32_t at, struct places *places,
+			struct unwind_rule *rule, struct puc_flow_counts *counts)
 {
 	const struct x86_instruction *i = &self->code->code.instructions[at];
 	const struct puc_state *state = &self->now;
@@ -215,7 +240,7 @@ static int state_facts(struct puc_analysis *self, uint32_t at, struct places *pl
 	int slots = rule->cfa_kind == CFA_DEREF ? 0 : (int)PUC_SLOTS;
 	const struct puc_value *value;
 	struct next_fetch next = {};
-	int err, rank = 0;
+	int rank = 0;
 
 	places->L = best_place(state, i, rank_L, &next, slots, places->L);
 	set_L(rule, places->L);
@@ -223,11 +248,9 @@ static int state_facts(struct puc_analysis *self, uint32_t at, struct places *pl
 	if (state->popped || self->popped[at])
 		rule->vm_flags |= PUC_POPPED;
 	if (is_exact(&state->memory))
-		return 0;
+		return;
 	self->met = *state;
-	err = look_ahead(self, at, LOOK_AHEAD, &next);
-	if (err)
-		return err;
+	next.found = look_ahead(self, at, LOOK_AHEAD, &next) == WAY_FETCH && next.symbol;
 	places->position =
 		best_place(state, i, rank_position, &next, POSITION_SLOTS, places->position);
 	value = places->position == NOWHERE ? NULL : value_at(state, places->position);
@@ -240,7 +263,6 @@ static int state_facts(struct puc_analysis *self, uint32_t at, struct places *pl
 	if (value && value->kind == PUC_IS_PC && distance_flags(distance_of(value, &next)) > 0)
 		rule->vm_flags |= (uint8_t)distance_flags(distance_of(value, &next));
 	counts->without_position += !value;
-	return 0;
 }
 
 static int push_row(struct puc_analysis *self, struct puc_flow *flow, size_t *count, size_t part,
@@ -287,7 +309,7 @@ int puc_rows__make(struct puc_analysis *self, struct puc_flow *flow)
 			if (self->left[at])
 				rule.vm_flags = PUC_NO_FRAME;
 			else if (self->now.reached)
-				err = state_facts(self, at, &places, &rule, &flow->counts);
+				state_facts(self, at, &places, &rule, &flow->counts);
 		}
 		flow->counts.reached += self->now.reached;
 		if (!err)

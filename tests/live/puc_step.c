@@ -69,7 +69,7 @@ struct run {
 	struct frame frames[MAX_FRAMES];
 	struct pending pending[MAX_PENDING];
 	size_t pending_count;
-	uint64_t loaded; /* last, from the bytecode */
+	uint64_t loaded, loaded_before; /* last, from the bytecode */
 	uint64_t steps, checked, wrong_L, no_L, wrong_cfa, unsafe_call, no_rule;
 	uint64_t positions, wrong_position, far_position, left, left_early, popped, popped_silent;
 	uint64_t shown[256];
@@ -227,7 +227,7 @@ static void check_position(struct run *run, const struct unwind_rule *rule, uint
 	frame = frame_of(run, f.key);
 	/* An instruction may be executed behind another one without a jump by the table. */
 	if (instruction == frame->current || instruction == run->loaded ||
-	    instruction + 4 == f.code)
+	    instruction == run->loaded_before || instruction + 4 == f.code)
 		return;
 	if (run->pending_count < MAX_PENDING)
 		run->pending[run->pending_count++] = (struct pending){f.key, pc, instruction};
@@ -299,7 +299,7 @@ static void watch(struct run *run, const struct x86_instruction *i)
 	if (is_load(i)) {
 		address = (reg(run, i->base) + (uint64_t)(int64_t)i->disp) & ~3ull;
 		if (innermost(run, top->L, &f) && is_in(&f, address))
-			run->loaded = address;
+			run->loaded_before = run->loaded, run->loaded = address;
 	} else if (i->op == X86_JUMP && !i->target && innermost(run, top->L, &f) &&
 		   is_in(&f, run->loaded)) {
 		frame = frame_of(run, f.key);
