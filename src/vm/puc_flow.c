@@ -20,6 +20,7 @@
 #define SPARE_OPCODES 2u
 /* Of the instructions that are reached, at least: 9 of 10 know L. */
 #define MIN_KNOWN_TENTHS 9u
+#define MIN_SAVES	 2u
 
 enum { EVENT_LOAD = 1, EVENT_DISPATCH = 2 };
 
@@ -494,7 +495,12 @@ static int analyse(struct puc_analysis *self, struct puc_flow *flow)
 	err = puc_rows__make(self, flow);
 	if (err)
 		return err;
-	return counts->without_L > counts->reached / 10 * (10 - MIN_KNOWN_TENTHS) ? -EINVAL : 0;
+	/* ldebug.c's symbexec has such a switch, too, but does not save a position. */
+	if (counts->saves < MIN_SAVES ||
+	    counts->without_L > counts->reached / 10 * (10 - MIN_KNOWN_TENTHS) ||
+	    counts->without_position > counts->reached / 2)
+		return -EINVAL;
+	return 0;
 }
 
 int puc_flow__analyse(const struct puc_code *code, const struct puc_build *build,

@@ -152,7 +152,7 @@ typedef int (*rank_fn)(const struct puc_value *value, const struct next_fetch *n
 
 static int rank_L(const struct puc_value *value, const struct next_fetch *next)
 {
-	return value->kind == PUC_IS_L;
+	return value->kind == PUC_IS_L && !value->offset;
 }
 
 /* 4: behind the current instruction; 3: known by the fetch that follows, or otherwise exactly; 2,
@@ -315,7 +315,9 @@ int puc_rows__make(struct puc_analysis *self, struct puc_flow *flow)
 		if (!err)
 			err = push_row(self, flow, &count, part, i->address, &rule);
 		if (!err && self->now.reached)
-			puc_state__execute(&self->now, code, at, self->build, self->kinds[at]);
+			flow->counts.saves += puc_state__execute(&self->now, code, at, self->build,
+								 self->kinds[at])
+						      .saves;
 	}
 	return err;
 }

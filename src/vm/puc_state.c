@@ -13,9 +13,8 @@
 /* A compiler has no use for pointers further from the current instruction. */
 #define MAX_OFFSET 64
 
-/* `offset` of a CallInfo that was loaded as another's caller; in 5.1, where they are an array, it
- * is the distance from the innermost one. */
-#define CALLER (-1)
+/* `place` of a CallInfo that was loaded as another's caller. */
+#define CALLER 1
 
 static const struct puc_value unknown;
 
@@ -35,7 +34,8 @@ static struct puc_value moved(struct puc_value value, int64_t bytes)
 {
 	int limit = value.kind == PUC_IS_PC ? MAX_OFFSET : INT16_MAX;
 
-	if ((value.kind != PUC_IS_PC && value.kind != PUC_IS_CFA && value.kind != PUC_IS_CI) ||
+	if ((value.kind != PUC_IS_PC && value.kind != PUC_IS_CFA && value.kind != PUC_IS_CI &&
+	     value.kind != PUC_IS_L) ||
 	    bytes > INT16_MAX || bytes < INT16_MIN || value.offset + bytes > limit ||
 	    value.offset + bytes < -limit)
 		return unknown;
@@ -97,23 +97,27 @@ static int below_cfa(const struct puc_state *self, const struct x86_instruction 
 	return at < 0 && at > -8 * (int64_t)PUC_SLOTS ? (int)-at : 0;
 }
 
+/* Is the operand `size` bytes at `field` of L, or of a CallInfo? */
+static bool is_field(const struct puc_state *self, const struct x86_instruction *i,
+		     enum puc_kind kind, int field)
+{
+	const struct puc_value *base = value_in(self, i->base);
+
+	return base->kind == kind && i->index == X86_NO_REG && i->width == 8 &&
+	       base->offset + (int64_t)i->disp == field;
+}
+
 static bool is_l_ci(const struct puc_state *self, const struct x86_instruction *i,
 		    const struct puc_build *build)
 {
-	return value_in(self, i->base)->kind == PUC_IS_L && i->index == X86_NO_REG &&
-	       i->disp == build->L_ci && i->width == 8;
+	return is_field(self, i, PUC_IS_L, build->L_ci);
 }
 
 static bool is_savedpc(const struct puc_state *self, const struct x86_instruction *i,
 		       const struct puc_build *build)
 {
-	uint8_t kind = value_in(self, i->base)->kind;
-
-	if (i->index != X86_NO_REG || i->width != 8)
-		return false;
-	if (build->L_savedpc)
-		return kind == PUC_IS_L && i->disp == build->L_savedpc;
-	return kind == PUC_IS_CI && i->disp == build->ci_savedpc;
+	return build->L_savedpc ? is_field(self, i, PUC_IS_L, build->L_savedpc)
+				: is_field(self, i, PUC_IS_CI, build->ci_savedpc);
 }
 
 /* Where a memory operand is, as far as it is tracked; NULL. */
@@ -142,7 +146,8 @@ static void change_frame(struct puc_state *self, const struct puc_value *ci,
 {
 	size_t i;
 
-	self->popped = ci->kind == PUC_IS_CI && ci->offset < 0;
+	/* In 5.1 they are an array. */
+	self->popped = ci->kind == PUC_IS_CI && (ci->place == CALLER || ci->offset < 0);
 	if (build->L_savedpc)
 		return; /* 5.1: that is in L, and stored apart */
 
@@ -194,6 +199,7 @@ static struct puc_value loaded(struct puc_state *self, const struct x86_instruct
 {
 	const struct puc_value *base = value_in(self, i->base), *index = value_in(self, i->index);
 	const struct puc_value *place;
+	struct puc_value value;
 	int table;
 
 	if (base->kind == PUC_IS_TABLE || index->kind == PUC_IS_TABLE) {
@@ -213,13 +219,14 @@ static struct puc_value loaded(struct puc_state *self, const struct x86_instruct
 		return *place;
 	if (is_l_ci(self, i, build))
 		return value_of(PUC_IS_CI, 0);
-	if (base->kind == PUC_IS_CI && i->index == X86_NO_REG && i->width == 8 &&
-	    build->ci_previous) {
-		if (i->disp == build->ci_previous)
-			return value_of(PUC_IS_CI, CALLER);
-		if (i->disp == build->ci_previous + 8)
-			return value_of(PUC_IS_CI, 0); /* the next one, kept for the next call */
+	if (build->ci_previous && is_field(self, i, PUC_IS_CI, build->ci_previous)) {
+		value = value_of(PUC_IS_CI, 0);
+		value.place = CALLER;
+		return value;
 	}
+	/* The next one, kept for the next call. */
+	if (build->ci_previous && is_field(self, i, PUC_IS_CI, build->ci_previous + 8))
+		return value_of(PUC_IS_CI, 0);
 	return unknown;
 }
 
@@ -355,6 +362,7 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 	case X86_STORE:
 	case X86_STORE_IMM:
 	case X86_STORE_OTHER:
+		step.saves = is_savedpc(self, i, build);
 		store(self, i, at, build);
 		return step;
 	case X86_PUSH:
@@ -372,7 +380,8 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 		*stack = moved(*stack, 8);
 	} else if (is_load(i)) {
 		base = *value_in(self, i->base);
-		if (base.kind == PUC_IS_PC && i->index == X86_NO_REG && i->width <= 4) {
+		if (base.kind == PUC_IS_PC && i->index == X86_NO_REG && i->op == X86_LOAD &&
+		    i->width == 4) {
 			step.loads_instruction = true;
 			/* Behind a jump there is the next instruction, wherever it is executed. */
 			if (load == PUC_LOAD_FETCH ||
@@ -483,8 +492,9 @@ static bool meet(struct puc_meeting *self, struct puc_value *value, const struct
 	if (value->kind == PUC_IS_PC && other->kind == PUC_IS_PC)
 		met = meet_positions(self, value, other, place);
 	else if ((value->kind == PUC_IS_CI || value->kind == PUC_IS_RESULT) &&
-		 (other->kind == PUC_IS_CI || other->kind == PUC_IS_RESULT))
-		met = value_of(PUC_IS_CI, 0);
+		 (other->kind == PUC_IS_CI || other->kind == PUC_IS_RESULT) &&
+		 value->offset == other->offset)
+		met = value_of(PUC_IS_CI, value->offset);
 	if (same(value, &met))
 		return false;
 	*value = met;

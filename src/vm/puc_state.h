@@ -55,6 +55,7 @@ struct puc_state {
 /* What an instruction is to the control of the interpreter. */
 struct puc_step {
 	bool loads_instruction; /* of the bytecode */
+	bool saves;		/* the position into memory */
 	int table;		/* of the indirect jump; -1: not known */
 };
 
