@@ -300,6 +300,10 @@ int puc_rows__make(struct puc_analysis *self, struct puc_flow *flow)
 			self->now = self->in[code->block_of[at]];
 		while (part + 1 < code->part_count && i->address >= code->parts[part].end)
 			part++;
+		/* Padding needs no row of its own. */
+		if (!self->now.reached && at && flow->row_counts[part] &&
+		    code->rules[at] == code->rules[at - 1])
+			continue;
 		rule = *unwind_rules__get(self->rules, code->rules[at]);
 		if (self->now.reached)
 			puc_state__frame(&self->now, &rule);

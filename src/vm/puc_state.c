@@ -55,6 +55,14 @@ static struct puc_value jumped(size_t at)
 	return value;
 }
 
+/* value + bytes; far jumps have a constant part, too. */
+static struct puc_value advanced(struct puc_value value, int64_t bytes, size_t at)
+{
+	if (value.kind == PUC_IS_PC && (bytes > MAX_OFFSET || bytes < -MAX_OFFSET))
+		return jumped(at);
+	return moved(value, bytes);
+}
+
 void puc_state__enter(struct puc_state *self, const struct puc_build *build)
 {
 	memset(self, 0, sizeof(*self));
@@ -193,6 +201,39 @@ static void fetch(struct puc_state *self, const struct puc_value *at, int disp)
 	anchor(&self->memory, symbol, fetched);
 }
 
+static void settle(struct puc_value *value)
+{
+	if (value->kind != PUC_IS_PC)
+		return;
+	*value = value->place == PUC_PLACE_JUMPED && !value->offset ? value_of(PUC_IS_PC, 4)
+								    : unknown;
+}
+
+/* The same where the jump's distance is an index: what has been computed is the position behind. */
+static void fetch_indexed(struct puc_state *self)
+{
+	size_t i;
+
+	for (i = 0; i < 16; i++)
+		settle(&self->registers[i]);
+	for (i = 0; i < PUC_SLOTS; i++)
+		settle(&self->slots[i]);
+	settle(&self->memory);
+	self->popped = false;
+}
+
+static bool has_jumped(const struct puc_state *self)
+{
+	size_t i;
+
+	for (i = 0; i < 16; i++) {
+		if (self->registers[i].kind == PUC_IS_PC &&
+		    self->registers[i].place == PUC_PLACE_JUMPED && !self->registers[i].offset)
+			return true;
+	}
+	return false;
+}
+
 static struct puc_value loaded(struct puc_state *self, const struct x86_instruction *i,
 			       const struct puc_code *code, size_t at,
 			       const struct puc_build *build)
@@ -243,7 +284,7 @@ static struct puc_value address_of(const struct puc_state *self, const struct x8
 		return table < 0 ? unknown : value_of(PUC_IS_TABLE, table);
 	}
 	if (i->index == X86_NO_REG)
-		return moved(*base, i->disp);
+		return advanced(*base, i->disp, at);
 	if (base->kind == PUC_IS_PC || index->kind == PUC_IS_PC)
 		return jumped(at);
 	return unknown;
@@ -256,7 +297,7 @@ static struct puc_value sum(const struct puc_state *self, const struct x86_instr
 	if (i->width != 8)
 		return unknown;
 	if (i->adds == X86_ADDS_IMM)
-		return moved(*old, i->imm);
+		return advanced(*old, i->imm, at);
 	/* Entries of tables with relative addresses. */
 	if (i->adds != X86_SUBTRACTS && old->kind == PUC_IS_ENTRY && operand->kind == PUC_IS_TABLE)
 		return *old;
@@ -387,6 +428,10 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 			if (load == PUC_LOAD_FETCH ||
 			    (load == PUC_LOAD_ARGUMENT && base.place == PUC_PLACE_JUMPED))
 				fetch(self, &base, i->disp);
+		} else if (base.kind == PUC_IS_PC && i->op == X86_LOAD && i->width == 4) {
+			step.loads_instruction = true;
+			if (load != PUC_LOAD_UNKNOWN && has_jumped(self))
+				fetch_indexed(self);
 		} else if (i->op == X86_LOAD ? i->width == 8 || i->index != X86_NO_REG
 					     : i->width == 4) {
 			value = loaded(self, i, code, at, build);
@@ -400,7 +445,7 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 	} else if (i->op == X86_LEA) {
 		value = address_of(self, i, code, at);
 	} else if (i->op == X86_ADD_IMM && i->width == 8) {
-		value = moved(*value_in(self, i->reg), i->imm);
+		value = advanced(*value_in(self, i->reg), i->imm, at);
 	} else if (i->op == X86_MOVE_IMM && i->imm > 0) {
 		reg = puc_code__table(code, (uint64_t)i->imm);
 		value = reg < 0 ? unknown : value_of(PUC_IS_TABLE, reg);
