@@ -83,6 +83,7 @@ static void run_block(struct puc_analysis *self, uint32_t block)
 		step = execute(self, at);
 		if (step.loads_instruction)
 			self->loads[at] = 1;
+		self->changes[at] = step.changes_frame;
 	}
 	self->tables[block] = (int16_t)step.table;
 }
@@ -340,7 +341,7 @@ static void find_left(struct puc_analysis *self, struct puc_flow_counts *counts)
 		for (block = (uint32_t)code->block_count; block--;) {
 			left = ends_left(self, block);
 			for (at = code->blocks[block].end; at-- > code->blocks[block].first;) {
-				if (code->code.instructions[at].op == X86_CALL)
+				if (code->code.instructions[at].op == X86_CALL || self->changes[at])
 					left = 0;
 				changed |= left && !self->left[at];
 				self->left[at] = left;
@@ -443,12 +444,13 @@ static int prepare(struct puc_analysis *self)
 	self->loads = calloc(count, 1);
 	self->kinds = calloc(count, 1);
 	self->left = calloc(count, 1);
+	self->changes = calloc(count, 1);
 	self->popped = calloc(count, 1);
 	self->tables = calloc(blocks, sizeof(*self->tables));
 	self->events = calloc(blocks + 1, 1);
 	self->queued = calloc(blocks, 1);
 	if (!self->in || !self->out || !self->loads || !self->kinds || !self->left ||
-	    !self->popped || !self->tables || !self->events || !self->queued)
+	    !self->changes || !self->popped || !self->tables || !self->events || !self->queued)
 		return -ENOMEM;
 	memset(self->tables, 0xff, blocks * sizeof(*self->tables));
 	return 0;
@@ -463,6 +465,7 @@ static void release(struct puc_analysis *self)
 	free(self->loads);
 	free(self->kinds);
 	free(self->left);
+	free(self->changes);
 	free(self->popped);
 	free(self->tables);
 	free(self->events);

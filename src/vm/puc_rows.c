@@ -32,8 +32,8 @@ static bool take_fetch(const struct puc_analysis *self, uint32_t at, struct next
 	if (!self->loads[at] || i->base >= 16)
 		return false;
 	base = &self->met.registers[i->base];
-	if (base->kind != PUC_IS_PC || (self->kinds[at] != PUC_LOAD_FETCH &&
-					!(base->symbol && base->place == PUC_PLACE_JUMPED)))
+	if (base->kind != PUC_IS_PC ||
+	    (self->kinds[at] != PUC_LOAD_FETCH && !(base->symbol && base->nearness == PUC_JUMPED)))
 		return false;
 	next->symbol = base->symbol;
 	next->offset = base->offset + i->disp;
@@ -129,7 +129,7 @@ static int distance_of(const struct puc_value *value, const struct next_fetch *n
 		return -value->offset;
 	if (next->found && next->symbol == value->symbol)
 		return next->offset - value->offset;
-	return value->place == PUC_PLACE_JUMPED ? 0 : -4;
+	return value->nearness == PUC_JUMPED ? 0 : -4;
 }
 
 /* The flags for it; -1 when there are none. */
@@ -165,9 +165,9 @@ static int rank_position(const struct puc_value *value, const struct next_fetch 
 		return value->offset == 4 ? 4 : 1;
 	if (next->found && next->symbol == value->symbol)
 		return 3;
-	if (value->place == PUC_PLACE_OTHER)
+	if (value->nearness == PUC_OTHER)
 		return 0;
-	return value->place == PUC_PLACE_JUMPED && value->offset == 0 ? 1 : 2;
+	return value->nearness == PUC_JUMPED && value->offset == 0 ? 1 : 2;
 }
 
 /* The place with the highest rank; the one that was used before if it is as good, then one that

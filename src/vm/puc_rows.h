@@ -21,6 +21,7 @@ struct puc_analysis {
 	uint32_t *first_from, *from; /* the graph backwards */
 	uint8_t *loads;		     /* of each instruction: loads from the bytecode */
 	uint8_t *kinds;		     /* of those: enum puc_load */
+	uint8_t *changes;	     /* ... stores L->ci */
 	uint8_t *left;		     /* ... from here only the return is reached, without a call */
 	uint8_t *popped;	     /* ... the frame may have been popped */
 	int16_t *tables;	     /* of each block's indirect jump; -1: not known */

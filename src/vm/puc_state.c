@@ -13,7 +13,7 @@
 /* A compiler has no use for pointers further from the current instruction. */
 #define MAX_OFFSET 64
 
-/* `place` of a CallInfo that was loaded as another's caller. */
+/* `nearness` of a CallInfo that was loaded as another's caller. */
 #define CALLER 1
 
 static const struct puc_value unknown;
@@ -26,7 +26,7 @@ static struct puc_value value_of(enum puc_kind kind, int offset)
 static bool same(const struct puc_value *one, const struct puc_value *other)
 {
 	return one->kind == other->kind && one->offset == other->offset &&
-	       one->symbol == other->symbol && one->place == other->place;
+	       one->symbol == other->symbol && one->nearness == other->nearness;
 }
 
 /* value + bytes */
@@ -40,8 +40,8 @@ static struct puc_value moved(struct puc_value value, int64_t bytes)
 	    value.offset + bytes < -limit)
 		return unknown;
 	value.offset = (int16_t)(value.offset + bytes);
-	if (bytes && value.symbol && value.place == PUC_PLACE_NEAR)
-		value.place = PUC_PLACE_OTHER;
+	if (bytes && value.symbol && value.nearness == PUC_NEAR)
+		value.nearness = PUC_OTHER;
 	return value;
 }
 
@@ -51,7 +51,7 @@ static struct puc_value jumped(size_t at)
 	struct puc_value value = value_of(PUC_IS_PC, 0);
 
 	value.symbol = SYMBOL_INSTRUCTION(at);
-	value.place = PUC_PLACE_JUMPED;
+	value.nearness = PUC_JUMPED;
 	return value;
 }
 
@@ -155,7 +155,7 @@ static void change_frame(struct puc_state *self, const struct puc_value *ci,
 	size_t i;
 
 	/* In 5.1 they are an array. */
-	self->popped = ci->kind == PUC_IS_CI && (ci->place == CALLER || ci->offset < 0);
+	self->popped = ci->kind == PUC_IS_CI && (ci->nearness == CALLER || ci->offset < 0);
 	if (build->L_savedpc)
 		return; /* 5.1: that is in L, and stored apart */
 
@@ -182,7 +182,7 @@ static void anchor(struct puc_value *value, uint32_t symbol, int fetched)
 		return;
 	}
 	value->symbol = 0;
-	value->place = PUC_PLACE_NEAR;
+	value->nearness = PUC_NEAR;
 	*value = moved(*value, -fetched);
 }
 
@@ -205,8 +205,7 @@ static void settle(struct puc_value *value)
 {
 	if (value->kind != PUC_IS_PC)
 		return;
-	*value = value->place == PUC_PLACE_JUMPED && !value->offset ? value_of(PUC_IS_PC, 4)
-								    : unknown;
+	*value = value->nearness == PUC_JUMPED && !value->offset ? value_of(PUC_IS_PC, 4) : unknown;
 }
 
 /* The same where the jump's distance is an index: what has been computed is the position behind. */
@@ -228,7 +227,7 @@ static bool has_jumped(const struct puc_state *self)
 
 	for (i = 0; i < 16; i++) {
 		if (self->registers[i].kind == PUC_IS_PC &&
-		    self->registers[i].place == PUC_PLACE_JUMPED && !self->registers[i].offset)
+		    self->registers[i].nearness == PUC_JUMPED && !self->registers[i].offset)
 			return true;
 	}
 	return false;
@@ -262,7 +261,7 @@ static struct puc_value loaded(struct puc_state *self, const struct x86_instruct
 		return value_of(PUC_IS_CI, 0);
 	if (build->ci_previous && is_field(self, i, PUC_IS_CI, build->ci_previous)) {
 		value = value_of(PUC_IS_CI, 0);
-		value.place = CALLER;
+		value.nearness = CALLER;
 		return value;
 	}
 	/* The next one, kept for the next call. */
@@ -404,6 +403,7 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 	case X86_STORE_IMM:
 	case X86_STORE_OTHER:
 		step.saves = is_savedpc(self, i, build);
+		step.changes_frame = is_l_ci(self, i, build);
 		store(self, i, at, build);
 		return step;
 	case X86_PUSH:
@@ -426,7 +426,7 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 			step.loads_instruction = true;
 			/* Behind a jump there is the next instruction, wherever it is executed. */
 			if (load == PUC_LOAD_FETCH ||
-			    (load == PUC_LOAD_ARGUMENT && base.place == PUC_PLACE_JUMPED))
+			    (load == PUC_LOAD_ARGUMENT && base.nearness == PUC_JUMPED))
 				fetch(self, &base, i->disp);
 		} else if (base.kind == PUC_IS_PC && i->op == X86_LOAD && i->width == 4) {
 			step.loads_instruction = true;
@@ -469,11 +469,11 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 /* ---- paths meet -------------------------------------------------------------------------------
  */
 
-static enum puc_place place_of(const struct puc_value *value)
+static enum puc_nearness nearness_of(const struct puc_value *value)
 {
 	if (value->symbol)
-		return value->place;
-	return value->offset == 4 || value->offset == 8 ? PUC_PLACE_NEAR : PUC_PLACE_OTHER;
+		return value->nearness;
+	return value->offset == 4 || value->offset == 8 ? PUC_NEAR : PUC_OTHER;
 }
 
 /*
@@ -496,7 +496,7 @@ struct puc_meeting {
 static struct puc_value meet_positions(struct puc_meeting *self, const struct puc_value *one,
 				       const struct puc_value *other, size_t place)
 {
-	enum puc_place first = place_of(one), second = place_of(other);
+	enum puc_nearness first = nearness_of(one), second = nearness_of(other);
 	struct puc_value met = value_of(PUC_IS_PC, 0);
 	int distance = one->offset - other->offset;
 	struct puc_group *group;
@@ -521,9 +521,9 @@ static struct puc_value meet_positions(struct puc_meeting *self, const struct pu
 			.base = one->offset,
 		};
 	}
-	met.place = first == PUC_PLACE_JUMPED || second == PUC_PLACE_JUMPED ? PUC_PLACE_JUMPED
-		    : first == PUC_PLACE_OTHER				    ? first
-									    : second;
+	met.nearness = first == PUC_JUMPED || second == PUC_JUMPED ? PUC_JUMPED
+		       : first == PUC_OTHER			   ? first
+								   : second;
 	return met;
 }
 
