@@ -179,9 +179,11 @@ enum saved_base {
  */
 #define PUC_NO_FRAME 0x01 /* it is being left: its Lua frame is gone */
 #define PUC_PC_OF_CI 0x02 /* the register or slot holds `ci`, which holds the position */
-#define PUC_PC_NEXT                                                                                \
-	0x04 /* the position, also the one in memory, points at the current instruction */
-#define PUC_POPPED 0x08 /* L->ci is the caller of the frame that is being left */
+/* The position, also the one in memory if it is nowhere else, points at the current instruction;
+ * with PUC_PC_PAST: at the one before it. PUC_PC_PAST alone: two behind it. */
+#define PUC_PC_NEXT 0x04
+#define PUC_PC_PAST 0x10
+#define PUC_POPPED  0x08 /* L->ci is the caller of the frame that is being left */
 
 struct unwind_rule {
 	__s32 cfa_offset;		 /* bytes */

@@ -555,12 +555,9 @@ SUBPROGRAM int puc_find_current(void)
 		return 0;
 	}
 	w->puc_pc = 0;
-	if (puc_was_fresh(w, build)) {
-		w->frame = w->puc_top;
-		return -1;
-	}
+	kind = puc_was_fresh(w, build);
 	w->frame = w->puc_top;
-	return 0;
+	return kind ? -1 : puc_skip_unbegun(w, build);
 }
 
 INLINE int puc_lost(struct walk *w)

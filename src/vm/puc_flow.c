@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "puc_rows.h"
+
 /* Blocks are executed some ten times each; a file that is made to take longer is not understood. */
 #define MAX_VISITS 200u
 #define MAX_EDGES  (1u << 20)
@@ -18,35 +20,16 @@
 #define SPARE_OPCODES 2u
 /* Of the instructions that are reached, at least: 9 of 10 know L. */
 #define MIN_KNOWN_TENTHS 9u
+#define MIN_SAVES	 2u
 
 enum { EVENT_LOAD = 1, EVENT_DISPATCH = 2 };
-
-struct analysis {
-	const struct puc_code *code;
-	const struct puc_build *build;
-	struct unwind_rules *rules;
-	unsigned int opcodes;
-	uint32_t entry;	      /* the first block */
-	struct puc_state *in; /* of each block */
-	struct puc_state *out;
-	struct puc_state entered, now, met;
-	uint32_t *first_from, *from; /* the graph backwards */
-	uint8_t *loads;		     /* of each instruction: loads from the bytecode */
-	uint8_t *kinds;		     /* of those: enum puc_load */
-	uint8_t *left;		     /* ... from here only the return is reached, without a call */
-	int16_t *tables;	     /* of each block's indirect jump; -1 unknown, -2 none */
-	uint8_t *events;	     /* of each block: what comes next from its beginning */
-	uint8_t *queued;
-	bool changed; /* while events are spread */
-	int successors;
-};
 
 /* ---- the graph --------------------------------------------------------------------------------
  */
 
-typedef void (*successor_fn)(struct analysis *self, uint32_t from, uint32_t to);
+typedef void (*successor_fn)(struct puc_analysis *self, uint32_t from, uint32_t to);
 
-static void each_target(struct analysis *self, uint32_t block, successor_fn successor)
+static void each_target(struct puc_analysis *self, uint32_t block, successor_fn successor)
 {
 	const struct puc_code *code = self->code;
 	size_t first = 0, count = code->target_count, k;
@@ -60,7 +43,7 @@ static void each_target(struct analysis *self, uint32_t block, successor_fn succ
 		successor(self, block, code->block_of[code->targets[k]]);
 }
 
-static void each_successor(struct analysis *self, uint32_t block, successor_fn successor)
+static void each_successor(struct puc_analysis *self, uint32_t block, successor_fn successor)
 {
 	const struct puc_code *code = self->code;
 	uint32_t last = code->blocks[block].end - 1;
@@ -82,14 +65,14 @@ static void each_successor(struct analysis *self, uint32_t block, successor_fn s
 /* ---- the fixed point --------------------------------------------------------------------------
  */
 
-static struct puc_step execute(struct analysis *self, uint32_t at)
+static struct puc_step execute(struct puc_analysis *self, uint32_t at)
 {
 	puc_state__frame(&self->now, unwind_rules__get(self->rules, self->code->rules[at]));
 	return puc_state__execute(&self->now, self->code, at, self->build, self->kinds[at]);
 }
 
 /* Executes a block into `now`. */
-static void run_block(struct analysis *self, uint32_t block)
+static void run_block(struct puc_analysis *self, uint32_t block)
 {
 	const struct puc_block *range = &self->code->blocks[block];
 	struct puc_step step = {.table = -1};
@@ -100,11 +83,12 @@ static void run_block(struct analysis *self, uint32_t block)
 		step = execute(self, at);
 		if (step.loads_instruction)
 			self->loads[at] = 1;
+		self->changes[at] = step.changes_frame;
 	}
 	self->tables[block] = (int16_t)step.table;
 }
 
-static void flow_to(struct analysis *self, uint32_t from, uint32_t to)
+static void flow_to(struct puc_analysis *self, uint32_t from, uint32_t to)
 {
 	self->queued[to] |= puc_state__meet(&self->in[to], &self->now, to);
 }
@@ -113,7 +97,7 @@ static void flow_to(struct analysis *self, uint32_t from, uint32_t to)
  * The first solution only ever takes away from what is known at a block's beginning, also what was
  * assumed too early. It is good enough to know the tables of indirect jumps, so all edges.
  */
-static int solve_edges(struct analysis *self)
+static int solve_edges(struct puc_analysis *self)
 {
 	size_t visits = 0, limit = MAX_VISITS * self->code->block_count, before;
 	uint32_t block;
@@ -135,18 +119,18 @@ static int solve_edges(struct analysis *self)
 	return visits < limit ? 0 : -EINVAL;
 }
 
-static void count_edge(struct analysis *self, uint32_t from, uint32_t to)
+static void count_edge(struct puc_analysis *self, uint32_t from, uint32_t to)
 {
 	self->first_from[to + 1]++;
 }
 
-static void add_edge(struct analysis *self, uint32_t from, uint32_t to)
+static void add_edge(struct puc_analysis *self, uint32_t from, uint32_t to)
 {
 	self->from[self->first_from[to]++] = from;
 }
 
 /* The blocks that lead to block b: from[first_from[b]] to from[first_from[b + 1]]. */
-static int collect_edges(struct analysis *self)
+static int collect_edges(struct puc_analysis *self)
 {
 	size_t blocks = self->code->block_count, block;
 
@@ -174,13 +158,13 @@ static int collect_edges(struct analysis *self)
 	return 0;
 }
 
-static void mark(struct analysis *self, uint32_t from, uint32_t to)
+static void mark(struct puc_analysis *self, uint32_t from, uint32_t to)
 {
 	self->queued[to] = 1;
 }
 
 /* What is known where `block` begins, made anew from all that leads there. */
-static void gather(struct analysis *self, uint32_t block, struct puc_state *state)
+static void gather(struct puc_analysis *self, uint32_t block, struct puc_state *state)
 {
 	uint32_t k;
 
@@ -197,7 +181,7 @@ static void gather(struct analysis *self, uint32_t block, struct puc_state *stat
  * The exact solution: nothing that was assumed too early stays. Should it not come to rest, what
  * was known before is met as well, which takes it to an end.
  */
-static int solve(struct analysis *self)
+static int solve(struct puc_analysis *self)
 {
 	size_t blocks = self->code->block_count, round;
 	uint32_t block;
@@ -235,7 +219,7 @@ static int solve(struct analysis *self)
  */
 
 /* An indirect jump by a table that is not known may be the dispatch as well. */
-static bool is_dispatch(const struct analysis *self, uint32_t block)
+static bool is_dispatch(const struct puc_analysis *self, uint32_t block)
 {
 	const struct puc_code *code = self->code;
 	const struct x86_instruction *i = &code->code.instructions[code->blocks[block].end - 1];
@@ -252,7 +236,7 @@ static bool is_dispatch(const struct analysis *self, uint32_t block)
 	return false;
 }
 
-static void spread(struct analysis *self, uint32_t from, uint32_t to)
+static void spread(struct puc_analysis *self, uint32_t from, uint32_t to)
 {
 	if (self->events[from] != (self->events[from] | self->events[to])) {
 		self->events[from] |= self->events[to];
@@ -261,7 +245,7 @@ static void spread(struct analysis *self, uint32_t from, uint32_t to)
 }
 
 /* The first event in a block from instruction `at` on; 0 when control leaves it without one. */
-static uint8_t event_within(const struct analysis *self, uint32_t block, uint32_t at)
+static uint8_t event_within(const struct puc_analysis *self, uint32_t block, uint32_t at)
 {
 	for (; at < self->code->blocks[block].end; at++) {
 		if (self->loads[at])
@@ -270,7 +254,7 @@ static uint8_t event_within(const struct analysis *self, uint32_t block, uint32_
 	return is_dispatch(self, block) ? EVENT_DISPATCH : 0;
 }
 
-static void collect(struct analysis *self, uint32_t from, uint32_t to)
+static void collect(struct puc_analysis *self, uint32_t from, uint32_t to)
 {
 	self->events[self->code->block_count] |= self->events[to];
 }
@@ -279,7 +263,7 @@ static void collect(struct analysis *self, uint32_t from, uint32_t to)
  * The load of an extra argument is followed by another load before the interpreter dispatches; that
  * of the next instruction by its dispatch.
  */
-static void find_fetches(struct analysis *self, struct puc_flow_counts *counts)
+static void find_fetches(struct puc_analysis *self, struct puc_flow_counts *counts)
 {
 	const struct puc_code *code = self->code;
 	uint8_t *after = &self->events[code->block_count], event;
@@ -319,14 +303,14 @@ static void find_fetches(struct analysis *self, struct puc_flow_counts *counts)
 /* ---- where it is left -------------------------------------------------------------------------
  */
 
-static void stay(struct analysis *self, uint32_t from, uint32_t to)
+static void stay(struct puc_analysis *self, uint32_t from, uint32_t to)
 {
 	self->successors++;
 	self->events[from] &= self->events[to];
 }
 
 /* Does control go nowhere from the end of the block but to where luaV_execute only returns? */
-static bool ends_left(struct analysis *self, uint32_t block)
+static bool ends_left(struct puc_analysis *self, uint32_t block)
 {
 	const struct puc_code *code = self->code;
 	const struct x86_instruction *i = &code->code.instructions[code->blocks[block].end - 1];
@@ -344,7 +328,7 @@ static bool ends_left(struct analysis *self, uint32_t block)
 
 /* events: 1 for blocks from whose beginning nothing but the return is reached, without a call. The
  * set grows from the returns. */
-static void find_left(struct analysis *self, struct puc_flow_counts *counts)
+static void find_left(struct puc_analysis *self, struct puc_flow_counts *counts)
 {
 	const struct puc_code *code = self->code;
 	uint32_t block, at;
@@ -357,7 +341,7 @@ static void find_left(struct analysis *self, struct puc_flow_counts *counts)
 		for (block = (uint32_t)code->block_count; block--;) {
 			left = ends_left(self, block);
 			for (at = code->blocks[block].end; at-- > code->blocks[block].first;) {
-				if (code->code.instructions[at].op == X86_CALL)
+				if (code->code.instructions[at].op == X86_CALL || self->changes[at])
 					left = 0;
 				changed |= left && !self->left[at];
 				self->left[at] = left;
@@ -369,222 +353,84 @@ static void find_left(struct analysis *self, struct puc_flow_counts *counts)
 		counts->returns += code->code.instructions[at].op == X86_RETURN;
 }
 
-/* ---- the rows ---------------------------------------------------------------------------------
+/*
+ * luaD_poscall pops the Lua frame; behind it luaV_execute looks whether it has to return. From that
+ * branch backwards to the call the popped frame may have been the activation's. In 5.1 there are
+ * other returns, for yields, but only this one counts its calls down.
  */
-
-/* Places: registers, then slots. */
-#define PLACE_SLOT 16
-#define NOWHERE	   (-1)
-
-/* Most trusted first: what is still there when a call returns. */
-static bool may_hold(const struct x86_instruction *i, int place)
+static bool counts_down(const struct puc_analysis *self, uint32_t block)
 {
-	return place >= PLACE_SLOT || PUC_CALLEE_SAVED & 1u << place || i->op != X86_CALL;
-}
+	const struct x86_instruction *i;
+	uint32_t at;
 
-static const struct puc_value *value_at(const struct puc_state *state, int place)
-{
-	return place < PLACE_SLOT ? &state->registers[place] : &state->slots[place - PLACE_SLOT];
-}
-
-typedef int (*rank_fn)(const struct puc_value *value);
-
-static int rank_L(const struct puc_value *value)
-{
-	return value->kind == PUC_IS_L;
-}
-
-/* 4: behind the current instruction; 3, 2: at the next one, or at or behind it; 1: at the current
- * one. */
-static int rank_position(const struct puc_value *value)
-{
-	if (value->kind != PUC_IS_PC)
-		return 0;
-	if (!value->symbol)
-		return value->offset == 4 ? 4 : value->offset == 0 || value->offset == 8;
-	if (value->place == PUC_PLACE_JUMPED)
-		return value->offset == 4 ? 3 : value->offset == 0 ? 2 : 0;
-	return value->place == PUC_PLACE_NEAR ? 3 : 0;
-}
-
-/* The place with the highest rank up to slot `slots`; the one that was used before if it is as
- * good, then one that survives calls. */
-static int best_place(const struct puc_state *state, const struct x86_instruction *i, rank_fn rank,
-		      int slots, int before)
-{
-	int best = NOWHERE, best_rank = 0, place, value;
-
-	for (place = 0; place < PLACE_SLOT + slots; place++) {
-		if (!may_hold(i, place))
-			continue;
-		value = 4 * rank(value_at(state, place));
-		if (!value)
-			continue;
-		value += place == before					? 3
-			 : place < PLACE_SLOT && PUC_CALLEE_SAVED & 1u << place ? 2
-			 : place >= PLACE_SLOT					? 1
-										: 0;
-		if (value > best_rank) {
-			best_rank = value;
-			best = place;
-		}
+	for (at = self->code->blocks[block].first; at < self->code->blocks[block].end; at++) {
+		i = &self->code->code.instructions[at];
+		if (i->width == 4 && i->imm == -1 &&
+		    (i->op == X86_ADD_IMM || (i->op == X86_STORE_OTHER && i->adds)))
+			return true;
 	}
-	return best;
+	return false;
 }
 
-struct places {
-	int L, position, ci;
-};
-
-static void set_L(struct unwind_rule *rule, int place)
+/* Marks from the end of `block` back to a call or a fetch; true when it is to go on before it. */
+static bool mark_popped(struct puc_analysis *self, uint32_t block)
 {
-	rule->vm_base_reg = VM_NO_REG;
-	if (place >= PLACE_SLOT)
-		rule->cfa_offset2 = -8 * (place - PLACE_SLOT);
-	else if (place >= 0)
-		rule->vm_base_reg = (uint8_t)place;
-}
+	uint32_t at;
 
-static bool points_at_next(const struct puc_value *value)
-{
-	return value->symbol ? value->place == PUC_PLACE_JUMPED : value->offset == 0;
-}
-
-static int rank_CI(const struct puc_value *value)
-{
-	return value->kind == PUC_IS_CI;
-}
-
-static void set_place(struct unwind_rule *rule, int place)
-{
-	if (place >= PLACE_SLOT)
-		rule->vm_pc_slot = (uint8_t)(place - PLACE_SLOT);
-	else if (place >= 0)
-		rule->vm_pc = (uint8_t)place;
-}
-
-static void set_position(struct unwind_rule *rule, const struct puc_state *state, int place)
-{
-	set_place(rule, place);
-	if (place != NOWHERE && points_at_next(value_at(state, place)))
-		rule->vm_flags |= PUC_PC_NEXT;
-}
-
-/* The position is in the CallInfo. Which one that is, is worth knowing all the same: L->ci may be
- * that of a function that is being called, or of the caller of one that has been left. */
-static void set_CI(struct unwind_rule *rule, const struct puc_state *state,
-		   const struct x86_instruction *i, int *before)
-{
-	*before = best_place(state, i, rank_CI, 256, *before);
-	if (*before == NOWHERE)
-		return;
-	set_place(rule, *before);
-	rule->vm_flags |= PUC_PC_OF_CI;
-}
-
-static bool is_exact(const struct puc_value *memory)
-{
-	return memory->kind == PUC_IS_PC && !memory->symbol && memory->offset == 4;
-}
-
-static void state_facts(const struct analysis *self, uint32_t at, struct places *places,
-			struct unwind_rule *rule, struct puc_flow_counts *counts)
-{
-	const struct x86_instruction *i = &self->code->code.instructions[at];
-	const struct puc_state *state = &self->now;
-	/* With CFA_DEREF the field for L's slot is taken. */
-	int slots = rule->cfa_kind == CFA_DEREF ? 0 : (int)PUC_SLOTS;
-	bool in_memory = self->build->release / 100 == 502 || self->build->release / 100 == 503;
-
-	places->L = best_place(state, i, rank_L, slots, places->L);
-	set_L(rule, places->L);
-	counts->without_L += places->L == NOWHERE;
-	rule->vm_pc = VM_NO_REG;
-	if (state->popped)
-		rule->vm_flags |= PUC_POPPED;
-	places->position = best_place(state, i, rank_position, 256, places->position);
-	if (is_exact(&state->memory)) {
-		if (places->position != NOWHERE &&
-		    rank_position(value_at(state, places->position)) == 4)
-			set_position(rule, state, places->position);
-		else
-			set_CI(rule, state, i, &places->ci);
-		return;
+	for (at = self->code->blocks[block].end; at-- > self->code->blocks[block].first;) {
+		if (self->code->code.instructions[at].op == X86_CALL || self->loads[at])
+			return false;
+		self->popped[at] = 1;
 	}
-	if (in_memory &&
-	    (places->position == NOWHERE ||
-	     rank_position(value_at(state, places->position)) <= rank_position(&state->memory))) {
-		if (state->memory.kind == PUC_IS_PC && points_at_next(&state->memory))
-			rule->vm_flags |= PUC_PC_NEXT;
-		set_CI(rule, state, i, &places->ci);
-		return;
-	}
-	set_position(rule, state, places->position);
-	counts->without_position += places->position == NOWHERE;
+	return true;
 }
 
-static int push_row(struct analysis *self, struct puc_flow *flow, size_t *count, size_t part,
-		    uint64_t pc, const struct unwind_rule *rule)
+static void look_left(struct puc_analysis *self, uint32_t from, uint32_t to)
 {
-	size_t in_part = flow->row_counts[part];
-	int id = unwind_rules__intern(self->rules, rule);
-
-	if (id < 0)
-		return id;
-	if (in_part && flow->rows[*count - 1].rule == (uint32_t)id)
-		return 0;
-	flow->rows[(*count)++] = (struct unwind_row){.pc = pc, .rule = (uint32_t)id};
-	flow->row_counts[part]++;
-	return 0;
+	if (self->left[self->code->blocks[to].first])
+		self->successors |= 1;
+	else
+		self->successors |= 2;
 }
 
-static int make_rows(struct analysis *self, struct puc_flow *flow)
+static void find_popped(struct puc_analysis *self)
 {
 	const struct puc_code *code = self->code;
-	struct places places = {NOWHERE, NOWHERE, NOWHERE};
-	const struct x86_instruction *i;
-	struct unwind_rule rule;
-	size_t count = 0, part = 0;
-	uint32_t at, block;
-	int err;
+	uint32_t block, k;
+	bool changed = true;
 
-	flow->rows = calloc(code->code.count, sizeof(*flow->rows));
-	if (!flow->rows)
-		return -ENOMEM;
-	for (at = 0; at < code->code.count; at++) {
-		i = &code->code.instructions[at];
-		block = code->block_of[at];
-		if (at == code->blocks[block].first)
-			self->now = self->in[block];
-		while (part + 1 < code->part_count && i->address >= code->parts[part].end)
-			part++;
-		if (self->now.reached)
-			puc_state__frame(&self->now,
-					 unwind_rules__get(self->rules, code->rules[at]));
-		rule = *unwind_rules__get(self->rules, code->rules[at]);
-		if (rule.cfa_kind == CFA_REG || rule.cfa_kind == CFA_DEREF) {
-			rule.flags |= RULE_PUC;
-			rule.vm_pc = rule.vm_base_reg = VM_NO_REG;
-			if (self->left[at])
-				rule.vm_flags = PUC_NO_FRAME;
-			else if (self->now.reached)
-				state_facts(self, at, &places, &rule, &flow->counts);
-		}
-		flow->counts.reached += self->now.reached;
-		err = push_row(self, flow, &count, part, i->address, &rule);
-		if (err)
-			return err;
-		if (self->now.reached)
-			puc_state__execute(&self->now, code, at, self->build, self->kinds[at]);
+	memset(self->queued, 0, code->block_count);
+	for (block = 0; block < code->block_count; block++) {
+		self->successors = 0;
+		if (!self->in[block].reached ||
+		    code->code.instructions[code->blocks[block].end - 1].op != X86_BRANCH)
+			continue;
+		each_successor(self, block, look_left);
+		if (self->successors == 3 && (!self->build->L_savedpc || counts_down(self, block)))
+			self->queued[block] = 1;
 	}
-	flow->counts.instructions = code->code.count;
-	return 0;
+	while (changed) {
+		changed = false;
+		for (block = 0; block < code->block_count; block++) {
+			if (self->queued[block] != 1)
+				continue;
+			self->queued[block] = 2;
+			if (!mark_popped(self, block))
+				continue;
+			for (k = self->first_from[block]; k < self->first_from[block + 1]; k++) {
+				if (self->queued[self->from[k]])
+					continue;
+				self->queued[self->from[k]] = 1;
+				changed = true;
+			}
+		}
+	}
 }
 
 /* ---- all of it --------------------------------------------------------------------------------
  */
 
-static int prepare(struct analysis *self)
+static int prepare(struct puc_analysis *self)
 {
 	size_t blocks = self->code->block_count, count = self->code->code.count;
 	ptrdiff_t entry = x86_code__find(&self->code->code, self->code->entry);
@@ -598,17 +444,19 @@ static int prepare(struct analysis *self)
 	self->loads = calloc(count, 1);
 	self->kinds = calloc(count, 1);
 	self->left = calloc(count, 1);
+	self->changes = calloc(count, 1);
+	self->popped = calloc(count, 1);
 	self->tables = calloc(blocks, sizeof(*self->tables));
 	self->events = calloc(blocks + 1, 1);
 	self->queued = calloc(blocks, 1);
 	if (!self->in || !self->out || !self->loads || !self->kinds || !self->left ||
-	    !self->tables || !self->events || !self->queued)
+	    !self->changes || !self->popped || !self->tables || !self->events || !self->queued)
 		return -ENOMEM;
 	memset(self->tables, 0xff, blocks * sizeof(*self->tables));
 	return 0;
 }
 
-static void release(struct analysis *self)
+static void release(struct puc_analysis *self)
 {
 	free(self->in);
 	free(self->out);
@@ -617,13 +465,15 @@ static void release(struct analysis *self)
 	free(self->loads);
 	free(self->kinds);
 	free(self->left);
+	free(self->changes);
+	free(self->popped);
 	free(self->tables);
 	free(self->events);
 	free(self->queued);
 	free(self);
 }
 
-static int analyse(struct analysis *self, struct puc_flow *flow)
+static int analyse(struct puc_analysis *self, struct puc_flow *flow)
 {
 	struct puc_flow_counts *counts = &flow->counts;
 	int err;
@@ -644,16 +494,22 @@ static int analyse(struct analysis *self, struct puc_flow *flow)
 	if (err)
 		return err;
 	find_left(self, counts);
-	err = make_rows(self, flow);
+	find_popped(self);
+	err = puc_rows__make(self, flow);
 	if (err)
 		return err;
-	return counts->without_L > counts->reached / 10 * (10 - MIN_KNOWN_TENTHS) ? -EINVAL : 0;
+	/* ldebug.c's symbexec has such a switch, too, but does not save a position. */
+	if (counts->saves < MIN_SAVES ||
+	    counts->without_L > counts->reached / 10 * (10 - MIN_KNOWN_TENTHS) ||
+	    counts->without_position > counts->reached / 2)
+		return -EINVAL;
+	return 0;
 }
 
 int puc_flow__analyse(const struct puc_code *code, const struct puc_build *build,
 		      unsigned int opcodes, struct unwind_rules *rules, struct puc_flow *flow)
 {
-	struct analysis *self = calloc(1, sizeof(*self));
+	struct puc_analysis *self = calloc(1, sizeof(*self));
 	int err;
 
 	memset(flow, 0, sizeof(*flow));

@@ -18,7 +18,7 @@ struct puc_flow_counts {
 	size_t instructions, reached;
 	size_t without_L;	 /* of those reached */
 	size_t without_position; /* and not in memory either */
-	size_t fetches, dispatches, returns;
+	size_t fetches, dispatches, saves, returns;
 };
 
 struct puc_flow {

@@ -13,7 +13,7 @@
 /* A compiler has no use for pointers further from the current instruction. */
 #define MAX_OFFSET 64
 
-/* `offset` of a CallInfo that was loaded as another's caller. */
+/* `nearness` of a CallInfo that was loaded as another's caller. */
 #define CALLER 1
 
 static const struct puc_value unknown;
@@ -26,7 +26,7 @@ static struct puc_value value_of(enum puc_kind kind, int offset)
 static bool same(const struct puc_value *one, const struct puc_value *other)
 {
 	return one->kind == other->kind && one->offset == other->offset &&
-	       one->symbol == other->symbol && one->place == other->place;
+	       one->symbol == other->symbol && one->nearness == other->nearness;
 }
 
 /* value + bytes */
@@ -34,12 +34,14 @@ static struct puc_value moved(struct puc_value value, int64_t bytes)
 {
 	int limit = value.kind == PUC_IS_PC ? MAX_OFFSET : INT16_MAX;
 
-	if ((value.kind != PUC_IS_PC && value.kind != PUC_IS_CFA) || bytes > INT16_MAX ||
-	    bytes < INT16_MIN || value.offset + bytes > limit || value.offset + bytes < -limit)
+	if ((value.kind != PUC_IS_PC && value.kind != PUC_IS_CFA && value.kind != PUC_IS_CI &&
+	     value.kind != PUC_IS_L) ||
+	    bytes > INT16_MAX || bytes < INT16_MIN || value.offset + bytes > limit ||
+	    value.offset + bytes < -limit)
 		return unknown;
 	value.offset = (int16_t)(value.offset + bytes);
-	if (bytes && value.symbol && value.place == PUC_PLACE_NEAR)
-		value.place = PUC_PLACE_OTHER;
+	if (bytes && value.symbol && value.nearness == PUC_NEAR)
+		value.nearness = PUC_OTHER;
 	return value;
 }
 
@@ -49,8 +51,16 @@ static struct puc_value jumped(size_t at)
 	struct puc_value value = value_of(PUC_IS_PC, 0);
 
 	value.symbol = SYMBOL_INSTRUCTION(at);
-	value.place = PUC_PLACE_JUMPED;
+	value.nearness = PUC_JUMPED;
 	return value;
+}
+
+/* value + bytes; far jumps have a constant part, too. */
+static struct puc_value advanced(struct puc_value value, int64_t bytes, size_t at)
+{
+	if (value.kind == PUC_IS_PC && (bytes > MAX_OFFSET || bytes < -MAX_OFFSET))
+		return jumped(at);
+	return moved(value, bytes);
 }
 
 void puc_state__enter(struct puc_state *self, const struct puc_build *build)
@@ -95,23 +105,27 @@ static int below_cfa(const struct puc_state *self, const struct x86_instruction 
 	return at < 0 && at > -8 * (int64_t)PUC_SLOTS ? (int)-at : 0;
 }
 
+/* Is the operand `size` bytes at `field` of L, or of a CallInfo? */
+static bool is_field(const struct puc_state *self, const struct x86_instruction *i,
+		     enum puc_kind kind, int field)
+{
+	const struct puc_value *base = value_in(self, i->base);
+
+	return base->kind == kind && i->index == X86_NO_REG && i->width == 8 &&
+	       base->offset + (int64_t)i->disp == field;
+}
+
 static bool is_l_ci(const struct puc_state *self, const struct x86_instruction *i,
 		    const struct puc_build *build)
 {
-	return value_in(self, i->base)->kind == PUC_IS_L && i->index == X86_NO_REG &&
-	       i->disp == build->L_ci && i->width == 8;
+	return is_field(self, i, PUC_IS_L, build->L_ci);
 }
 
 static bool is_savedpc(const struct puc_state *self, const struct x86_instruction *i,
 		       const struct puc_build *build)
 {
-	uint8_t kind = value_in(self, i->base)->kind;
-
-	if (i->index != X86_NO_REG || i->width != 8)
-		return false;
-	if (build->L_savedpc)
-		return kind == PUC_IS_L && i->disp == build->L_savedpc;
-	return kind == PUC_IS_CI && i->disp == build->ci_savedpc;
+	return build->L_savedpc ? is_field(self, i, PUC_IS_L, build->L_savedpc)
+				: is_field(self, i, PUC_IS_CI, build->ci_savedpc);
 }
 
 /* Where a memory operand is, as far as it is tracked; NULL. */
@@ -135,9 +149,15 @@ static void overwrite(struct puc_state *self, int below, unsigned int size)
 }
 
 /* Another frame is the innermost one: its position is what it has saved. */
-static void change_frame(struct puc_state *self, const struct puc_value *ci)
+static void change_frame(struct puc_state *self, const struct puc_value *ci,
+			 const struct puc_build *build)
 {
 	size_t i;
+
+	/* In 5.1 they are an array. */
+	self->popped = ci->kind == PUC_IS_CI && (ci->nearness == CALLER || ci->offset < 0);
+	if (build->L_savedpc)
+		return; /* 5.1: that is in L, and stored apart */
 
 	for (i = 0; i < 16; i++) {
 		if (puc_value__is_position(&self->registers[i]))
@@ -148,7 +168,6 @@ static void change_frame(struct puc_state *self, const struct puc_value *ci)
 			self->slots[i] = unknown;
 	}
 	self->memory = value_of(PUC_IS_PC, 4);
-	self->popped = ci->kind == PUC_IS_CI && ci->offset == CALLER;
 }
 
 /* ---- one instruction
@@ -163,7 +182,7 @@ static void anchor(struct puc_value *value, uint32_t symbol, int fetched)
 		return;
 	}
 	value->symbol = 0;
-	value->place = PUC_PLACE_NEAR;
+	value->nearness = PUC_NEAR;
 	*value = moved(*value, -fetched);
 }
 
@@ -174,11 +193,44 @@ static void fetch(struct puc_state *self, const struct puc_value *at, int disp)
 	int fetched = at->offset + disp;
 	size_t i;
 
+	self->popped = false;
 	for (i = 0; i < 16; i++)
 		anchor(&self->registers[i], symbol, fetched);
 	for (i = 0; i < PUC_SLOTS; i++)
 		anchor(&self->slots[i], symbol, fetched);
 	anchor(&self->memory, symbol, fetched);
+}
+
+static void settle(struct puc_value *value)
+{
+	if (value->kind != PUC_IS_PC)
+		return;
+	*value = value->nearness == PUC_JUMPED && !value->offset ? value_of(PUC_IS_PC, 4) : unknown;
+}
+
+/* The same where the jump's distance is an index: what has been computed is the position behind. */
+static void fetch_indexed(struct puc_state *self)
+{
+	size_t i;
+
+	for (i = 0; i < 16; i++)
+		settle(&self->registers[i]);
+	for (i = 0; i < PUC_SLOTS; i++)
+		settle(&self->slots[i]);
+	settle(&self->memory);
+	self->popped = false;
+}
+
+static bool has_jumped(const struct puc_state *self)
+{
+	size_t i;
+
+	for (i = 0; i < 16; i++) {
+		if (self->registers[i].kind == PUC_IS_PC &&
+		    self->registers[i].nearness == PUC_JUMPED && !self->registers[i].offset)
+			return true;
+	}
+	return false;
 }
 
 static struct puc_value loaded(struct puc_state *self, const struct x86_instruction *i,
@@ -187,6 +239,7 @@ static struct puc_value loaded(struct puc_state *self, const struct x86_instruct
 {
 	const struct puc_value *base = value_in(self, i->base), *index = value_in(self, i->index);
 	const struct puc_value *place;
+	struct puc_value value;
 	int table;
 
 	if (base->kind == PUC_IS_TABLE || index->kind == PUC_IS_TABLE) {
@@ -204,14 +257,16 @@ static struct puc_value loaded(struct puc_state *self, const struct x86_instruct
 	}
 	if (place)
 		return *place;
-	if (is_l_ci(self, i, build) && !build->L_savedpc)
+	if (is_l_ci(self, i, build))
 		return value_of(PUC_IS_CI, 0);
-	if (base->kind == PUC_IS_CI && i->index == X86_NO_REG && i->width == 8) {
-		if (i->disp == build->ci_previous)
-			return value_of(PUC_IS_CI, CALLER);
-		if (i->disp == build->ci_previous + 8)
-			return value_of(PUC_IS_CI, 0); /* the next one, kept for the next call */
+	if (build->ci_previous && is_field(self, i, PUC_IS_CI, build->ci_previous)) {
+		value = value_of(PUC_IS_CI, 0);
+		value.nearness = CALLER;
+		return value;
 	}
+	/* The next one, kept for the next call. */
+	if (build->ci_previous && is_field(self, i, PUC_IS_CI, build->ci_previous + 8))
+		return value_of(PUC_IS_CI, 0);
 	return unknown;
 }
 
@@ -228,7 +283,7 @@ static struct puc_value address_of(const struct puc_state *self, const struct x8
 		return table < 0 ? unknown : value_of(PUC_IS_TABLE, table);
 	}
 	if (i->index == X86_NO_REG)
-		return moved(*base, i->disp);
+		return advanced(*base, i->disp, at);
 	if (base->kind == PUC_IS_PC || index->kind == PUC_IS_PC)
 		return jumped(at);
 	return unknown;
@@ -241,7 +296,7 @@ static struct puc_value sum(const struct puc_state *self, const struct x86_instr
 	if (i->width != 8)
 		return unknown;
 	if (i->adds == X86_ADDS_IMM)
-		return moved(*old, i->imm);
+		return advanced(*old, i->imm, at);
 	/* Entries of tables with relative addresses. */
 	if (i->adds != X86_SUBTRACTS && old->kind == PUC_IS_ENTRY && operand->kind == PUC_IS_TABLE)
 		return *old;
@@ -272,8 +327,10 @@ static void store(struct puc_state *self, const struct x86_instruction *i, size_
 		value = *value_in(self, i->source);
 	else if (place && i->op == X86_STORE_OTHER && i->adds)
 		value = sum(self, i, place, value_in(self, i->source), at);
-	if (is_l_ci(self, i, build) && !build->L_savedpc) {
-		change_frame(self, &value);
+	if (is_l_ci(self, i, build)) {
+		if (i->op == X86_STORE_OTHER && i->adds == X86_ADDS_IMM)
+			value = moved(value_of(PUC_IS_CI, 0), i->imm);
+		change_frame(self, &value, build);
 		return;
 	}
 	if (below)
@@ -345,6 +402,8 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 	case X86_STORE:
 	case X86_STORE_IMM:
 	case X86_STORE_OTHER:
+		step.saves = is_savedpc(self, i, build);
+		step.changes_frame = is_l_ci(self, i, build);
 		store(self, i, at, build);
 		return step;
 	case X86_PUSH:
@@ -362,12 +421,17 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 		*stack = moved(*stack, 8);
 	} else if (is_load(i)) {
 		base = *value_in(self, i->base);
-		if (base.kind == PUC_IS_PC && i->index == X86_NO_REG && i->width <= 4) {
+		if (base.kind == PUC_IS_PC && i->index == X86_NO_REG && i->op == X86_LOAD &&
+		    i->width == 4) {
 			step.loads_instruction = true;
 			/* Behind a jump there is the next instruction, wherever it is executed. */
 			if (load == PUC_LOAD_FETCH ||
-			    (load == PUC_LOAD_ARGUMENT && base.place == PUC_PLACE_JUMPED))
+			    (load == PUC_LOAD_ARGUMENT && base.nearness == PUC_JUMPED))
 				fetch(self, &base, i->disp);
+		} else if (base.kind == PUC_IS_PC && i->op == X86_LOAD && i->width == 4) {
+			step.loads_instruction = true;
+			if (load != PUC_LOAD_UNKNOWN && has_jumped(self))
+				fetch_indexed(self);
 		} else if (i->op == X86_LOAD ? i->width == 8 || i->index != X86_NO_REG
 					     : i->width == 4) {
 			value = loaded(self, i, code, at, build);
@@ -381,7 +445,7 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 	} else if (i->op == X86_LEA) {
 		value = address_of(self, i, code, at);
 	} else if (i->op == X86_ADD_IMM && i->width == 8) {
-		value = moved(*value_in(self, i->reg), i->imm);
+		value = advanced(*value_in(self, i->reg), i->imm, at);
 	} else if (i->op == X86_MOVE_IMM && i->imm > 0) {
 		reg = puc_code__table(code, (uint64_t)i->imm);
 		value = reg < 0 ? unknown : value_of(PUC_IS_TABLE, reg);
@@ -405,11 +469,11 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 /* ---- paths meet -------------------------------------------------------------------------------
  */
 
-static enum puc_place place_of(const struct puc_value *value)
+static enum puc_nearness nearness_of(const struct puc_value *value)
 {
 	if (value->symbol)
-		return value->place;
-	return value->offset == 4 || value->offset == 8 ? PUC_PLACE_NEAR : PUC_PLACE_OTHER;
+		return value->nearness;
+	return value->offset == 4 || value->offset == 8 ? PUC_NEAR : PUC_OTHER;
 }
 
 /*
@@ -432,7 +496,7 @@ struct puc_meeting {
 static struct puc_value meet_positions(struct puc_meeting *self, const struct puc_value *one,
 				       const struct puc_value *other, size_t place)
 {
-	enum puc_place first = place_of(one), second = place_of(other);
+	enum puc_nearness first = nearness_of(one), second = nearness_of(other);
 	struct puc_value met = value_of(PUC_IS_PC, 0);
 	int distance = one->offset - other->offset;
 	struct puc_group *group;
@@ -457,9 +521,9 @@ static struct puc_value meet_positions(struct puc_meeting *self, const struct pu
 			.base = one->offset,
 		};
 	}
-	met.place = first == PUC_PLACE_JUMPED || second == PUC_PLACE_JUMPED ? PUC_PLACE_JUMPED
-		    : first == PUC_PLACE_OTHER				    ? first
-									    : second;
+	met.nearness = first == PUC_JUMPED || second == PUC_JUMPED ? PUC_JUMPED
+		       : first == PUC_OTHER			   ? first
+								   : second;
 	return met;
 }
 
@@ -473,8 +537,9 @@ static bool meet(struct puc_meeting *self, struct puc_value *value, const struct
 	if (value->kind == PUC_IS_PC && other->kind == PUC_IS_PC)
 		met = meet_positions(self, value, other, place);
 	else if ((value->kind == PUC_IS_CI || value->kind == PUC_IS_RESULT) &&
-		 (other->kind == PUC_IS_CI || other->kind == PUC_IS_RESULT))
-		met = value_of(PUC_IS_CI, 0);
+		 (other->kind == PUC_IS_CI || other->kind == PUC_IS_RESULT) &&
+		 value->offset == other->offset)
+		met = value_of(PUC_IS_CI, value->offset);
 	if (same(value, &met))
 		return false;
 	*value = met;

@@ -31,17 +31,17 @@ enum puc_kind {
 };
 
 /* What a position without a known distance is to the current instruction. */
-enum puc_place {
-	PUC_PLACE_NEAR,	  /* behind it, or one further */
-	PUC_PLACE_JUMPED, /* it is the next one's, wherever that is */
-	PUC_PLACE_OTHER,
+enum puc_nearness {
+	PUC_NEAR,   /* behind it, or one further */
+	PUC_JUMPED, /* it is the next one's, wherever that is */
+	PUC_OTHER,
 };
 
 struct puc_value {
 	uint32_t symbol; /* 0: the current instruction */
 	int16_t offset;
-	uint8_t kind;  /* enum puc_kind */
-	uint8_t place; /* with a symbol: enum puc_place */
+	uint8_t kind;	  /* enum puc_kind */
+	uint8_t nearness; /* with a symbol: enum puc_nearness */
 };
 
 struct puc_state {
@@ -55,6 +55,8 @@ struct puc_state {
 /* What an instruction is to the control of the interpreter. */
 struct puc_step {
 	bool loads_instruction; /* of the bytecode */
+	bool saves;		/* the position into memory */
+	bool changes_frame;	/* stores L->ci */
 	int table;		/* of the indirect jump; -1: not known */
 };
 

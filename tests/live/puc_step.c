@@ -47,7 +47,7 @@ struct frame {
 };
 
 struct function {
-	uint64_t ci, code, savedpc;
+	uint64_t ci, key, code, savedpc;
 	uint32_t size;
 	bool is_lua;
 };
@@ -69,7 +69,7 @@ struct run {
 	struct frame frames[MAX_FRAMES];
 	struct pending pending[MAX_PENDING];
 	size_t pending_count;
-	uint64_t loaded; /* last, from the bytecode */
+	uint64_t loaded, loaded_before; /* last, from the bytecode */
 	uint64_t steps, checked, wrong_L, no_L, wrong_cfa, unsafe_call, no_rule;
 	uint64_t positions, wrong_position, far_position, left, left_early, popped, popped_silent;
 	uint64_t shown[256];
@@ -101,7 +101,8 @@ static uint64_t reg(const struct run *run, unsigned int number)
 	return number < 16 ? all[number] : 0;
 }
 
-/* ---- what is true ----------------------------------------------------------------------------- */
+/* ---- what is true -----------------------------------------------------------------------------
+ */
 
 /* The innermost function of L. */
 static bool innermost(const struct run *run, uint64_t L, struct function *out)
@@ -113,6 +114,8 @@ static bool innermost(const struct run *run, uint64_t L, struct function *out)
 
 	memset(out, 0, sizeof(*out));
 	out->ci = word(run, L + b->L_ci);
+	/* In 5.1 they are an array, which may be moved. */
+	out->key = b->L_savedpc ? L + out->ci - word(run, L + b->L_base_ci) + 1 : out->ci;
 	func = word(run, out->ci + b->ci_func);
 	closure = word(run, func);
 	if (b->L_savedpc) {
@@ -162,18 +165,20 @@ static void show(struct run *run, uint64_t pc, const char *what, uint64_t got, u
 	if (!run->verbose || run->shown_count == 256)
 		return;
 	run->shown[run->shown_count++] = pc;
-	printf("# 0x%" PRIx64 ": %s 0x%" PRIx64 ", not 0x%" PRIx64 " (step %" PRIu64 ")\n", pc, what,
-	       got, wanted, run->steps);
+	printf("# 0x%" PRIx64 ": %s 0x%" PRIx64 ", not 0x%" PRIx64 " (step %" PRIu64 ")\n", pc,
+	       what, got, wanted, run->steps);
 }
 
-static void wrong_position(struct run *run, const struct pending *p, uint64_t current, uint64_t next)
+static void wrong_position(struct run *run, const struct pending *p, uint64_t current,
+			   uint64_t next)
 {
 	int64_t off = (int64_t)(p->instruction - current) / 4;
 
 	run->wrong_position++;
 	if (off < -1 || off > 1)
 		run->far_position++;
-	show(run, p->pc, off < -1 || off > 1 ? "position FAR" : "position", p->instruction, current);
+	show(run, p->pc, off < -1 || off > 1 ? "position FAR" : "position", p->instruction,
+	     current);
 	(void)next;
 }
 
@@ -189,7 +194,8 @@ static void settle(struct run *run, uint64_t ci, uint64_t before, uint64_t curre
 	run->pending_count = 0;
 }
 
-/* ---- what the rows say ------------------------------------------------------------------------ */
+/* ---- what the rows say ------------------------------------------------------------------------
+ */
 
 static void check_position(struct run *run, const struct unwind_rule *rule, uint64_t pc, uint64_t L,
 			   uint64_t cfa)
@@ -213,12 +219,18 @@ static void check_position(struct run *run, const struct unwind_rule *rule, uint
 		position = word(run, cfa - 8ull * rule->vm_pc_slot);
 	if (position < f.code || position > f.code + 4ull * f.size)
 		position = f.savedpc;
-	instruction = rule->vm_flags & PUC_PC_NEXT ? position : position - 4;
-	frame = frame_of(run, f.ci);
-	if (instruction == frame->current || instruction + 4 == f.code)
+	instruction = position - 4;
+	if (rule->vm_flags & PUC_PC_NEXT)
+		instruction = position + (rule->vm_flags & PUC_PC_PAST ? 4 : 0);
+	else if (rule->vm_flags & PUC_PC_PAST)
+		instruction = position - 8;
+	frame = frame_of(run, f.key);
+	/* An instruction may be executed behind another one without a jump by the table. */
+	if (instruction == frame->current || instruction == run->loaded ||
+	    instruction == run->loaded_before || instruction + 4 == f.code)
 		return;
 	if (run->pending_count < MAX_PENDING)
-		run->pending[run->pending_count++] = (struct pending){f.ci, pc, instruction};
+		run->pending[run->pending_count++] = (struct pending){f.key, pc, instruction};
 }
 
 static void check_rule(struct run *run, uint64_t pc, const struct x86_instruction *i)
@@ -248,7 +260,7 @@ static void check_rule(struct run *run, uint64_t pc, const struct x86_instructio
 
 		run->left++;
 		/* Nothing of it may be left: its frame has been popped. */
-		if (innermost(run, top->L, &f) && frame_of(run, f.ci)->current == run->loaded)
+		if (innermost(run, top->L, &f) && frame_of(run, f.key)->current == run->loaded)
 			run->left_early++;
 		return;
 	}
@@ -287,11 +299,11 @@ static void watch(struct run *run, const struct x86_instruction *i)
 	if (is_load(i)) {
 		address = (reg(run, i->base) + (uint64_t)(int64_t)i->disp) & ~3ull;
 		if (innermost(run, top->L, &f) && is_in(&f, address))
-			run->loaded = address;
+			run->loaded_before = run->loaded, run->loaded = address;
 	} else if (i->op == X86_JUMP && !i->target && innermost(run, top->L, &f) &&
 		   is_in(&f, run->loaded)) {
-		frame = frame_of(run, f.ci);
-		settle(run, f.ci, frame->current, run->loaded);
+		frame = frame_of(run, f.key);
+		settle(run, f.key, frame->current, run->loaded);
 		frame->current = run->loaded;
 	}
 }
@@ -330,7 +342,8 @@ static int step_through(struct run *run, uint64_t steps)
 	return 0;
 }
 
-/* ---- the program ------------------------------------------------------------------------------ */
+/* ---- the program ------------------------------------------------------------------------------
+ */
 
 static int decode_parts(struct run *run, Elf *elf)
 {
@@ -352,10 +365,9 @@ static int decode_parts(struct run *run, Elf *elf)
 			if (!gelf_getphdr(elf, (int)i, &phdr) || phdr.p_type != PT_LOAD ||
 			    f->start < phdr.p_vaddr || f->end > phdr.p_vaddr + phdr.p_filesz)
 				continue;
-			data = elf_getdata_rawchunk(elf,
-						    (int64_t)(phdr.p_offset + f->start -
-							      phdr.p_vaddr),
-						    f->end - f->start, ELF_T_BYTE);
+			data = elf_getdata_rawchunk(
+				elf, (int64_t)(phdr.p_offset + f->start - phdr.p_vaddr),
+				f->end - f->start, ELF_T_BYTE);
 			err = data ? x86_code__append(data->d_buf, data->d_size, f->start,
 						      &run->code)
 				   : -EIO;
@@ -480,7 +492,8 @@ int main(int argc, char **argv)
 	       name, run.steps, run.checked, run.wrong_L, run.no_L, run.unsafe_call, run.wrong_cfa,
 	       run.no_rule);
 	printf("# positions %" PRIu64 ", wrong %" PRIu64 " (%.3f%%), of them far %" PRIu64
-	       "; left %" PRIu64 ", too early %" PRIu64 "; popped %" PRIu64 ", not told %" PRIu64 "\n",
+	       "; left %" PRIu64 ", too early %" PRIu64 "; popped %" PRIu64 ", not told %" PRIu64
+	       "\n",
 	       run.positions, run.wrong_position,
 	       100.0 * (double)run.wrong_position / (run.positions ? (double)run.positions : 1),
 	       run.far_position, run.left, run.left_early, run.popped, run.popped_silent);

@@ -38,7 +38,7 @@ end
 local function closures(n)
 	local f = {}
 	for i = 1, n do f[i] = function(x) n = n + x return i + n end end
-	return f[1](1) + f[n](2)
+	return f[1](1) + f[2](2)
 end
 local function callbacks(n)
 	local t = {}

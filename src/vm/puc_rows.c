@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "puc_rows.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Places: registers, then slots. A rule has room for slots of the position up to 255. */
+#define PLACE_SLOT     16
+#define NOWHERE	       (-1)
+#define POSITION_SLOTS 256
+
+/* How far it is looked ahead for the fetch that tells what a position means. */
+#define LOOK_AHEAD 12 /* instructions */
+
+/* The fetch that follows: of the instruction `offset` bytes from what `symbol` stands for. */
+struct next_fetch {
+	bool found;
+	uint32_t symbol;
+	int offset;
+};
+
+/* ---- the fetch that follows -------------------------------------------------------------------
+ */
+
+/* Is `at` a fetch from a position? Then it is what is looked for. */
+static bool take_fetch(const struct puc_analysis *self, uint32_t at, struct next_fetch *next)
+{
+	const struct x86_instruction *i = &self->code->code.instructions[at];
+	const struct puc_value *base;
+
+	if (!self->loads[at] || i->base >= 16)
+		return false;
+	base = &self->met.registers[i->base];
+	if (base->kind != PUC_IS_PC ||
+	    (self->kinds[at] != PUC_LOAD_FETCH && !(base->symbol && base->nearness == PUC_JUMPED)))
+		return false;
+	next->symbol = base->symbol;
+	next->offset = base->offset + i->disp;
+	return true;
+}
+
+/* How a way from an instruction ends. */
+enum way {
+	WAY_UNKNOWN,
+	WAY_FETCH,
+	WAY_CALL, /* a hook's, before it fetches */
+};
+
+static enum way look_ahead(struct puc_analysis *self, uint32_t at, int budget,
+			   struct next_fetch *next);
+
+/* Both ways of a branch have to end the same. */
+static enum way look_both(struct puc_analysis *self, uint32_t at, uint32_t target, int budget,
+			  struct next_fetch *next)
+{
+	struct puc_state *saved = malloc(sizeof(*saved));
+	struct next_fetch other = {};
+	enum way one, two;
+
+	if (!saved)
+		return WAY_UNKNOWN;
+	*saved = self->met;
+	one = look_ahead(self, target, budget / 2, next);
+	self->met = *saved;
+	free(saved);
+	if (one == WAY_UNKNOWN)
+		return WAY_UNKNOWN;
+	two = look_ahead(self, at + 1, budget / 2, &other);
+	if (two == WAY_UNKNOWN)
+		return WAY_UNKNOWN;
+	if (one == WAY_CALL)
+		*next = other;
+	else if (two == WAY_FETCH && (other.symbol != next->symbol || other.offset != next->offset))
+		return WAY_UNKNOWN;
+	return one == WAY_FETCH || two == WAY_FETCH ? WAY_FETCH : WAY_CALL;
+}
+
+/* Goes on from instruction `at`, whose state is in `met`, for some instructions. */
+static enum way look_ahead(struct puc_analysis *self, uint32_t at, int budget,
+			   struct next_fetch *next)
+{
+	const struct puc_code *code = self->code;
+	const struct x86_instruction *i;
+	ptrdiff_t target;
+
+	for (; budget-- > 0 && at < code->code.count; at++) {
+		i = &code->code.instructions[at];
+		if (take_fetch(self, at, next))
+			return WAY_FETCH;
+		if (i->op == X86_CALL)
+			return WAY_CALL;
+		target = i->target && (i->op == X86_JUMP || i->op == X86_BRANCH)
+				 ? x86_code__find(&code->code, i->target)
+				 : -1;
+		if (i->op == X86_BRANCH)
+			return target < 0 ? WAY_UNKNOWN
+					  : look_both(self, at, (uint32_t)target, budget, next);
+		if (i->op == X86_JUMP && target >= 0) {
+			at = (uint32_t)target - 1;
+			continue;
+		}
+		if (code->ends[at])
+			return WAY_UNKNOWN;
+		puc_state__frame(&self->met, unwind_rules__get(self->rules, code->rules[at]));
+		puc_state__execute(&self->met, code, at, self->build, PUC_LOAD_ARGUMENT);
+	}
+	return WAY_UNKNOWN;
+}
+
+/* ---- places -----------------------------------------------------------------------------------
+ */
+
+static const struct puc_value *value_at(const struct puc_state *state, int place)
+{
+	return place < PLACE_SLOT ? &state->registers[place] : &state->slots[place - PLACE_SLOT];
+}
+
+/* A caller's register is there when a call returns if the callee has to preserve it. */
+static bool may_hold(const struct x86_instruction *i, int place)
+{
+	return place >= PLACE_SLOT || PUC_CALLEE_SAVED & 1u << place || i->op != X86_CALL;
+}
+
+/* From what a position points at to the current instruction, in bytes. */
+static int distance_of(const struct puc_value *value, const struct next_fetch *next)
+{
+	if (!value->symbol)
+		return -value->offset;
+	if (next->found && next->symbol == value->symbol)
+		return next->offset - value->offset;
+	return value->nearness == PUC_JUMPED ? 0 : -4;
+}
+
+/* The flags for it; -1 when there are none. */
+static int distance_flags(int distance)
+{
+	switch (distance) {
+	case -8:
+		return PUC_PC_PAST;
+	case -4:
+		return 0;
+	case 0:
+		return PUC_PC_NEXT;
+	case 4:
+		return PUC_PC_NEXT | PUC_PC_PAST;
+	}
+	return -1;
+}
+
+typedef int (*rank_fn)(const struct puc_value *value, const struct next_fetch *next);
+
+static int rank_L(const struct puc_value *value, const struct next_fetch *next)
+{
+	return value->kind == PUC_IS_L && !value->offset;
+}
+
+/* 4: behind the current instruction; 3: known by the fetch that follows, or otherwise exactly; 2,
+ * 1: without that, the best guess. */
+static int rank_position(const struct puc_value *value, const struct next_fetch *next)
+{
+	if (value->kind != PUC_IS_PC || distance_flags(distance_of(value, next)) < 0)
+		return 0;
+	if (!value->symbol)
+		return value->offset == 4 ? 4 : 1;
+	if (next->found && next->symbol == value->symbol)
+		return 3;
+	if (value->nearness == PUC_OTHER)
+		return 0;
+	return value->nearness == PUC_JUMPED && value->offset == 0 ? 1 : 2;
+}
+
+/* The place with the highest rank; the one that was used before if it is as good, then one that
+ * survives calls. */
+static int best_place(const struct puc_state *state, const struct x86_instruction *i, rank_fn rank,
+		      const struct next_fetch *next, int slots, int before)
+{
+	int best = NOWHERE, best_rank = 0, place, value;
+
+	for (place = 0; place < PLACE_SLOT + slots; place++) {
+		if (value_at(state, place)->kind == PUC_UNKNOWN || !may_hold(i, place))
+			continue;
+		value = 4 * rank(value_at(state, place), next);
+		if (!value)
+			continue;
+		if (place == before)
+			value += 3;
+		else if (place >= PLACE_SLOT)
+			value += 1;
+		else if (PUC_CALLEE_SAVED & 1u << place)
+			value += 2;
+		if (value > best_rank) {
+			best_rank = value;
+			best = place;
+		}
+	}
+	return best;
+}
+
+/* ---- rows -------------------------------------------------------------------------------------
+ */
+
+struct places {
+	int L, position;
+};
+
+static void set_L(struct unwind_rule *rule, int place)
+{
+	if (place >= PLACE_SLOT)
+		rule->cfa_offset2 = -8 * (place - PLACE_SLOT);
+	else if (place >= 0)
+		rule->vm_base_reg = (uint8_t)place;
+}
+
+static void set_position(struct unwind_rule *rule, int place)
+{
+	if (place >= PLACE_SLOT)
+		rule->vm_pc_slot = (uint8_t)(place - PLACE_SLOT);
+	else if (place >= 0)
+		rule->vm_pc = (uint8_t)place;
+}
+
+static bool is_exact(const struct puc_value *memory)
+{
+	return memory->kind == PUC_IS_PC && !memory->symbol && memory->offset == 4;
+}
+
+/* 5.2 and 5.3 keep the position in memory; then a row names another place only if it is better. */
+static bool lives_in_memory(const struct puc_build *build)
+{
+	return build->release / 100 == 502 || build->release / 100 == 503;
+}
+
+static void state_facts(struct puc_analysis *self, uint32_t at, struct places *places,
+			struct unwind_rule *rule, struct puc_flow_counts *counts)
+{
+	const struct x86_instruction *i = &self->code->code.instructions[at];
+	const struct puc_state *state = &self->now;
+	/* With CFA_DEREF the field for L's slot is taken. */
+	int slots = rule->cfa_kind == CFA_DEREF ? 0 : (int)PUC_SLOTS;
+	const struct puc_value *value;
+	struct next_fetch next = {};
+	int rank = 0;
+
+	places->L = best_place(state, i, rank_L, &next, slots, places->L);
+	set_L(rule, places->L);
+	counts->without_L += places->L == NOWHERE;
+	if (state->popped || self->popped[at])
+		rule->vm_flags |= PUC_POPPED;
+	if (is_exact(&state->memory))
+		return;
+	self->met = *state;
+	next.found = look_ahead(self, at, LOOK_AHEAD, &next) == WAY_FETCH && next.symbol;
+	places->position =
+		best_place(state, i, rank_position, &next, POSITION_SLOTS, places->position);
+	value = places->position == NOWHERE ? NULL : value_at(state, places->position);
+	if (value)
+		rank = rank_position(value, &next);
+	if (lives_in_memory(self->build) && rank <= rank_position(&state->memory, &next))
+		value = &state->memory;
+	else
+		set_position(rule, places->position);
+	if (value && value->kind == PUC_IS_PC && distance_flags(distance_of(value, &next)) > 0)
+		rule->vm_flags |= (uint8_t)distance_flags(distance_of(value, &next));
+	counts->without_position += !value;
+}
+
+static int push_row(struct puc_analysis *self, struct puc_flow *flow, size_t *count, size_t part,
+		    uint64_t pc, const struct unwind_rule *rule)
+{
+	size_t in_part = flow->row_counts[part];
+	int id = unwind_rules__intern(self->rules, rule);
+
+	if (id < 0)
+		return id;
+	if (in_part && flow->rows[*count - 1].rule == (uint32_t)id)
+		return 0;
+	flow->rows[(*count)++] = (struct unwind_row){.pc = pc, .rule = (uint32_t)id};
+	flow->row_counts[part]++;
+	return 0;
+}
+
+int puc_rows__make(struct puc_analysis *self, struct puc_flow *flow)
+{
+	const struct puc_code *code = self->code;
+	struct places places = {NOWHERE, NOWHERE};
+	const struct x86_instruction *i;
+	struct unwind_rule rule;
+	size_t count = 0, part = 0;
+	uint32_t at;
+	int err = 0;
+
+	flow->rows = calloc(code->code.count, sizeof(*flow->rows));
+	if (!flow->rows)
+		return -ENOMEM;
+	flow->counts.instructions = code->code.count;
+	for (at = 0; !err && at < code->code.count; at++) {
+		i = &code->code.instructions[at];
+		if (at == code->blocks[code->block_of[at]].first)
+			self->now = self->in[code->block_of[at]];
+		while (part + 1 < code->part_count && i->address >= code->parts[part].end)
+			part++;
+		/* Padding needs no row of its own. */
+		if (!self->now.reached && at && flow->row_counts[part] &&
+		    code->rules[at] == code->rules[at - 1])
+			continue;
+		rule = *unwind_rules__get(self->rules, code->rules[at]);
+		if (self->now.reached)
+			puc_state__frame(&self->now, &rule);
+		if (rule.cfa_kind == CFA_REG || rule.cfa_kind == CFA_DEREF) {
+			rule.flags |= RULE_PUC;
+			rule.vm_pc = rule.vm_base_reg = VM_NO_REG;
+			if (self->left[at])
+				rule.vm_flags = PUC_NO_FRAME;
+			else if (self->now.reached)
+				state_facts(self, at, &places, &rule, &flow->counts);
+		}
+		flow->counts.reached += self->now.reached;
+		if (!err)
+			err = push_row(self, flow, &count, part, i->address, &rule);
+		if (!err && self->now.reached)
+			flow->counts.saves += puc_state__execute(&self->now, code, at, self->build,
+								 self->kinds[at])
+						      .saves;
+	}
+	return err;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * luaV_execute in real files (the system's lua5.1 to lua5.4, stripped), where its rows say L and
+ * the position are, the layouts by release, and files that are broken or have no Lua.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../test.h"
+#include "target/elf_image.h"
+#include "vm/puc.h"
+#include "vm/puc_code.h"
+
+#define BROKEN_FILES 60
+
+struct file {
+	char *bytes;
+	size_t size;
+};
+
+static struct file read_file(const char *path)
+{
+	struct file file = {};
+	struct stat stat;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return file;
+	if (fstat(fd, &stat) == 0)
+		file.bytes = malloc((size_t)stat.st_size);
+	if (file.bytes && read(fd, file.bytes, (size_t)stat.st_size) == stat.st_size)
+		file.size = (size_t)stat.st_size;
+	close(fd);
+	return file;
+}
+
+struct found {
+	struct unwind_rules *rules;
+	struct unwind_table *table;
+	struct puc_build build;
+	int err;
+};
+
+/* The Elf handle owns what is borrowed, so all is read in here. */
+static struct found find(const struct file *file)
+{
+	struct found found = {.rules = unwind_rules__new(), .err = -ENOEXEC};
+	Elf *elf;
+
+	if (elf_image__open_memory(file->bytes, file->size, &elf) != 0)
+		return found;
+	found.err = unwind_table__build(elf, found.rules, &found.table);
+	if (!found.err)
+		found.err = puc__find(elf, found.table, found.rules, &found.build);
+	elf_end(elf);
+	return found;
+}
+
+static void release(struct found *found)
+{
+	unwind_table__free(found->table);
+	unwind_rules__free(found->rules);
+}
+
+/* ---- real files --------------------------------------------------------------------------------
+ */
+
+struct counts {
+	size_t puc, with_L, left;
+};
+
+static struct counts count_rows(const struct found *found)
+{
+	struct counts counts = {};
+	size_t i;
+
+	for (i = 0; i < found->table->row_count; i++) {
+		const struct unwind_rule *rule =
+			unwind_rules__get(found->rules, found->table->rows[i].rule);
+
+		if (!(rule->flags & RULE_PUC))
+			continue;
+		counts.puc++;
+		counts.left += rule->vm_flags & PUC_NO_FRAME;
+		counts.with_L += !(rule->vm_flags & PUC_NO_FRAME) &&
+				 (rule->vm_base_reg != VM_NO_REG || rule->cfa_offset2);
+		CHECK(rule->vm_base_reg < 16 || rule->vm_base_reg == VM_NO_REG);
+		CHECK(rule->vm_pc < 16 || rule->vm_pc == VM_NO_REG);
+		CHECK(rule->vm_pc == VM_NO_REG || !rule->vm_pc_slot);
+		CHECK(rule->cfa_kind == CFA_REG || rule->cfa_kind == CFA_DEREF);
+	}
+	return counts;
+}
+
+static void check_real(const char *path, unsigned int release_number)
+{
+	struct file file = read_file(path);
+	const struct unwind_function *function;
+	const struct unwind_rule *entry;
+	struct counts counts;
+	struct found found;
+
+	if (!file.size)
+		SKIP("cannot: that lua is not installed");
+	found = find(&file);
+	CHECK_EQ(found.err, 0);
+	CHECK_EQ(found.build.release, release_number);
+	if (!found.err) {
+		function = unwind_table__function_at(found.table, found.build.execute_start);
+		CHECK(function && function->start == found.build.execute_start);
+		CHECK(function && function->end == found.build.execute_end);
+		/* At its entry L is the first argument. */
+		entry = unwind_rules__get(
+			found.rules, unwind_table__rule_at(found.table, found.build.execute_start));
+		CHECK_EQ(entry->flags & RULE_PUC, RULE_PUC);
+		CHECK_EQ(entry->vm_base_reg, DW_REG_RDI);
+		CHECK_EQ(entry->cfa_offset, 8);
+		counts = count_rows(&found);
+		CHECK(counts.puc > 20);
+		CHECK(counts.left > 0);
+		CHECK_EQ(counts.with_L + counts.left, counts.puc);
+	}
+	release(&found);
+	free(file.bytes);
+}
+
+static void test_lua51(void)
+{
+	check_real("/usr/bin/lua5.1", 50105);
+}
+
+static void test_lua52(void)
+{
+	check_real("/usr/bin/lua5.2", 50204);
+}
+
+static void test_lua53(void)
+{
+	check_real("/usr/bin/lua5.3", 50306);
+}
+
+static void test_lua54(void)
+{
+	check_real("/usr/bin/lua5.4", 50404);
+}
+
+static void test_no_lua(void)
+{
+	struct file file = read_file("/bin/true");
+	struct found found = find(&file);
+
+	CHECK_EQ(found.err, -ENOENT);
+	release(&found);
+	free(file.bytes);
+}
+
+/* ---- layouts -----------------------------------------------------------------------------------
+ */
+
+static void test_layouts(void)
+{
+	static const unsigned int none[] = {0, 40003, 50106, 50205, 50307, 50600};
+	struct puc_build build;
+	size_t i;
+
+	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		CHECK_EQ(puc_layout__get(none[i], &build), -ENOENT);
+	CHECK_EQ(puc_layout__get(50200, &build), 0);
+	CHECK_EQ(build.ci_savedpc, 48);
+	CHECK_EQ(puc_layout__get(50201, &build), 0);
+	CHECK_EQ(build.ci_savedpc, 56);
+	CHECK_EQ(puc_layout__get(50300, &build), 0);
+	CHECK_EQ(build.string_data, 32);
+	CHECK_EQ(build.g_mainthread, 224);
+	CHECK_EQ(build.boundary, PUC_FRESH_CLEAR);
+	CHECK_EQ(puc_layout__get(50306, &build), 0);
+	CHECK_EQ(build.string_data, 24);
+	CHECK_EQ(build.boundary, PUC_FRESH_SET);
+	CHECK_EQ(puc_layout__get(50400, &build), 0);
+	CHECK_EQ(build.L_stack, 56);
+	CHECK_EQ(build.boundary, PUC_FRESH_ALL);
+	CHECK_EQ(puc_layout__get(50402, &build), 0);
+	CHECK_EQ(build.L_stack, 48);
+	CHECK_EQ(build.L_base_ci, 88);
+	CHECK_EQ(puc_layout__get(50403, &build), 0);
+	CHECK_EQ(build.L_base_ci, 96);
+	CHECK_EQ(puc_layout__get(50500, &build), 0);
+	CHECK_EQ(build.mainthread_inside, 1);
+	CHECK_EQ(build.release, 50500);
+}
+
+/* ---- broken files ------------------------------------------------------------------------------
+ */
+
+static uint32_t random_state = 12345;
+
+static uint32_t random_number(void)
+{
+	random_state = random_state * 1664525u + 1013904223u;
+	return random_state >> 8;
+}
+
+/* Whatever the bytes of luaV_execute and its tables are, the answer is one of these. */
+static void test_broken(void)
+{
+	struct file file = read_file("/usr/bin/lua5.4"), broken = file;
+	struct found whole, found;
+	size_t i, k, at, understood = 0;
+
+	if (!file.size)
+		SKIP("cannot: lua5.4 is not installed");
+	whole = find(&file);
+	CHECK_EQ(whole.err, 0);
+	broken.bytes = malloc(file.size);
+	for (i = 0; i < BROKEN_FILES && broken.bytes; i++) {
+		memcpy(broken.bytes, file.bytes, file.size);
+		for (k = 0; k < 1 + i * 4; k++) {
+			/* Half of them in the function: its file offset is its address here. */
+			at = random_number() % file.size;
+			if (k % 2)
+				at = whole.build.execute_start +
+				     random_number() %
+					     (whole.build.execute_end - whole.build.execute_start);
+			if (at > 64)
+				broken.bytes[at] = (char)random_number();
+		}
+		if (i % 5 == 4)
+			broken.size = file.size - random_number() % file.size;
+		found = find(&broken);
+		CHECK(found.err == 0 || found.err == -ENOENT || found.err == -EINVAL ||
+		      found.err == -ENOEXEC);
+		understood += found.err == 0;
+		broken.size = file.size;
+		release(&found);
+	}
+	CHECK(understood > 0);
+	release(&whole);
+	free(broken.bytes);
+	free(file.bytes);
+}
+
+int main(void)
+{
+	elf_version(EV_CURRENT);
+	RUN(test_lua51, "lua5.1");
+	RUN(test_lua52, "lua5.2");
+	RUN(test_lua53, "lua5.3");
+	RUN(test_lua54, "lua5.4");
+	RUN(test_no_lua, "a file without Lua");
+	RUN(test_layouts, "layouts by release");
+	RUN(test_broken, "broken files");
+	return TEST_RESULT();
+}
