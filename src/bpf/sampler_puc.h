@@ -36,14 +36,18 @@ __attribute__((noinline)) int send_puc_proto(__u32 i, __u64 id)
 {
 	struct walk *w = walk_state();
 	const struct puc_build *build;
+	struct lua_place *place;
 	struct record_proto *record;
 	__u64 proto, chunk, length = 0, at;
 	__u8 one = 1;
 
-	if (!w || i >= MAX_LUA_FRAMES)
+	if (!w)
 		return 0;
-	build = puc_at(w->lua_puc[i] - 1);
-	proto = w->lua_protos[i];
+	place = lua_place(i);
+	if (!place)
+		return 0;
+	build = puc_at(place->puc - 1);
+	proto = place->proto;
 	if (!build || bpf_probe_read_user(w->puc_bytes, PUC_PROTO_SIZE, (void *)proto) != 0)
 		return 0;
 	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
@@ -84,19 +88,20 @@ __attribute__((noinline)) int puc_absolute_line(__u32 i, __u32 pc)
 {
 	struct walk *w = walk_state();
 	const struct puc_build *build;
+	struct lua_place *place;
 	__u32 low = 0, high = 0, middle, pair[2];
 	__u64 table = 0;
 	int k;
 
-	if (!w || i >= MAX_LUA_FRAMES)
+	if (!w)
 		return 0;
-	build = puc_at(w->lua_puc[i] - 1);
+	place = lua_place(i);
+	build = place ? puc_at(place->puc - 1) : NULL;
 	if (!build)
 		return 0;
 	bpf_probe_read_user(&high, sizeof(high),
-			    (void *)(w->lua_protos[i] + build->proto_size_abs_lines));
-	bpf_probe_read_user(&table, sizeof(table),
-			    (void *)(w->lua_protos[i] + build->proto_abs_lines));
+			    (void *)(place->proto + build->proto_size_abs_lines));
+	bpf_probe_read_user(&table, sizeof(table), (void *)(place->proto + build->proto_abs_lines));
 	for (k = 0; k < 26 && low < high; k++) {
 		middle = low + (high - low) / 2;
 		if (bpf_probe_read_user(pair, sizeof(pair), (void *)(table + 8ull * middle)) != 0)
@@ -118,17 +123,19 @@ __attribute__((noinline)) int puc_line_of(__u32 i, __u32 pc)
 {
 	struct walk *w = walk_state();
 	const struct puc_build *build;
+	struct lua_place *place;
 	__u64 proto, table = 0;
 	__u32 line = 0, first, k, size;
 	__s32 sum = 0;
 	__s8 difference;
 
-	if (!w || i >= MAX_LUA_FRAMES)
+	if (!w)
 		return 0;
-	build = puc_at(w->lua_puc[i] - 1);
+	place = lua_place(i);
+	build = place ? puc_at(place->puc - 1) : NULL;
 	if (!build)
 		return 0;
-	proto = w->lua_protos[i];
+	proto = place->proto;
 	bpf_probe_read_user(&table, sizeof(table), (void *)(proto + build->proto_line_info));
 	if (!table)
 		return 0;

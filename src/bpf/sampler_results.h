@@ -40,6 +40,7 @@ static __always_inline void send_process(__u32 event, __u32 tgid, __u32 child, _
 __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 {
 	struct walk *w = walk_state();
+	struct lua_place *place;
 	const struct luajit_build *build;
 	struct record_proto *record;
 	__u32 slot = id & (SENT_PROTOS - 1);
@@ -56,13 +57,16 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 		*sent = id;
 		return 0;
 	}
-	if (w->lua_puc[i]) {
+	place = lua_place(i);
+	if (!place)
+		return 0;
+	if (place->puc) {
 		if (send_puc_proto(i, id))
 			*sent = id;
 		return 0;
 	}
 	build = build_at(w->vm - 1);
-	proto = w->lua_protos[i];
+	proto = place->proto;
 	if (!build || bpf_probe_read_user(bytes, sizeof(bytes), (void *)proto) != 0)
 		return 0;
 	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
@@ -107,14 +111,18 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 __attribute__((noinline)) int line_of(__u32 i, __u32 position)
 {
 	struct walk *w = walk_state();
+	struct lua_place *place;
 	__u64 proto, table = 0;
 	__u32 header[2], entry = 0;
 
 	if (!w || i >= MAX_LUA_FRAMES || position == BCPOS_NONE)
 		return 0;
-	if (w->lua_puc[i])
+	place = lua_place(i);
+	if (!place)
+		return 0;
+	if (place->puc)
 		return puc_line_of(i, position);
-	proto = w->lua_protos[i];
+	proto = place->proto;
 	if (bpf_probe_read_user(header, sizeof(header),
 				(void *)(proto + (w->gc64 ? GC64_PROTO_FIRSTLINE
 							  : GC32_PROTO_FIRSTLINE))) != 0 ||
@@ -145,12 +153,12 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 	__u64 key, base;
 	__u8 one = 1;
 
-	if (!w || i >= MAX_LUA_FRAMES - 1 || w->lua_puc[i] || (__u32)word == BCPOS_NONE ||
+	if (!w || i >= MAX_LUA_FRAMES - 1 || (__u32)word == BCPOS_NONE ||
 	    word & FRAME_LUA_ESTIMATED || w->lua_error == LUA_ORDER)
 		return 0;
 	callee_place = lua_place(i);
 	place = lua_place(i + 1);
-	if (!place || !callee_place)
+	if (!place || !callee_place || place->puc)
 		return 0;
 	key = hash_mix(hash_mix(hash_mix(callee, caller), (__u32)word), word & FRAME_LUA_COMPILED);
 	if (bpf_map_lookup_elem(&known_calls, &key))
@@ -162,8 +170,8 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 	record->tgid = w->record.tgid;
 	record->caller_id = caller;
 	record->callee_id = callee;
-	record->caller = w->lua_protos[i + 1];
-	record->callee = w->lua_protos[i];
+	record->caller = place->proto;
+	record->callee = callee_place->proto;
 	record->function = place->function;
 	record->callee_function = callee_place->function;
 	record->g = w->g;

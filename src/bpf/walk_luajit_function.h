@@ -151,12 +151,10 @@ INLINE int proto_frame(struct walk *w, const struct luajit_build *build)
 	       (__u64)w->in_trace << FRAME_TRACE_SHIFT;
 	emit(w, word);
 	emit(w, memo->id);
-	if (w->lua_frames < MAX_LUA_FRAMES) {
-		w->lua_protos[w->lua_frames] = proto;
-		w->lua_puc[w->lua_frames] = 0;
-	}
 	place = lua_place(w->lua_frames);
 	if (place) {
+		place->proto = proto;
+		place->puc = 0;
 		place->function = w->function;
 		place->base = w->frame_base;
 	}

@@ -191,33 +191,6 @@ INLINE void puc_c_frame(struct walk *w, __u64 entry)
 
 #define PUC_GO_ON 0
 #define PUC_END	  1 /* of the activation */
-#define PUC_GONE  2 /* the activation has no frame any more */
-
-/*
- * The position that luaV_execute has in its registers is not in the function of the innermost
- * CallInfo. Either that function has been pushed but has not begun, or the one that luaV_execute
- * still is in has been popped: if that was the one entered from C, the activation has no frame.
- */
-INLINE int puc_was_fresh(struct walk *w, const struct puc_build *build)
-{
-	__u64 next = 0;
-	__u32 status = 0;
-
-	if (build->boundary == PUC_FRESH_ALL)
-		return 1;
-	if (build->boundary == PUC_FRESH_CALLER)
-		return w->puc_top_boundary;
-	/* CallInfos are kept for the next call: the popped one is still what it was. */
-	if (bpf_probe_read_user(&next, sizeof(next),
-				(void *)(w->puc_top + build->ci_previous + 8)) != 0 ||
-	    !next ||
-	    bpf_probe_read_user(&status, sizeof(status),
-				(void *)(next + (build->ci_callstatus & ~3u))) != 0)
-		return 0;
-	status >>= 8 * (build->ci_callstatus & 3);
-	return (status & build->ci_lua) == build->ci_lua_value &&
-	       !(status & build->ci_fresh) == (build->boundary == PUC_FRESH_CLEAR);
-}
 
 /* 5.1: was what this Lua function has called run by the same activation? Only call instructions do
  * that. */
@@ -232,7 +205,7 @@ INLINE int puc_at_call(struct walk *w, __u64 savedpc)
 }
 
 /* The frame of a Lua function whose closure is walk.function. */
-SUBPROGRAM int puc_lua_frame(__u32 fresh)
+SUBPROGRAM int puc_lua_frame(void)
 {
 	struct walk *w = walk_state();
 	struct function_memo *known;
@@ -259,27 +232,17 @@ SUBPROGRAM int puc_lua_frame(__u32 fresh)
 	if (!memo)
 		return lua_fail(w, LUA_FUNCTION);
 	position = BCPOS_NONE;
-	if (w->puc_pc) {
+	if (w->puc_pc)
 		position = puc_position(memo, w->puc_pc);
-		if (position == BCPOS_NONE && (fresh || w->puc_lua) && puc_was_fresh(w, build))
-			return PUC_GONE;
-		/* The second one holds it if it has called the first one, which has not begun. */
-		if (position != BCPOS_NONE || fresh || w->puc_lua)
-			w->puc_pc = 0;
-		if (w->puc_lua)
-			position = BCPOS_NONE;
-	}
-	w->puc_lua = 1;
+	w->puc_pc = 0;
 	if (position == BCPOS_NONE)
 		position = puc_position(memo, w->return_pc);
 	emit(w, (__u64)FRAME_KIND_LUA << FRAME_KIND_SHIFT | position);
 	emit(w, memo->id);
-	if (w->lua_frames < MAX_LUA_FRAMES) {
-		w->lua_protos[w->lua_frames] = w->proto;
-		w->lua_puc[w->lua_frames] = w->puc;
-	}
 	place = lua_place(w->lua_frames);
 	if (place) {
+		place->proto = w->proto;
+		place->puc = w->puc;
 		place->function = 0;
 		place->base = 0;
 	}
@@ -308,7 +271,7 @@ SUBPROGRAM int puc_frame(void)
 	if (ci == w->bottom) {
 		if (w->puc_rest || (w->puc_called && build->boundary == PUC_FRESH_CALLER))
 			return PUC_END;
-		return w->puc_pc && puc_was_fresh(w, build) ? PUC_GONE : lua_fail(w, LUA_ORDER);
+		return lua_fail(w, LUA_ORDER);
 	}
 	/* Over all activations: a forged chain must not hold the CPU. */
 	if (++w->lua_links > 4 * MAX_LUA_FRAMES) {
@@ -344,11 +307,8 @@ SUBPROGRAM int puc_frame(void)
 			bpf_probe_read_user(&is_c, sizeof(is_c), (void *)(value[0] + PUC_IS_C));
 			is_lua = !is_c;
 		}
-		result = !is_lua || !puc_at_call(w, w->return_pc);
-		if (ci == w->puc_top)
-			w->puc_top_boundary = result;
-		if (w->puc_called && result && !w->puc_rest)
-			return w->puc_pc && puc_was_fresh(w, build) ? PUC_GONE : PUC_END;
+		if (w->puc_called && !w->puc_rest && (!is_lua || !puc_at_call(w, w->return_pc)))
+			return PUC_END;
 	} else {
 		is_lua = (status & build->ci_lua) == build->ci_lua_value;
 		fresh = build->boundary == PUC_FRESH_ALL ||
@@ -371,7 +331,7 @@ SUBPROGRAM int puc_frame(void)
 	if (type != PUC_TYPE_FUNCTION)
 		return lua_fail(w, LUA_FUNCTION);
 	w->function = value[0];
-	result = puc_lua_frame(fresh);
+	result = puc_lua_frame();
 	if (result != PUC_GO_ON)
 		return result;
 	if (tail)
@@ -389,7 +349,6 @@ SUBPROGRAM int puc_frames(void)
 	if (!w)
 		return -1;
 	w->puc_called = 0;
-	w->puc_lua = 0;
 	w->puc_func = ~0ull;
 	for (i = 0; i < (int)(4 * MAX_LUA_FRAMES); i++) {
 		result = puc_frame();
@@ -406,6 +365,9 @@ INLINE __u64 puc_current_pc(struct walk *w, const struct unwind_rule *rule,
 	__u64 value = 0;
 	__u32 reg = rule->vm_pc & 31;
 
+	/* Whatever it is, it is not in the function of L->ci. */
+	if (rule->vm_flags & PUC_POPPED)
+		return 1;
 	if (rule->vm_pc != VM_NO_REG) {
 		if (!(w->valid & 1u << reg))
 			return 0;
@@ -417,7 +379,185 @@ INLINE __u64 puc_current_pc(struct walk *w, const struct unwind_rule *rule,
 	if (rule->vm_flags & PUC_PC_OF_CI &&
 	    bpf_probe_read_user(&value, sizeof(value), (void *)(value + build->ci_savedpc)) != 0)
 		return 0;
-	return value;
+	return rule->vm_flags & PUC_PC_NEXT ? value + 4 : value;
+}
+
+/* ---- the function that luaV_execute is in ------------------------------------------------------
+ */
+
+/* What a CallInfo is, as far as can be told: of a function that is being called it holds what was
+ * there before. */
+#define PUC_CI_C     0
+#define PUC_CI_HOLDS 1 /* a Lua function's, which has walk.puc_pc */
+#define PUC_CI_OTHER 2 /* another Lua function's */
+
+/* Looks at the CallInfo at walk.frame and goes to its caller's. PUC_CI_*, negative: none. */
+SUBPROGRAM int puc_look(void)
+{
+	struct walk *w = walk_state();
+	const struct puc_build *build;
+	__u64 ci, func, previous, value[2], proto, code = 0;
+	__u32 status, size = 0;
+	__u8 is_c = 1;
+
+	if (!w)
+		return -1;
+	build = puc_at(w->puc - 1);
+	ci = w->frame;
+	if (!build || !ci || ci & 7 || ci == w->bottom ||
+	    bpf_probe_read_user(w->puc_bytes, PUC_CALL_SIZE, (void *)ci) != 0)
+		return -1;
+	func = puc_word(w, build->ci_func);
+	previous = puc_word(w, build->ci_previous);
+	status = puc_half(w, build->ci_callstatus & ~3u) >> 8 * (build->ci_callstatus & 3);
+	w->frame = build->boundary == PUC_FRESH_CALLER ? ci - build->ci_size : previous;
+	if (bpf_probe_read_user(value, sizeof(value), (void *)func) != 0)
+		return PUC_CI_C;
+	if (build->boundary == PUC_FRESH_CALLER)
+		bpf_probe_read_user(&is_c, sizeof(is_c), (void *)(value[0] + PUC_IS_C));
+	else
+		is_c = (status & build->ci_lua) != build->ci_lua_value;
+	if (is_c)
+		return PUC_CI_C;
+	if (bpf_probe_read_user(&proto, sizeof(proto), (void *)(value[0] + build->closure_proto)) !=
+		    0 ||
+	    bpf_probe_read_user(&code, sizeof(code), (void *)(proto + build->proto_code)) != 0 ||
+	    bpf_probe_read_user(&size, sizeof(size), (void *)(proto + build->proto_size_code)) != 0)
+		return PUC_CI_OTHER;
+	w->puc_begun = w->puc_pc != code;
+	return w->puc_pc >= code && w->puc_pc <= code + 4ull * size ? PUC_CI_HOLDS : PUC_CI_OTHER;
+}
+
+/* 5.1: is the CallInfo at walk.frame that of a Lua function at a call instruction? */
+INLINE int puc_called_by_lua(struct walk *w, const struct puc_build *build)
+{
+	__u64 caller = w->frame, savedpc = 0, pc = w->puc_pc;
+	int kind;
+
+	if (bpf_probe_read_user(&savedpc, sizeof(savedpc), (void *)(caller + build->ci_savedpc)) !=
+	    0)
+		return 0;
+	w->puc_pc = savedpc;
+	kind = puc_look();
+	w->frame = caller;
+	w->puc_pc = pc;
+	return kind == PUC_CI_HOLDS && puc_at_call(w, savedpc);
+}
+
+/* The function that luaV_execute is in was popped. Was it the one entered from C? */
+INLINE int puc_was_fresh(struct walk *w, const struct puc_build *build)
+{
+	__u64 next = 0;
+	__u32 status = 0;
+	int kind;
+
+	if (build->boundary == PUC_FRESH_ALL)
+		return 1;
+	if (build->boundary == PUC_FRESH_CALLER) {
+		w->frame = w->puc_top;
+		kind = puc_look();
+		return kind <= PUC_CI_C || !puc_at_call(w, w->puc_savedpc);
+	}
+	/* CallInfos are kept for the next call: the popped one is still what it was. */
+	if (bpf_probe_read_user(&next, sizeof(next),
+				(void *)(w->puc_top + build->ci_previous + 8)) != 0 ||
+	    !next ||
+	    bpf_probe_read_user(&status, sizeof(status),
+				(void *)(next + (build->ci_callstatus & ~3u))) != 0)
+		return 0;
+	status >>= 8 * (build->ci_callstatus & 3);
+	return (status & build->ci_lua) == build->ci_lua_value &&
+	       !(status & build->ci_fresh) == (build->boundary == PUC_FRESH_CLEAR);
+}
+
+/* Does a C function run that this activation has called? luaV_execute calls luaD_precall, which
+ * calls it, or calls it itself where the compiler has put the one into the other. */
+INLINE int puc_in_c_function(struct walk *w)
+{
+	__u8 call = 0;
+
+	if (w->native_frames != 2)
+		return w->native_frames > 2;
+	bpf_probe_read_user(&call, sizeof(call), (void *)(w->regs[DW_REG_RA] - 5));
+	return call != 0xe8; /* not a call of a fixed address */
+}
+
+/*
+ * Where luaV_execute is is not known: it is between two functions. A Lua function that it has been
+ * asked to call, and that has not begun, is left out; while a tail call puts it in the place of its
+ * caller it stands there twice. Not the one that the activation was entered for: it is all there
+ * is.
+ */
+INLINE int puc_skip_unbegun(struct walk *w, const struct puc_build *build)
+{
+	__u64 ci = w->frame, savedpc = w->puc_savedpc;
+	__u32 status = 0;
+
+	if (build->boundary == PUC_FRESH_ALL)
+		return 0;
+	if (build->boundary != PUC_FRESH_CALLER) {
+		if (bpf_probe_read_user(&savedpc, sizeof(savedpc),
+					(void *)(ci + build->ci_savedpc)) != 0 ||
+		    bpf_probe_read_user(&status, sizeof(status),
+					(void *)(ci + (build->ci_callstatus & ~3u))) != 0)
+			return 0;
+		status >>= 8 * (build->ci_callstatus & 3);
+		if (!(status & build->ci_fresh) == (build->boundary == PUC_FRESH_CLEAR))
+			return 0;
+	}
+	/* Is it at its first instruction? */
+	w->puc_pc = savedpc;
+	w->puc_begun = 1;
+	if (puc_look() == PUC_CI_HOLDS && !w->puc_begun &&
+	    (build->boundary != PUC_FRESH_CALLER || puc_called_by_lua(w, build))) {
+		w->puc_pc = 0;
+		return 0;
+	}
+	w->puc_pc = 0;
+	w->frame = ci;
+	return 0;
+}
+
+/*
+ * Sets walk.frame to the CallInfo that the innermost activation's frames begin with: L->ci, unless
+ * that is of a function that is being called and has not begun. Negative when the activation has no
+ * frame: its last one has been popped already.
+ */
+SUBPROGRAM int puc_find_current(void)
+{
+	struct walk *w = walk_state();
+	const struct puc_build *build;
+	__u64 ci = 0;
+	int i, kind = -1, first = -1;
+
+	if (!w)
+		return 0;
+	build = puc_at(w->puc - 1);
+	if (!build)
+		return 0;
+	if (!w->puc_pc)
+		return puc_skip_unbegun(w, build);
+	for (i = 0; i < 8; i++) {
+		ci = w->frame;
+		kind = puc_look();
+		if (!i)
+			first = kind;
+		/* Only the innermost Lua function can be one that has not begun. */
+		if (kind < 0 || kind == PUC_CI_HOLDS || (kind == PUC_CI_OTHER && i))
+			break;
+	}
+	if (kind == PUC_CI_HOLDS && !i && !w->puc_begun) {
+		w->frame = ci;
+		return puc_skip_unbegun(w, build);
+	}
+	if (kind == PUC_CI_HOLDS) {
+		w->frame = first == PUC_CI_C && puc_in_c_function(w) ? w->puc_top : ci;
+		return 0;
+	}
+	w->puc_pc = 0;
+	kind = puc_was_fresh(w, build);
+	w->frame = w->puc_top;
+	return kind ? -1 : puc_skip_unbegun(w, build);
 }
 
 INLINE int puc_lost(struct walk *w)
@@ -437,8 +577,8 @@ SUBPROGRAM int puc_activation(void)
 	const struct file_table *file;
 	const struct unwind_rule *rule;
 	const struct puc_build *build;
-	__u32 index, words, lua, reg;
-	int result;
+	__u32 index, reg;
+	int result, is_new;
 
 	if (!w)
 		return 0;
@@ -451,8 +591,6 @@ SUBPROGRAM int puc_activation(void)
 		return 0;
 	w->puc = file->puc;
 	w->activations++;
-	words = w->words;
-	lua = w->lua_frames;
 	reg = rule->vm_base_reg & 31;
 	w->L = 0;
 	if (rule->vm_base_reg != VM_NO_REG) {
@@ -470,12 +608,12 @@ SUBPROGRAM int puc_activation(void)
 	}
 	w->puc_pc = 0;
 	w->puc_rest = 0;
-	w->puc_top_boundary = 0;
 	if (index >= MAX_COROUTINES) {
 		lua_fail(w, LUA_COROUTINES);
 		return puc_lost(w);
 	}
-	if (index < w->coroutines) {
+	is_new = index >= w->coroutines;
+	if (!is_new) {
 		w->frame = w->coroutine[index].next;
 	} else {
 		w->puc_pc = puc_current_pc(w, rule, build);
@@ -487,15 +625,13 @@ SUBPROGRAM int puc_activation(void)
 	w->coroutine[index].next = w->frame;
 	if (!w->vm_state)
 		w->vm_state = VM_STATE_INTERPRETED;
-	result = puc_frames();
-	if (result == PUC_GONE) {
+	w->coroutine[index].words = w->words;
+	w->coroutine[index].lua = w->lua_frames;
+	if (is_new && puc_find_current() != 0) {
 		w->activations--;
-		w->words = words;
-		w->lua_frames = lua;
-		w->coroutine[index].words = words;
-		w->coroutine[index].lua = lua;
 		return 0;
 	}
+	result = puc_frames();
 	w->coroutine[index].next = w->frame;
 	w->coroutine[index].words = w->words;
 	w->coroutine[index].lua = w->lua_frames;
@@ -529,30 +665,23 @@ SUBPROGRAM int puc_reverse_words(__u32 from, __u32 to)
 	return 0;
 }
 
-SUBPROGRAM int puc_reverse_protos(__u32 from, __u32 to)
+SUBPROGRAM int puc_reverse_places(__u32 from, __u32 to)
 {
-	struct walk *w = walk_state();
+	struct lua_place *left, *right, place;
 	__u32 i, low, high;
-	__u64 proto;
-	__u8 puc;
 
-	if (!w)
-		return 0;
 	for (i = 0; i < MAX_LUA_FRAMES / 2; i++) {
 		if (from + i + 1 >= to - i)
 			break;
 		low = from + i;
 		high = to - i - 1;
-		barrier_var(low);
-		barrier_var(high);
-		if (low >= MAX_LUA_FRAMES || high >= MAX_LUA_FRAMES)
+		left = lua_place(low);
+		right = lua_place(high);
+		if (!left || !right)
 			break;
-		proto = w->lua_protos[low];
-		w->lua_protos[low] = w->lua_protos[high];
-		w->lua_protos[high] = proto;
-		puc = w->lua_puc[low];
-		w->lua_puc[low] = w->lua_puc[high];
-		w->lua_puc[high] = puc;
+		place = *left;
+		*left = *right;
+		*right = place;
 	}
 	return 0;
 }
@@ -595,9 +724,9 @@ SUBPROGRAM int puc_leftover(__u32 index)
 	puc_reverse_words(at, words);
 	puc_reverse_words(words, w->words);
 	puc_reverse_words(at, w->words);
-	puc_reverse_protos(lua_at, lua);
-	puc_reverse_protos(lua, w->lua_frames);
-	puc_reverse_protos(lua_at, w->lua_frames);
+	puc_reverse_places(lua_at, lua);
+	puc_reverse_places(lua, w->lua_frames);
+	puc_reverse_places(lua_at, w->lua_frames);
 	for (i = 0; i < MAX_COROUTINES; i++) {
 		if (i > index && i < w->coroutines) {
 			w->coroutine[i].words += count;

@@ -82,10 +82,14 @@ struct chunk_memo {
 	__u64 hash;
 };
 
-/* Where a LUA frame is, for what tells how it called the one before it. */
+/* Of a LUA frame, in their order: for what describes its function, and tells how it called the one
+ * before it. */
 struct lua_place {
+	__u64 proto;
 	__u64 function; /* 0: only its proto is known */
 	__u64 base;	/* 0: not on the Lua stack */
+	__u32 puc;	/* 1 + index of its build of PUC Lua; 0: it is LuaJIT's */
+	__u32 reserved;
 };
 
 /* The frames of calls that a trace inlined, innermost first. */
@@ -159,12 +163,11 @@ struct walk {
 	__u64 puc_func; /* where the last CallInfo's function stands on the Lua stack */
 	__u64 puc_pc;	/* luaV_execute's position, behind the current instruction; 0: not known */
 	__u64 puc_savedpc;
-	__u32 puc;		/* 1 + index of its build */
-	__u32 puc_is_main;	/* L is its VM's main thread */
-	__u32 puc_lua;		/* this activation has written a Lua function's frame */
-	__u32 puc_called;	/* the last CallInfo was a Lua function's */
-	__u32 puc_rest;		/* no activation has these frames */
-	__u32 puc_top_boundary; /* 5.1: L->ci did not call what was popped from it by bytecode */
+	__u32 puc;	   /* 1 + index of its build */
+	__u32 puc_is_main; /* L is its VM's main thread */
+	__u32 puc_called;  /* the last CallInfo was a Lua function's */
+	__u32 puc_begun;   /* the function that was looked at last is past its first instruction */
+	__u32 puc_rest;	   /* no activation has these frames */
 	__u8 puc_bytes[136] __attribute__((aligned(8)));
 
 	/* the trace that is looked at; see walk_luajit_trace.h */
@@ -219,8 +222,6 @@ struct walk {
 	struct chunk_memo chunks[CHUNK_MEMO];
 	struct function_memo functions[FUNCTION_MEMO];
 	struct instruction_memo instructions[INSTRUCTION_MEMO];
-	__u64 lua_protos[MAX_LUA_FRAMES]; /* proto address of each LUA frame, in order */
-	__u8 lua_puc[MAX_LUA_FRAMES];	  /* 1 + index of its build of PUC Lua; 0: LuaJIT's */
 	struct block stack;
 	struct block lua_stack;
 	struct record_stack record;

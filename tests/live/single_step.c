@@ -149,13 +149,17 @@ static bool read_target(struct run *run, uint64_t address, void *bytes, size_t s
 static const char *proto_name(struct run *run, uint64_t proto)
 {
 	struct proto_line *memo = &run->lines[(proto >> 4) % MAX_PROTO_CACHE];
-	bool gc64 = run->process.replay->builds[0].gc64;
+	const struct replay *replay = run->process.replay;
+	uint32_t line, offset = GC32_PROTO_FIRSTLINE;
 	const char *name;
-	uint32_t line;
+
+	if (replay->puc_count)
+		offset = replay->pucs[0].proto_first_line;
+	else if (replay->builds[0].gc64)
+		offset = GC64_PROTO_FIRSTLINE;
 
 	if (memo->proto != proto) {
-		if (!read_target(run, proto + (gc64 ? GC64_PROTO_FIRSTLINE : GC32_PROTO_FIRSTLINE),
-				 &line, sizeof(line)))
+		if (!read_target(run, proto + offset, &line, sizeof(line)))
 			return "unreadable";
 		memo->proto = proto;
 		memo->line = line;
@@ -202,9 +206,12 @@ static const char *impossible(struct run *run, const char *const names[], size_t
 	size_t i, builtins = 0, length;
 	const char *caller = NULL;
 
-	if (count < 2 || strcmp(names[0], "C") != 0 || strcmp(names[1], "main") != 0)
-		return "does not start with C>main";
-	for (i = 1; i < count; i++) {
+	/* LuaJIT's main chunk is called by a C function that has a frame on the Lua stack. */
+	if (count && !run->process.replay->puc_count && strcmp(*names++, "C") == 0)
+		count--;
+	if (!count || strcmp(names[0], "main") != 0)
+		return "does not start with main";
+	for (i = 0; i < count; i++) {
 		if (strcmp(names[i], "C") == 0) {
 			builtins++;
 			continue;
@@ -444,12 +451,18 @@ static int find_bias(struct run *run)
 
 static int step_through(struct run *run, uint64_t steps, unsigned int every, bool verbose)
 {
-	const struct luajit_build *build = &run->process.replay->builds[0];
+	const struct replay *replay = run->process.replay;
+	uint64_t start = replay->builds[0].interpreter_start,
+		 end = replay->builds[0].interpreter_end;
 	pid_t pid = run->process.pid;
 	uint64_t step, pc;
 	bool inside;
 	int err;
 
+	if (replay->puc_count) {
+		start = replay->pucs[0].execute_start;
+		end = replay->pucs[0].execute_end;
+	}
 	for (step = 0; step < steps; step++) {
 		err = replay_process__step(pid);
 		if (err)
@@ -458,7 +471,7 @@ static int step_through(struct run *run, uint64_t steps, unsigned int every, boo
 		if (err)
 			return err;
 		pc = run->process.replay->registers[DW_REG_RA] - run->bias;
-		inside = pc >= build->interpreter_start && pc < build->interpreter_end;
+		inside = pc >= start && pc < end;
 		run->in_interpreter += inside;
 		if (inside || step % every == 0)
 			check_walk(run, step, inside);
@@ -548,7 +561,7 @@ int main(int argc, char **argv)
 	if (!err)
 		err = find_bias(&run);
 	run.interpreted = argc - optind > 3 && strcmp(argv[optind + 3], "-joff") == 0;
-	if (!err)
+	if (!err && run.interpreted)
 		err = find_dispatches(&run);
 	if (!err)
 		err = step_through(&run, steps, every, verbose);

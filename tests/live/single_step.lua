@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A program whose every possible stack is known, for tests/live/single_step.c.
+-- A program whose every possible stack is known, for tests/live/single_step.c and test_true_order.py. It
+-- runs on LuaJIT and on Lua 5.1 to 5.5.
 --
 -- "--@name" on the line on which a function starts names it; no two start on one line. Lines that
 -- begin with "--:" declare who may call whom: "a>b" directly (or as a metamethod), "a>C>b" through one
@@ -15,7 +16,9 @@ if with_ffi then
 	void qsort(void *base, size_t count, size_t size, int (*compare)(const int *, const int *));
 	]]
 end
-local with_ffi_calls = jit.off -- functions that call back into Lua must not be compiled
+-- Functions that call back into Lua must not be compiled.
+local with_ffi_calls = jit and jit.off or function() end
+local unpack, bit = unpack or table.unpack, bit or { band = math.min }
 
 --: main>round
 --: round>calls calls>one one>two two>three calls>many many>three calls>tail_first
@@ -63,6 +66,8 @@ end
 --: errors>C>thrower_handled thrower_handled>C>handler handler>three errors>C>C>bad_less
 --: careful>C>thrower errors>C>arithmetic arithmetic>handler errors>C>rethrow
 --: rethrow>C>thrower errors>C>three
+-- (Lua 5.1 does not give xpcall's arguments on: "again" cannot be put together, and the handler is called there.)
+--: thrower_handled>handler
 local function deeper(n) if n > 0 then error({ n }) end return n end --@deeper
 local function thrower(n) local x = deeper(n) return x, n end --@thrower
 local function handler(message) local x = three(1, 2) return message, x end --@handler
@@ -111,7 +116,7 @@ local function callbacks(n) --@callbacks
 	table.sort(t, less)
 	local s = string.gsub("one two", "%w+", replace)
 	s = s .. string.gsub("x y", "%w", replace_sort)
-	table.foreach(t, each)
+	if jit then table.foreach(t, each) end
 	return s, (string.rep("ab", 3)):upper():byte(1, -1)
 end
 
@@ -173,7 +178,7 @@ end
 
 --: round>metamethods metamethods>index index>index_deep metamethods>newindex newindex>three
 --: metamethods>add add>three metamethods>concat metamethods>call_object call_object>two
---: metamethods>lt lt>compare metamethods>le le>compare metamethods>eq metamethods>unm
+--: metamethods>C>text metamethods>lt lt>compare metamethods>le le>compare metamethods>eq metamethods>unm
 --: metamethods>text varargs>C>va_inner metamethods>C>call_object
 local function index_deep(t, k) return k end --@index_deep
 local function index(t, k) local x = index_deep(t, k) return x end --@index
@@ -205,7 +210,8 @@ local function metamethods(n) --@metamethods
 end
 
 --: round>varargs varargs>va va>va_inner va_inner>three varargs>va_tail varargs>target target>three
---: varargs>va_pcall varargs>va_count varargs>va_second va_second>va_inner
+-- (Lua 5.4 keeps the frame of a function that calls a C function at its end.)
+--: va_pcall>C>va_inner varargs>va_pcall varargs>va_count varargs>va_second va_second>va_inner
 --: va_tail>three
 local function target(a, b) local x = three(a, b) return x end --@target
 local function va_inner(...) --@va_inner
@@ -263,7 +269,7 @@ with_ffi_calls(foreign)
 --: round>garbage garbage>three *>finalizer finalizer>three
 local function finalizer() three(1, 2) end --@finalizer
 local function garbage(n) --@garbage
-	local proxy = newproxy(true)
+	local proxy = newproxy and newproxy(true) or setmetatable({}, { __gc = finalizer })
 	getmetatable(proxy).__gc = finalizer
 	proxy = nil
 	local list = {}
@@ -285,7 +291,7 @@ local function round(n) --@round
 	return x
 end
 
-collectgarbage("setpause", 50) -- collects all the time, from wherever something is allocated
+pcall(collectgarbage, "setpause", 50) -- collects all the time, from wherever something is allocated
 for i = 1, tonumber((...)) do round(i) end
 if with_ffi then
 	ffi.C.kill(ffi.C.getpid(), 19) -- SIGSTOP

@@ -14,6 +14,7 @@ struct replay_walk {
 	struct replay_table *table; /* the last one that was looked into, and where */
 	uint32_t entry;
 	struct known_frame known[KNOWN_FRAMES];
+	struct lua_place places[MAX_LUA_FRAMES];
 };
 
 /* The walk's functions have no argument that could carry it. */
@@ -201,12 +202,17 @@ struct known_frame *known_frame(__u32 slot)
 
 struct lua_place *lua_place(__u32 index)
 {
-	return NULL; /* nobody asks for calls here */
+	return index < MAX_LUA_FRAMES ? &current->walk->places[index] : NULL;
 }
 
 const struct luajit_build *build_at(__u32 vm)
 {
 	return vm < current->build_count ? &current->builds[vm] : NULL;
+}
+
+const struct puc_build *puc_at(__u32 puc)
+{
+	return puc < current->puc_count ? &current->pucs[puc] : NULL;
 }
 
 __u64 thread_vm(__u32 tid)
@@ -346,6 +352,7 @@ int replay__add_file_rows(struct replay *self, const struct file_table *file, co
 void replay__walk(struct replay *self, struct replay_result *result)
 {
 	struct walk *w = &self->walk->walk;
+	uint32_t i;
 
 	current = self;
 	self->walk->table = NULL;
@@ -370,7 +377,8 @@ void replay__walk(struct replay *self, struct replay_result *result)
 	result->word_count = w->words;
 	result->unknown_pc = w->unknown_pc;
 	memcpy(result->words, w->record.words, w->words * sizeof(result->words[0]));
-	memcpy(result->protos, w->lua_protos, w->lua_frames * sizeof(result->protos[0]));
+	for (i = 0; i < w->lua_frames; i++)
+		result->protos[i] = self->walk->places[i].proto;
 	current = NULL;
 }
 

@@ -44,6 +44,8 @@ struct replay {
 	struct unwind_rule *rules;
 	size_t rule_count;
 	struct luajit_build builds[REPLAY_BUILDS];
+	struct puc_build pucs[REPLAY_BUILDS]; /* of PUC Lua */
+	size_t puc_count;
 	size_t build_count;
 
 	uint64_t registers[DW_REG_COUNT]; /* by DWARF number, [DW_REG_RA] is the pc */

@@ -17,6 +17,7 @@
 #include "target/maps.h"
 #include "unwind/unwind_table.h"
 #include "vm/luajit.h"
+#include "vm/puc.h"
 
 bool replay_process__read(void *context, uint64_t address, void *bytes, size_t size)
 {
@@ -38,6 +39,7 @@ static int add_file(struct replay_process *self, struct unwind_rules *rules, str
 	struct file_table table = {};
 	struct unwind_table *unwind = NULL;
 	struct luajit_build build;
+	struct puc_build puc;
 	uint64_t *entries = NULL;
 	char **names;
 	size_t count;
@@ -52,6 +54,11 @@ static int add_file(struct replay_process *self, struct unwind_rules *rules, str
 		replay->builds[replay->build_count++] = build;
 		replay->vm = (uint32_t)replay->build_count;
 		table.vm = replay->vm;
+	} else if (puc__find(file->elf, unwind, rules, &puc) == 0 &&
+		   replay->puc_count < REPLAY_BUILDS) {
+		self->luajit = (int)replay->file_count;
+		replay->pucs[replay->puc_count++] = puc;
+		table.puc = (uint32_t)replay->puc_count;
 	}
 	id = unwind_table__encode(unwind, &table, &entries, &count);
 	if (id == 0)
