@@ -343,11 +343,11 @@ static void store(struct puc_state *self, const struct x86_instruction *i, size_
 	}
 	if (below)
 		overwrite(self, below, i->width);
+	/* What the interpreter saves as the position is the position. */
+	if (is_savedpc(self, i, build) && value.kind != PUC_IS_PC)
+		value = value_of(PUC_IS_PC, 4);
 	if (place)
 		*place = value;
-	/* What the interpreter saves as the position is the position. */
-	if (place == &self->memory && value.kind != PUC_IS_PC)
-		self->memory = value_of(PUC_IS_PC, 4);
 }
 
 static void call(struct puc_state *self, uint16_t clobbers)
@@ -444,9 +444,8 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 					     : i->width == 4) {
 			value = loaded(self, i, code, at, build);
 		}
-	} else if (i->op == X86_MOVE && i->width == 8) {
-		value = *value_in(self, i->source);
-	} else if (i->op == X86_EXTEND && value_in(self, i->source)->kind == PUC_IS_ENTRY) {
+	} else if ((i->op == X86_MOVE && i->width == 8) ||
+		   (i->op == X86_EXTEND && value_in(self, i->source)->kind == PUC_IS_ENTRY)) {
 		value = *value_in(self, i->source);
 	} else if (i->op == X86_SELECT && i->width == 8) {
 		value = selected(value_in(self, i->reg), value_in(self, i->source), at);
