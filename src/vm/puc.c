@@ -9,8 +9,12 @@
 #include "puc_code.h"
 #include "puc_flow.h"
 
-/* Functions with such a jump table that are analysed, each for some ten milliseconds. */
-#define MAX_CANDIDATES 8u
+/* Functions that may have such a jump table (several small ones in a row look like one): each is
+ * decoded, for a millisecond or two. Those that have it are analysed, for ten times as long. */
+#define MAX_CANDIDATES 64u
+#define MAX_ANALYSED   8u
+/* The last opcodes do nothing: a compiler may leave them out of the table. */
+#define SPARE_OPCODES 2u
 
 /* "Lua 5.4.4": 50404; 0 for another text. 5.1 and 5.2.0 have been released without a third number.
  */
@@ -68,8 +72,20 @@ static int replace_rows(struct unwind_table *table, const struct puc_code *code,
 	return err;
 }
 
+static bool has_table(const struct puc_code *code, unsigned int entries)
+{
+	size_t i;
+
+	for (i = 0; i < code->table_count; i++) {
+		if (code->tables[i].count >= entries)
+			return true;
+	}
+	return false;
+}
+
 static int examine(struct puc_image *image, struct unwind_table *table, struct unwind_rules *rules,
-		   const struct unwind_function *function, struct puc_build *build)
+		   const struct unwind_function *function, struct puc_build *build,
+		   unsigned int *analysed)
 {
 	struct puc_code code;
 	struct puc_flow flow;
@@ -78,7 +94,11 @@ static int examine(struct puc_image *image, struct unwind_table *table, struct u
 	err = puc_code__open(&code, image, table, rules, function);
 	if (err)
 		return err;
-	err = puc_flow__analyse(&code, build, opcodes_of(build->release), rules, &flow);
+	err = -EINVAL;
+	if (has_table(&code, opcodes_of(build->release) - SPARE_OPCODES)) {
+		++*analysed;
+		err = puc_flow__analyse(&code, build, opcodes_of(build->release), rules, &flow);
+	}
 	if (!err) {
 		err = replace_rows(table, &code, &flow);
 		puc_flow__free(&flow);
@@ -94,7 +114,7 @@ static int examine(struct puc_image *image, struct unwind_table *table, struct u
 int puc__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
 	      struct puc_build *build)
 {
-	unsigned int candidates = 0, least, release;
+	unsigned int candidates = 0, analysed = 0, least, release;
 	struct lua_versions versions;
 	struct puc_image image;
 	size_t i;
@@ -114,17 +134,17 @@ int puc__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
 	err = puc_image__open(&image, elf);
 	if (err)
 		return err == -ENOMEM ? err : -EINVAL;
-	/* The last opcodes do nothing: a compiler may leave them out of the table. */
-	least = opcodes_of(build->release) - 2;
+	least = opcodes_of(build->release) - SPARE_OPCODES;
 	err = -EINVAL;
-	for (i = 0; err == -EINVAL && i < table->function_count && candidates < MAX_CANDIDATES;
+	for (i = 0; err == -EINVAL && i < table->function_count && candidates < MAX_CANDIDATES &&
+		    analysed < MAX_ANALYSED;
 	     i++) {
 		const struct unwind_function function = table->functions[i];
 
 		if (!puc_code__may_be(&image, &function, least))
 			continue;
 		candidates++;
-		err = examine(&image, table, rules, &function, build);
+		err = examine(&image, table, rules, &function, build, &analysed);
 	}
 	puc_image__close(&image);
 	return err == -EIO ? -EINVAL : err;

@@ -11,7 +11,7 @@
 #define POSITION_SLOTS 256
 
 /* How far it is looked ahead for the fetch that tells what a position means. */
-#define LOOK_AHEAD 12 /* instructions */
+#define LOOK_AHEAD 32 /* instructions */
 
 /* The fetch that follows: of the instruction `offset` bytes from what `symbol` stands for. */
 struct next_fetch {

@@ -201,36 +201,44 @@ static void fetch(struct puc_state *self, const struct puc_value *at, int disp)
 	anchor(&self->memory, symbol, fetched);
 }
 
-static void settle(struct puc_value *value)
+/* The largest offset in registers of what has jumped; negative when nothing has. */
+static int jumped_offset(const struct puc_state *self)
 {
-	if (value->kind != PUC_IS_PC)
-		return;
-	*value = value->nearness == PUC_JUMPED && !value->offset ? value_of(PUC_IS_PC, 4) : unknown;
-}
-
-/* The same where the jump's distance is an index: what has been computed is the position behind. */
-static void fetch_indexed(struct puc_state *self)
-{
-	size_t i;
-
-	for (i = 0; i < 16; i++)
-		settle(&self->registers[i]);
-	for (i = 0; i < PUC_SLOTS; i++)
-		settle(&self->slots[i]);
-	settle(&self->memory);
-	self->popped = false;
-}
-
-static bool has_jumped(const struct puc_state *self)
-{
-	size_t i;
+	const struct puc_value *value;
+	int i, offset = -1;
 
 	for (i = 0; i < 16; i++) {
-		if (self->registers[i].kind == PUC_IS_PC &&
-		    self->registers[i].nearness == PUC_JUMPED && !self->registers[i].offset)
-			return true;
+		value = &self->registers[i];
+		if (value->kind == PUC_IS_PC && value->nearness == PUC_JUMPED &&
+		    value->offset > offset)
+			offset = value->offset;
 	}
-	return false;
+	return offset;
+}
+
+static void settle(struct puc_value *value, int offset)
+{
+	if (value->kind == PUC_IS_PC)
+		*value = value->nearness == PUC_JUMPED
+				 ? value_of(PUC_IS_PC, 4 + value->offset - offset)
+				 : unknown;
+}
+
+/* The same where the jump's distance is an index: what has been computed last is the position
+ * behind. */
+static void fetch_indexed(struct puc_state *self)
+{
+	int offset = jumped_offset(self);
+	size_t i;
+
+	if (offset < 0)
+		return;
+	for (i = 0; i < 16; i++)
+		settle(&self->registers[i], offset);
+	for (i = 0; i < PUC_SLOTS; i++)
+		settle(&self->slots[i], offset);
+	settle(&self->memory, offset);
+	self->popped = false;
 }
 
 static struct puc_value loaded(struct puc_state *self, const struct x86_instruction *i,
@@ -335,11 +343,11 @@ static void store(struct puc_state *self, const struct x86_instruction *i, size_
 	}
 	if (below)
 		overwrite(self, below, i->width);
+	/* What the interpreter saves as the position is the position. */
+	if (is_savedpc(self, i, build) && value.kind != PUC_IS_PC)
+		value = value_of(PUC_IS_PC, 4);
 	if (place)
 		*place = value;
-	/* What the interpreter saves as the position is the position. */
-	if (place == &self->memory && value.kind != PUC_IS_PC)
-		self->memory = value_of(PUC_IS_PC, 4);
 }
 
 static void call(struct puc_state *self, uint16_t clobbers)
@@ -430,15 +438,14 @@ struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code
 				fetch(self, &base, i->disp);
 		} else if (base.kind == PUC_IS_PC && i->op == X86_LOAD && i->width == 4) {
 			step.loads_instruction = true;
-			if (load != PUC_LOAD_UNKNOWN && has_jumped(self))
+			if (load != PUC_LOAD_UNKNOWN)
 				fetch_indexed(self);
 		} else if (i->op == X86_LOAD ? i->width == 8 || i->index != X86_NO_REG
 					     : i->width == 4) {
 			value = loaded(self, i, code, at, build);
 		}
-	} else if (i->op == X86_MOVE && i->width == 8) {
-		value = *value_in(self, i->source);
-	} else if (i->op == X86_EXTEND && value_in(self, i->source)->kind == PUC_IS_ENTRY) {
+	} else if ((i->op == X86_MOVE && i->width == 8) ||
+		   (i->op == X86_EXTEND && value_in(self, i->source)->kind == PUC_IS_ENTRY)) {
 		value = *value_in(self, i->source);
 	} else if (i->op == X86_SELECT && i->width == 8) {
 		value = selected(value_in(self, i->reg), value_in(self, i->source), at);

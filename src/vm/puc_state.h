@@ -45,8 +45,9 @@ struct puc_value {
 };
 
 struct puc_state {
-	bool reached;
-	bool popped; /* L->ci is the caller's already */
+	uint8_t reached;
+	uint8_t popped;	 /* L->ci is the caller's already */
+	uint16_t unused; /* states are compared as bytes */
 	struct puc_value registers[16];
 	struct puc_value memory; /* the savedpc of the innermost CallInfo, or L's */
 	struct puc_value slots[PUC_SLOTS];

@@ -46,7 +46,7 @@ static inline const struct unwind_rule *rule_at(const struct built *built, uint6
 		CHECK_EQ(rule_->cfa_reg, reg_);                                                    \
 		CHECK_EQ(rule_->cfa_offset, offset_);                                              \
 		CHECK_EQ(rule_->vm_base_reg, VM_NO_REG);                                           \
-		CHECK_EQ(rule_->flags | rule_->vm_flags | rule_->vm_pc_slot, 0);                     \
+		CHECK_EQ(rule_->flags | rule_->vm_flags | rule_->vm_pc_slot, 0);                   \
 	} while (0)
 
 #define CHECK_SAVED(built_, pc_, which_, base_, offset_)                                           \
