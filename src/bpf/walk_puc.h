@@ -365,17 +365,16 @@ INLINE __u64 puc_current_pc(struct walk *w, const struct unwind_rule *rule,
 	__u64 value = 0;
 	__u32 reg = rule->vm_pc & 31;
 
-	/* Whatever it is, it is not in the function of L->ci. */
-	if (rule->vm_flags & PUC_POPPED)
-		return 1;
 	if (rule->vm_pc != VM_NO_REG) {
-		if (!(w->valid & 1u << reg))
-			return 0;
-		value = w->regs[reg];
-	} else if (!rule->vm_pc_slot ||
+		if (w->valid & 1u << reg)
+			value = w->regs[reg];
+	} else if (rule->vm_pc_slot &&
 		   stack_word(w, w->cfa - 8ull * rule->vm_pc_slot, &value) != 0) {
-		return 0;
+		value = 0;
 	}
+	/* Not known, but not in the function of L->ci. */
+	if (!value)
+		return !!(rule->vm_flags & PUC_POPPED);
 	if (rule->vm_flags & PUC_PC_OF_CI &&
 	    bpf_probe_read_user(&value, sizeof(value), (void *)(value + build->ci_savedpc)) != 0)
 		return 0;
