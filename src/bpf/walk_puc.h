@@ -365,6 +365,7 @@ INLINE __u64 puc_current_pc(struct walk *w, const struct unwind_rule *rule,
 	__u64 value = 0;
 	__u32 reg = rule->vm_pc & 31;
 
+	w->puc_ci = 0;
 	if (rule->vm_pc != VM_NO_REG) {
 		if (w->valid & 1u << reg)
 			value = w->regs[reg];
@@ -375,9 +376,12 @@ INLINE __u64 puc_current_pc(struct walk *w, const struct unwind_rule *rule,
 	/* Not known, but not in the function of L->ci. */
 	if (!value)
 		return !!(rule->vm_flags & PUC_POPPED);
-	if (rule->vm_flags & PUC_PC_OF_CI &&
-	    bpf_probe_read_user(&value, sizeof(value), (void *)(value + build->ci_savedpc)) != 0)
-		return 0;
+	if (rule->vm_flags & PUC_PC_OF_CI) {
+		w->puc_ci = value;
+		if (bpf_probe_read_user(&value, sizeof(value),
+					(void *)(value + build->ci_savedpc)) != 0)
+			return 0;
+	}
 	switch (rule->vm_flags & (PUC_PC_NEXT | PUC_PC_PAST)) {
 	case PUC_PC_NEXT:
 		return value + 4;
@@ -466,11 +470,12 @@ INLINE int puc_was_fresh(struct walk *w, const struct puc_build *build)
 		return kind <= PUC_CI_C || !puc_at_call(w, w->puc_savedpc);
 	}
 	/* CallInfos are kept for the next call: the popped one is still what it was. */
-	if (bpf_probe_read_user(&next, sizeof(next),
-				(void *)(w->puc_top + build->ci_previous + 8)) != 0 ||
-	    !next ||
-	    bpf_probe_read_user(&status, sizeof(status),
-				(void *)(next + (build->ci_callstatus & ~3u))) != 0)
+	next = w->puc_ci;
+	if (!next && bpf_probe_read_user(&next, sizeof(next),
+					 (void *)(w->puc_top + build->ci_previous + 8)) != 0)
+		return 0;
+	if (!next || bpf_probe_read_user(&status, sizeof(status),
+					 (void *)(next + (build->ci_callstatus & ~3u))) != 0)
 		return 0;
 	status >>= 8 * (build->ci_callstatus & 3);
 	return (status & build->ci_lua) == build->ci_lua_value &&
@@ -549,11 +554,16 @@ SUBPROGRAM int puc_find_current(void)
 		kind = puc_look();
 		if (!i)
 			first = kind;
+		/* Better than a position, which callers in a recursion have as well. */
+		if (w->puc_ci && kind >= 0)
+			kind = ci == w->puc_ci	      ? PUC_CI_HOLDS
+			       : kind == PUC_CI_HOLDS ? PUC_CI_OTHER
+						      : kind;
 		/* Only the innermost Lua function can be one that has not begun. */
 		if (kind < 0 || kind == PUC_CI_HOLDS || (kind == PUC_CI_OTHER && i))
 			break;
 	}
-	if (kind == PUC_CI_HOLDS && !i && !w->puc_begun) {
+	if (kind == PUC_CI_HOLDS && !i && !w->puc_begun && !w->puc_ci) {
 		w->frame = ci;
 		return puc_skip_unbegun(w, build);
 	}

@@ -162,6 +162,7 @@ struct walk {
 	__u64 puc_top;	/* L->ci */
 	__u64 puc_func; /* where the last CallInfo's function stands on the Lua stack */
 	__u64 puc_pc;	/* luaV_execute's position, behind the current instruction; 0: not known */
+	__u64 puc_ci;	/* luaV_execute's CallInfo; 0: not known */
 	__u64 puc_savedpc;
 	__u32 puc;	   /* 1 + index of its build */
 	__u32 puc_is_main; /* L is its VM's main thread */
