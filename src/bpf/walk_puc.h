@@ -379,7 +379,15 @@ INLINE __u64 puc_current_pc(struct walk *w, const struct unwind_rule *rule,
 	if (rule->vm_flags & PUC_PC_OF_CI &&
 	    bpf_probe_read_user(&value, sizeof(value), (void *)(value + build->ci_savedpc)) != 0)
 		return 0;
-	return rule->vm_flags & PUC_PC_NEXT ? value + 4 : value;
+	switch (rule->vm_flags & (PUC_PC_NEXT | PUC_PC_PAST)) {
+	case PUC_PC_NEXT:
+		return value + 4;
+	case PUC_PC_NEXT | PUC_PC_PAST:
+		return value + 8;
+	case PUC_PC_PAST:
+		return value - 4;
+	}
+	return value;
 }
 
 /* ---- the function that luaV_execute is in ------------------------------------------------------

@@ -201,7 +201,7 @@ static int best_place(const struct puc_state *state, const struct x86_instructio
  */
 
 struct places {
-	int L, position;
+	int L, position, ci;
 };
 
 static void set_L(struct unwind_rule *rule, int place)
@@ -212,12 +212,29 @@ static void set_L(struct unwind_rule *rule, int place)
 		rule->vm_base_reg = (uint8_t)place;
 }
 
+static int rank_CI(const struct puc_value *value, const struct next_fetch *next)
+{
+	return value->kind == PUC_IS_CI;
+}
+
 static void set_position(struct unwind_rule *rule, int place)
 {
 	if (place >= PLACE_SLOT)
 		rule->vm_pc_slot = (uint8_t)(place - PLACE_SLOT);
 	else if (place >= 0)
 		rule->vm_pc = (uint8_t)place;
+}
+
+/* The position is in the CallInfo. Which one that is, is worth knowing all the same: L->ci may be
+ * that of a function that is being called, or of the caller of one that has been left. */
+static void set_CI(struct unwind_rule *rule, const struct puc_state *state,
+		   const struct x86_instruction *i, const struct next_fetch *next, int *before)
+{
+	*before = best_place(state, i, rank_CI, next, POSITION_SLOTS, *before);
+	if (*before == NOWHERE)
+		return;
+	set_position(rule, *before);
+	rule->vm_flags |= PUC_PC_OF_CI;
 }
 
 static bool is_exact(const struct puc_value *memory)
@@ -247,8 +264,15 @@ static void state_facts(struct puc_analysis *self, uint32_t at, struct places *p
 	counts->without_L += places->L == NOWHERE;
 	if (state->popped || self->popped[at])
 		rule->vm_flags |= PUC_POPPED;
-	if (is_exact(&state->memory))
+	if (is_exact(&state->memory)) {
+		places->position = best_place(state, i, rank_position, &next, POSITION_SLOTS,
+					      places->position);
+		if (places->position != NOWHERE && is_exact(value_at(state, places->position)))
+			set_position(rule, places->position);
+		else
+			set_CI(rule, state, i, &next, &places->ci);
 		return;
+	}
 	self->met = *state;
 	next.found = look_ahead(self, at, LOOK_AHEAD, &next) == WAY_FETCH && next.symbol;
 	places->position =
@@ -258,6 +282,8 @@ static void state_facts(struct puc_analysis *self, uint32_t at, struct places *p
 		rank = rank_position(value, &next);
 	if (lives_in_memory(self->build) && rank <= rank_position(&state->memory, &next))
 		value = &state->memory;
+	if (value == &state->memory)
+		set_CI(rule, state, i, &next, &places->ci);
 	else
 		set_position(rule, places->position);
 	if (value && value->kind == PUC_IS_PC && distance_flags(distance_of(value, &next)) > 0)
@@ -283,7 +309,7 @@ static int push_row(struct puc_analysis *self, struct puc_flow *flow, size_t *co
 int puc_rows__make(struct puc_analysis *self, struct puc_flow *flow)
 {
 	const struct puc_code *code = self->code;
-	struct places places = {NOWHERE, NOWHERE};
+	struct places places = {NOWHERE, NOWHERE, NOWHERE};
 	const struct x86_instruction *i;
 	struct unwind_rule rule;
 	size_t count = 0, part = 0;
