@@ -303,30 +303,39 @@ int puc_code__table(const struct puc_code *self, uint64_t base)
 /* ---- the blocks -------------------------------------------------------------------------------
  */
 
+static bool calls_out(const struct puc_code *self, const struct x86_instruction *i)
+{
+	return i->op == X86_CALL && i->target && !in_parts(self, i->target);
+}
+
 static int find_ends(struct puc_code *self, struct puc_image *image,
 		     const struct unwind_table *table)
 {
-	struct puc_calls calls = {.image = image, .table = table};
-	const struct x86_instruction *i;
+	const struct x86_instruction *i = self->code.instructions;
 	struct puc_callee callee;
+	struct puc_calls calls;
 	size_t at;
-	int err = 0;
+	int err;
 
 	self->clobbers = calloc(self->code.count, sizeof(*self->clobbers));
 	self->ends = calloc(self->code.count, sizeof(*self->ends));
-	if (!self->clobbers || !self->ends)
-		return -ENOMEM;
+	err = puc_calls__open(&calls, image, table);
+	if (!err && (!self->clobbers || !self->ends))
+		err = -ENOMEM;
 	for (at = 0; !err && at < self->code.count; at++) {
-		i = &self->code.instructions[at];
-		self->ends[at] = i->op == X86_JUMP || i->op == X86_RETURN || i->op == X86_STOP;
-		if (i->op != X86_CALL)
+		if (calls_out(self, &i[at]))
+			puc_calls__add(&calls, i[at].target);
+	}
+	if (!err)
+		err = puc_calls__solve(&calls);
+	for (at = 0; !err && at < self->code.count; at++) {
+		self->ends[at] =
+			i[at].op == X86_JUMP || i[at].op == X86_RETURN || i[at].op == X86_STOP;
+		if (i[at].op == X86_CALL)
+			self->clobbers[at] = PUC_CALLER_SAVED;
+		if (!calls_out(self, &i[at]))
 			continue;
-		self->clobbers[at] = PUC_CALLER_SAVED;
-		if (!i->target || in_parts(self, i->target))
-			continue;
-		err = puc_calls__get(&calls, i->target, &callee);
-		if (err)
-			break;
+		callee = puc_calls__get(&calls, i[at].target);
 		self->clobbers[at] = callee.clobbers | 1u << DW_REG_RAX;
 		self->ends[at] = !callee.returns;
 	}

@@ -8,6 +8,7 @@
 /* Of one segment: the text of programs with Lua inside is some megabytes. */
 #define MAX_SEGMENT_BYTES (256u << 20)
 #define MAX_RELOCATIONS	  (4u << 20)
+#define MAX_NO_RETURN	  64u
 
 static int compare_pointers(const void *one, const void *other)
 {
@@ -16,7 +17,7 @@ static int compare_pointers(const void *one, const void *other)
 	return a->at < b->at ? -1 : a->at > b->at;
 }
 
-static int read_relocations(struct puc_image *self, uint64_t vaddr, uint64_t size)
+static int read_relative(struct puc_image *self, uint64_t vaddr, uint64_t size)
 {
 	uint64_t count = size / sizeof(Elf64_Rela), i;
 	const uint8_t *bytes;
@@ -48,12 +49,81 @@ static int read_relocations(struct puc_image *self, uint64_t vaddr, uint64_t siz
 	return 0;
 }
 
-/* DT_RELA. What DT_RELR covers has its value in place. */
-static int find_relocations(struct puc_image *self)
+/* ---- imported functions -----------------------------------------------------------------------
+ */
+
+/* The tags of the dynamic section that are looked at. */
+struct dynamic {
+	uint64_t rela, rela_size, jmprel, jmprel_size, symbols, strings, strings_size;
+};
+
+static bool is_no_return(struct puc_image *self, const struct dynamic *dynamic, uint64_t symbol)
 {
-	uint64_t vaddr = 0, size = 0, count, i;
+	static const char *const names[] = {
+		"__stack_chk_fail", "abort",	   "exit",	     "_exit",
+		"longjmp",	    "_longjmp",	   "__longjmp_chk",  "siglongjmp",
+		"__assert_fail",    "__cxa_throw", "_Unwind_Resume",
+	};
+	const uint8_t *bytes, *name;
+	Elf64_Sym sym;
+	size_t i, length;
+
+	bytes = puc_image__bytes(self, dynamic->symbols + symbol * sizeof(sym), sizeof(sym));
+	if (!bytes)
+		return false;
+	memcpy(&sym, bytes, sizeof(sym));
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		length = strlen(names[i]) + 1;
+		if (sym.st_name >= dynamic->strings_size ||
+		    length > dynamic->strings_size - sym.st_name)
+			continue;
+		name = puc_image__bytes(self, dynamic->strings + sym.st_name, length);
+		if (name && memcmp(name, names[i], length) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int compare_addresses(const void *one, const void *other)
+{
+	uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+
+	return a < b ? -1 : a > b;
+}
+
+static void read_imports(struct puc_image *self, const struct dynamic *dynamic, uint64_t vaddr,
+			 uint64_t size)
+{
+	uint64_t count = size / sizeof(Elf64_Rela), i, type;
+	const uint8_t *bytes;
+	Elf64_Rela rela;
+
+	if (!count || count > MAX_RELOCATIONS)
+		return;
+	bytes = puc_image__bytes(self, vaddr, count * sizeof(rela));
+	for (i = 0; bytes && i < count && self->no_return_count < MAX_NO_RETURN; i++) {
+		memcpy(&rela, bytes + i * sizeof(rela), sizeof(rela));
+		type = ELF64_R_TYPE(rela.r_info);
+		if ((type == R_X86_64_JUMP_SLOT || type == R_X86_64_GLOB_DAT) &&
+		    is_no_return(self, dynamic, ELF64_R_SYM(rela.r_info)))
+			self->no_return[self->no_return_count++] = rela.r_offset;
+	}
+}
+
+bool puc_image__never_returns(const struct puc_image *self, uint64_t vaddr)
+{
+	return self->no_return_count && bsearch(&vaddr, self->no_return, self->no_return_count,
+						sizeof(vaddr), compare_addresses);
+}
+
+/* ---- all of it --------------------------------------------------------------------------------
+ */
+
+static void read_dynamic(struct puc_image *self, struct dynamic *dynamic)
+{
 	const Elf64_Phdr *segment = NULL;
 	const uint8_t *bytes;
+	uint64_t count, i;
 	Elf64_Dyn dyn;
 
 	for (i = 0; i < self->elf.segment_count && !segment; i++) {
@@ -61,19 +131,56 @@ static int find_relocations(struct puc_image *self)
 			segment = &self->elf.segments[i];
 	}
 	if (!segment || segment->p_filesz > MAX_SEGMENT_BYTES)
-		return 0;
+		return;
 	count = segment->p_filesz / sizeof(dyn);
 	bytes = puc_image__bytes(self, segment->p_vaddr, count * sizeof(dyn));
 	for (i = 0; bytes && i < count; i++) {
 		memcpy(&dyn, bytes + i * sizeof(dyn), sizeof(dyn));
-		if (dyn.d_tag == DT_NULL)
+		switch (dyn.d_tag) {
+		case DT_NULL:
+			return;
+		case DT_RELA:
+			dynamic->rela = dyn.d_un.d_ptr;
 			break;
-		if (dyn.d_tag == DT_RELA)
-			vaddr = dyn.d_un.d_ptr;
-		if (dyn.d_tag == DT_RELASZ)
-			size = dyn.d_un.d_val;
+		case DT_RELASZ:
+			dynamic->rela_size = dyn.d_un.d_val;
+			break;
+		case DT_JMPREL:
+			dynamic->jmprel = dyn.d_un.d_ptr;
+			break;
+		case DT_PLTRELSZ:
+			dynamic->jmprel_size = dyn.d_un.d_val;
+			break;
+		case DT_SYMTAB:
+			dynamic->symbols = dyn.d_un.d_ptr;
+			break;
+		case DT_STRTAB:
+			dynamic->strings = dyn.d_un.d_ptr;
+			break;
+		case DT_STRSZ:
+			dynamic->strings_size = dyn.d_un.d_val;
+			break;
+		}
 	}
-	return vaddr ? read_relocations(self, vaddr, size) : 0;
+}
+
+/* What DT_RELR covers has its value in place. */
+static int find_relocations(struct puc_image *self)
+{
+	struct dynamic dynamic = {};
+	int err;
+
+	read_dynamic(self, &dynamic);
+	err = read_relative(self, dynamic.rela, dynamic.rela_size);
+	if (err)
+		return err;
+	self->no_return = calloc(MAX_NO_RETURN, sizeof(*self->no_return));
+	if (!self->no_return)
+		return -ENOMEM;
+	read_imports(self, &dynamic, dynamic.rela, dynamic.rela_size);
+	read_imports(self, &dynamic, dynamic.jmprel, dynamic.jmprel_size);
+	qsort(self->no_return, self->no_return_count, sizeof(*self->no_return), compare_addresses);
+	return 0;
 }
 
 int puc_image__open(struct puc_image *self, Elf *elf)
@@ -111,6 +218,7 @@ void puc_image__close(struct puc_image *self)
 	elf_image__free(&self->elf);
 	free(self->segments);
 	free(self->pointers);
+	free(self->no_return);
 	memset(self, 0, sizeof(*self));
 }
 

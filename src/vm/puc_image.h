@@ -31,6 +31,9 @@ struct puc_image {
 	size_t segment_count;
 	struct puc_pointer *pointers; /* relative relocations, ascending by `at` */
 	size_t pointer_count;
+	uint64_t *no_return; /* ascending: where the addresses of imported functions that never
+			      * return are stored */
+	size_t no_return_count;
 };
 
 /* 0, -ENOEXEC, -ENOMEM. To be closed only after 0. */
@@ -43,5 +46,8 @@ const uint8_t *puc_image__bytes(struct puc_image *self, uint64_t vaddr, uint64_t
 /* False when it is not in the file. */
 bool puc_image__s32(struct puc_image *self, uint64_t vaddr, int32_t *value);
 bool puc_image__pointer(struct puc_image *self, uint64_t vaddr, uint64_t *value);
+
+/* Is there the address of a function such as abort or __stack_chk_fail at `vaddr`? */
+bool puc_image__never_returns(const struct puc_image *self, uint64_t vaddr);
 
 #endif
