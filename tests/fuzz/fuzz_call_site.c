@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
 	struct luajit_call_name name;
 	struct luajit_proto proto;
-	struct luajit_heap heap;
+	struct lua_heap heap;
 	struct record_call call = {.slot_count = MAX_CALL_SLOTS};
 	struct edits edits;
 	struct image image;
