@@ -193,7 +193,8 @@ static void examine_luajit(const struct elf_file *elf, struct lua_file *file)
 	unwind_rules__free(rules);
 }
 
-/* "Lua 5.4.4" as 50404. 5.1 had no 5.1.0; the others have one, so "Lua 5.4" tells too little. */
+/* "Lua 5.4.4" as 50404. Of the other versions "Lua 5.4" tells too little; those of 5.1 have the
+ * same layouts. */
 static uint32_t release_of(const char *version)
 {
 	unsigned int minor, patch = 0;

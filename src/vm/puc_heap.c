@@ -92,6 +92,20 @@ static const struct puc_heap_layout lua_52 = {
 	.debt_sign = 1,
 };
 
+static const struct puc_heap_layout lua_524 = {
+	.node_size = 40,
+	.node_key_type = 24,
+	.table_metatable = 0x28,
+	.table_array = 0x10,
+	.table_node = 0x18,
+	.userdata_metatable = 0x10,
+	.g_total = 0x10,
+	.g_debt = 0x18,
+	.g_registry = 0x40,
+	.g_metatables = 0xa0,
+	.debt_sign = 1,
+};
+
 static const struct puc_heap_layout lua_53 = {
 	.node_size = 32,
 	.node_key_type = 24,
@@ -137,13 +151,11 @@ static const struct puc_heap_layout lua_55 = {
 
 static const struct puc_heap_layout *layout_of_release(uint32_t release)
 {
-	if (release == 50200)
-		return &lua_520;
 	switch (release / 100) {
 	case 501:
 		return &lua_51;
 	case 502:
-		return &lua_52;
+		return release == 50200 ? &lua_520 : release == 50204 ? &lua_524 : &lua_52;
 	case 503:
 		return &lua_53;
 	case 504:

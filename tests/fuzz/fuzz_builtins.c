@@ -4,11 +4,12 @@
  * middle of the walk, as by a VM that runs on.
  *
  *   clang -std=gnu11 -D_GNU_SOURCE -Isrc -O1 -g -fsanitize=fuzzer,address,undefined \
- *       tests/fuzz/fuzz_builtins.c src/vm/lua_builtins.c src/vm/lua_tables.c \
- *       src/vm/luajit_heap.c src/target/memory.c -o build/fuzz_builtins
+ *       tests/fuzz/fuzz_builtins.c src/vm/lua_builtins.c src/vm/lua_tables.c src/vm/lua_heap.c \
+ *       src/vm/luajit_heap.c src/vm/puc_heap.c src/target/memory.c -o build/fuzz_builtins
  */
 #include "../unit/test_luajit_image.h"
 #include "vm/lua_builtins.h"
+#include "vm/luajit_heap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
@@ -71,6 +72,7 @@ static void populate(struct image *image)
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
 	struct lua_builtins *builtins = NULL;
+	struct lua_heap heap;
 	struct edits edits;
 	struct image image;
 	const char *name;
