@@ -106,16 +106,15 @@ static bool origin_name(struct site *s, const struct origin *origin, struct luaj
 		return origin->name && !s->call->compiled && append(name, '.', origin->name);
 	case ORIGIN_GLOBAL:
 		name->rank = LUAJIT_CALL_GLOBAL;
-		return lua_heap__string(s->heap, origin->key, key) == 0 &&
-		       append(name, '.', key);
+		return lua_heap__string(s->heap, origin->key, key) == 0 && append(name, '.', key);
 	case ORIGIN_UPVALUE:
 		name->rank = LUAJIT_CALL_UPVALUE;
 		return origin->name && append(name, '.', origin->name);
 	case ORIGIN_FIELD:
 		value = site__table_value(s, origin, &table, depth);
 		return lua_heap__string(s->heap, origin->key, key) == 0 &&
-		       field_name(s, value.type == VALUE_OTHER ? NULL : &table, key,
-				  origin->method, name, depth);
+		       field_name(s, value.type == VALUE_OTHER ? NULL : &table, key, origin->method,
+				  name, depth);
 	case ORIGIN_ELEMENT:
 		break;
 	}

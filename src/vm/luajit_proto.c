@@ -94,8 +94,7 @@ static uint64_t chunk_hash(struct lua_heap *heap, uint64_t string)
 	return hash;
 }
 
-static uint64_t fingerprint(const struct luajit_proto *self, struct lua_heap *heap,
-			    uint32_t tgid)
+static uint64_t fingerprint(const struct luajit_proto *self, struct lua_heap *heap, uint32_t tgid)
 {
 	const struct proto_layout *layout = layout_of(heap);
 	const uint8_t *lines = self->block + layout->first_line;

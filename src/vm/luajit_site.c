@@ -122,8 +122,7 @@ uint64_t site__metatable_of(struct site *s, struct lua_value value)
 	if (value.type == VALUE_USERDATA) {
 		if (lua_heap__userdata_metatable(s->heap, value.ref, &metatable) != 0)
 			metatable = 0;
-	} else if (value.type == VALUE_TABLE &&
-		   lua_heap__table(s->heap, value.ref, &table) == 0) {
+	} else if (value.type == VALUE_TABLE && lua_heap__table(s->heap, value.ref, &table) == 0) {
 		metatable = table.metatable;
 		lua_heap__table_free(&table);
 	}
@@ -152,8 +151,8 @@ static struct lua_value field_value(struct site *s, struct lua_value value, uint
 	return field;
 }
 
-struct lua_value site__table_value(struct site *s, const struct origin *field,
-				      struct origin *table, unsigned int depth)
+struct lua_value site__table_value(struct site *s, const struct origin *field, struct origin *table,
+				   unsigned int depth)
 {
 	struct origins from = site__origins(field->index, field->position);
 	struct lua_value value;
@@ -167,8 +166,7 @@ struct lua_value site__table_value(struct site *s, const struct origin *field,
 	return (struct lua_value){.type = VALUE_OTHER};
 }
 
-struct lua_value site__origin_value(struct site *s, const struct origin *origin,
-				       unsigned int depth)
+struct lua_value site__origin_value(struct site *s, const struct origin *origin, unsigned int depth)
 {
 	struct lua_value value = {.type = VALUE_OTHER};
 	struct origin table;
@@ -233,8 +231,7 @@ bool site__key_of_callee(struct site *s, struct lua_value value, char *name)
 	*name = '\0';
 	for (i = 0; i < SITE_MAX_CHAIN && !*name; i++) {
 		metatable = site__metatable_of(s, value);
-		if (value.type == VALUE_TABLE &&
-		    lua_heap__table(s->heap, value.ref, &table) == 0) {
+		if (value.type == VALUE_TABLE && lua_heap__table(s->heap, value.ref, &table) == 0) {
 			for (k = 0; k < table.count && k < MAX_ELEMENTS; k++) {
 				lua_heap__node(s->heap, &table, k, &key, &field);
 				if (key.type == VALUE_STRING && site__is_callee(s, field))

@@ -71,11 +71,11 @@ struct site {
 	struct luajit_closure closure;
 	uint64_t function; /* its object, 0: not known */
 	uint64_t env;
-	uint32_t position;	    /* of the call */
-	uint32_t slots;		    /* of call->slots, those whose values are known */
+	uint32_t position;	 /* of the call */
+	uint32_t slots;		 /* of call->slots, those whose values are known */
 	struct lua_value object; /* of a method: its first parameter */
-	uint32_t *work;		    /* instructions and values still to look at, for one name */
-	struct closures *others;    /* what else may have been called */
+	uint32_t *work;		 /* instructions and values still to look at, for one name */
+	struct closures *others; /* what else may have been called */
 };
 
 /* Where a slot's value may come from. */
@@ -110,12 +110,12 @@ bool site__next_origin(const struct site *s, struct origins *from, struct origin
 
 /* What it is now; VALUE_OTHER when that is not known. */
 struct lua_value site__origin_value(struct site *s, const struct origin *origin,
-				       unsigned int depth);
+				    unsigned int depth);
 struct lua_value site__slot_value(const struct site *s, uint32_t slot);
 
 /* The table (or object) that a field is read from, and where it came from. */
-struct lua_value site__table_value(struct site *s, const struct origin *field,
-				      struct origin *table, unsigned int depth);
+struct lua_value site__table_value(struct site *s, const struct origin *field, struct origin *table,
+				   unsigned int depth);
 
 /* The metatable of a table or userdata, 0 without one. */
 uint64_t site__metatable_of(struct site *s, struct lua_value value);

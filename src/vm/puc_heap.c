@@ -34,7 +34,7 @@ struct puc_heap_layout {
 	uint8_t node_size;
 	uint8_t node_key_type;
 	uint8_t table_metatable;
-	uint8_t table_array;
+	uint8_t table_array; /* since 5.2 */
 	uint8_t table_node;
 	uint8_t userdata_metatable;
 	uint8_t function_is_c; /* 0: its variant tells */
@@ -52,7 +52,6 @@ static const struct puc_heap_layout lua_51 = {
 	.node_size = 40,
 	.node_key_type = 24,
 	.table_metatable = 0x10,
-	.table_array = 0x18,
 	.table_node = 0x20,
 	.userdata_metatable = 0x10,
 	.function_is_c = 10,

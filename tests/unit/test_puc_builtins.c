@@ -114,6 +114,24 @@ static void methods_by_metatables(void)
 	image_close(&image);
 }
 
+/* 5.1: what a library's functions create often has their environment for a metatable. */
+static void methods_by_environments(void)
+{
+	uint64_t class, function;
+	struct image image;
+
+	image_open(&image, family);
+	class = image_table(&image, 2);
+	image_set(&image, class, "__index", T_TABLE, class);
+	image_define(&image, class, "put", C_CODE);
+	function = image_closure(&image, T_C_FUNCTION, C_CODE + 16);
+	image_put64(&image, function + 0x18, class);
+	image_set(&image, image_library(&image, "buffer"), "new", T_C_FUNCTION, function);
+	check_entry(&image, image.g, C_CODE, "buffer:put");
+	check_entry(&image, image.g, C_CODE + 16, "buffer.new");
+	image_close(&image);
+}
+
 /* A program may load libraries without luaL_openlibs: then the globals are found by the VM's own
  * reference to them. */
 static void globals_without_package(void)
@@ -242,6 +260,8 @@ int main(void)
 		family = &families[i];
 		RUN_FAMILY(globals_libraries_and_modules, "globals, libraries, modules");
 		RUN_FAMILY(methods_by_metatables, "methods and metamethods");
+		if (family->release < 50200)
+			RUN_FAMILY(methods_by_environments, "methods by environments");
 		RUN_FAMILY(globals_without_package, "globals without package.loaded");
 		RUN_FAMILY(any_thread_or_the_global_state, "from any thread and the global_State");
 		RUN_FAMILY(what_is_no_vm, "what is no VM");
