@@ -254,7 +254,7 @@ static void check_files(struct examination *e)
 static void check_vms(struct examination *e, const struct lua_file *lua)
 {
 	struct doctor_check *check = doctor_section__add(e->section, "VMs");
-	struct luajit_vms vms;
+	struct found_vms vms;
 	struct timespec t;
 	int err;
 
@@ -272,7 +272,7 @@ static void check_vms(struct examination *e, const struct lua_file *lua)
 	}
 	doctor_check__found(check, DOCTOR_OK, "%s%u with %.1f MB of Lua heap, JIT compiler %s",
 			    err ? "at least " : "", vms.count,
-			    (double)luajit_vms__heap_bytes(&vms) / 1e6,
+			    (double)found_vms__heap_bytes(&vms) / 1e6,
 			    luajit_vms__jit(&vms) == LUAJIT_JIT_ON    ? "on"
 			    : luajit_vms__jit(&vms) == LUAJIT_JIT_OFF ? "off"
 								      : "on in some");

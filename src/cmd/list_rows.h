@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 #include "../target/container.h"
-#include "../vm/luajit_vms.h"
+#include "../vm/vm_search.h"
 
 enum list_role {
 	ROLE_EMBEDDED, /* a program with Lua in it */

@@ -13,6 +13,9 @@
 #include "../target/processes.h"
 #include "../target/small_file.h"
 #include "../vm/lua_files.h"
+#include "../vm/luajit_vms.h"
+#include "../vm/puc.h"
+#include "../vm/puc_vms.h"
 
 #define MIN_INTERVAL_NS 100000000ull /* for a share of CPU time that means something */
 #define COMMAND_BYTES	4096
@@ -240,7 +243,7 @@ static int add(struct gathering *g, pid_t pid)
 	g->pending[g->count] = (struct pending){
 		.row = g->count,
 		.file = file,
-		.bytes = luajit_vms__search_bytes(&maps, &file->build),
+		.bytes = vm_search__bytes(&maps, file->has_build && !file->build.gc64),
 	};
 	memset(&g->rows[g->count], 0, sizeof(g->rows[0]));
 	describe(g, &info, &maps, file, &g->rows[g->count]);
@@ -257,18 +260,31 @@ static int compare_pending(const void *a, const void *b)
 	return (left->bytes > right->bytes) - (left->bytes < right->bytes);
 }
 
+/* 0 when all VMs of the process were found. */
+static int find_vms(const struct gathering *g, pid_t pid, const struct lua_file *file,
+		    const struct maps *maps, struct found_vms *vms)
+{
+	struct puc_build puc;
+
+	if (file->has_build)
+		return luajit_vms__find(pid, maps, &file->build, g->deadline_ns, vms);
+	if (puc_layout__get(file->release, &puc) != 0)
+		return -ENOENT;
+	return puc_vms__find(pid, maps, &puc, g->deadline_ns, vms);
+}
+
 static void search_vms(const struct gathering *g, const struct pending *pending)
 {
 	struct list_row *row = &g->rows[pending->row];
-	struct luajit_vms vms;
+	struct found_vms vms;
 	struct maps maps;
 
 	if (maps__read(row->pid, &maps) == 0 &&
-	    luajit_vms__find(row->pid, &maps, &pending->file->build, g->deadline_ns, &vms) == 0) {
+	    find_vms(g, row->pid, pending->file, &maps, &vms) == 0) {
 		row->vms_known = true;
 		row->vms = vms.count;
 		row->jit = luajit_vms__jit(&vms);
-		row->heap_bytes = luajit_vms__heap_bytes(&vms);
+		row->heap_bytes = found_vms__heap_bytes(&vms);
 	}
 	maps__free(&maps);
 }
@@ -280,10 +296,8 @@ static void search_all_vms(struct gathering *g)
 
 	if (g->count)
 		qsort(g->pending, g->count, sizeof(*g->pending), compare_pending);
-	for (i = 0; i < g->count; i++) {
-		if (g->pending[i].file->has_build)
-			search_vms(g, &g->pending[i]);
-	}
+	for (i = 0; i < g->count; i++)
+		search_vms(g, &g->pending[i]);
 }
 
 /* A second look at the CPU time, some time after the first. */

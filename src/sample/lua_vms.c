@@ -7,7 +7,7 @@
 #include <time.h>
 #include <uthash.h>
 
-#include "../vm/luajit_builtins.h"
+#include "../vm/lua_builtins.h"
 
 /* The VMs of a process have the same libraries, mostly; a read takes some milliseconds. */
 #define MAX_VMS_PER_PROCESS 8
@@ -20,8 +20,9 @@
 
 struct lua_vm {
 	uint64_t g;
-	uint32_t build;
-	struct luajit_builtins *builtins; /* NULL when they could not be read */
+	uint32_t build;		       /* of LuaJIT (modules__build); 0: none */
+	uint32_t puc;		       /* of PUC Lua (modules__puc); 0: none */
+	struct lua_builtins *builtins; /* NULL when they could not be read */
 };
 
 /* An image of a process. */
@@ -64,7 +65,7 @@ static void process_free(struct vm_process *process)
 	for (; process; process = older) {
 		older = process->older;
 		for (i = 0; i < process->count; i++)
-			luajit_builtins__free(process->vms[i].builtins);
+			lua_builtins__free(process->vms[i].builtins);
 		free(process->mappings);
 		free(process);
 	}
@@ -91,17 +92,27 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void read_names(struct lua_vms *self, struct vm_process *process, struct lua_vm *vm)
+static int read_builtins(const struct lua_vms *self, pid_t pid, const struct lua_vm *vm,
+			 struct lua_builtins **out)
 {
 	const struct luajit_build *build = modules__build(self->modules, vm->build);
-	struct luajit_builtins *newer;
+	const struct puc_build *puc = modules__puc(self->modules, vm->puc);
+
+	if (build)
+		return lua_builtins__read_luajit(pid, vm->g, build, out);
+	return puc ? lua_builtins__read_puc(pid, vm->g, puc, out) : -ENOENT;
+}
+
+static void read_names(struct lua_vms *self, struct vm_process *process, struct lua_vm *vm)
+{
+	struct lua_builtins *newer;
 	uint64_t spent;
 	int err;
 
-	if (!build || process->read_ns >= MAX_PROCESS_NS || self->read_ns >= MAX_ALL_NS)
+	if (process->read_ns >= MAX_PROCESS_NS || self->read_ns >= MAX_ALL_NS)
 		return;
 	spent = now_ns();
-	err = luajit_builtins__read((pid_t)process->tgid, vm->g, build, &newer);
+	err = read_builtins(self, (pid_t)process->tgid, vm, &newer);
 	spent = now_ns() - spent;
 	process->read_ns += spent;
 	self->read_ns += spent;
@@ -114,8 +125,8 @@ static void read_names(struct lua_vms *self, struct vm_process *process, struct 
 		vm->builtins = newer;
 		return;
 	}
-	luajit_builtins__merge(vm->builtins, newer);
-	luajit_builtins__free(newer);
+	lua_builtins__merge(vm->builtins, newer);
+	lua_builtins__free(newer);
 }
 
 int lua_vms__add(struct lua_vms *self, const struct record_vm *record, size_t size)
@@ -124,7 +135,7 @@ int lua_vms__add(struct lua_vms *self, const struct record_vm *record, size_t si
 	struct lua_vm *vm;
 	uint32_t tgid, i;
 
-	if (size < sizeof(*record) || record->puc)
+	if (size < sizeof(*record))
 		return 0;
 	tgid = record->tgid;
 	HASH_FIND(hh, self->processes, &tgid, sizeof(tgid), process);
@@ -143,7 +154,8 @@ int lua_vms__add(struct lua_vms *self, const struct record_vm *record, size_t si
 		return 0;
 	vm = &process->vms[process->count++];
 	vm->g = record->g;
-	vm->build = record->vm;
+	vm->build = record->puc ? 0 : record->vm;
+	vm->puc = record->puc;
 	read_names(self, process, vm);
 	return 0;
 }
@@ -158,7 +170,7 @@ const char *lua_vms__version(const struct lua_vms *self, uint32_t build)
 		for (i = 0; i < process->count; i++) {
 			if (process->vms[i].build != build || !process->vms[i].builtins)
 				continue;
-			version = luajit_builtins__version(process->vms[i].builtins);
+			version = lua_builtins__version(process->vms[i].builtins);
 			if (version)
 				return version;
 		}
@@ -244,9 +256,9 @@ const char *lua_vms__builtin(const struct lua_vms *self, uint32_t tgid, uint64_t
 		if (!process->vms[i].builtins)
 			continue;
 		if (ffid > 1)
-			name = luajit_builtins__by_ffid(process->vms[i].builtins, ffid);
+			name = lua_builtins__by_ffid(process->vms[i].builtins, ffid);
 		else if (address)
-			name = luajit_builtins__by_entry(process->vms[i].builtins, address);
+			name = lua_builtins__by_entry(process->vms[i].builtins, address);
 	}
 	return name;
 }

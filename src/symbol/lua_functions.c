@@ -138,7 +138,7 @@ static void read_call(struct lua_functions *self, const struct record_call *call
 	const struct luajit_build *build = modules__build(self->modules, call->vm);
 	struct function *callee = get(self, call->callee_id);
 	struct luajit_call_name name;
-	struct luajit_heap heap;
+	struct lua_heap heap;
 	pid_t pid = (pid_t)call->tgid;
 	char *text;
 

@@ -33,6 +33,18 @@ static void examine_luajit(const struct elf_file *elf, struct lua_file *file)
 	unwind_rules__free(rules);
 }
 
+/* "Lua 5.4.4" as 50404. Of the other versions "Lua 5.4" tells too little; those of 5.1 have the
+ * same layouts. */
+static uint32_t release_of(const char *version)
+{
+	unsigned int minor, patch = 0;
+	int count = sscanf(version, "Lua 5.%1u.%2u", &minor, &patch);
+
+	if (count < 1 || (count < 2 && minor != 1))
+		return 0;
+	return 50000 + minor * 100 + patch;
+}
+
 static bool has_symbols(const struct elf_file *elf)
 {
 	struct elf_image image;
@@ -62,6 +74,7 @@ int lua_file__examine(const struct elf_file *elf, struct lua_file *file)
 		file->kind = LUA_PUC;
 		snprintf(file->version, sizeof(file->version), "%s",
 			 versions.puc[0] ? versions.puc : versions.puc_short);
+		file->release = release_of(file->version);
 	}
 	return 0;
 }

@@ -2,7 +2,7 @@
 /*
  * Which Lua an ELF file contains, stripped or not: the facts that hold for every process that maps
  * it. Each file is looked at once, by device and inode, so that hundreds of processes of a few
- * programs cost little. Where in a process the VMs are is luajit_vms.h's matter.
+ * programs cost little. Where in a process the VMs are is vm_search.h's matter.
  *
  * A VM's code is known by the texts of its errors, its version by its own text in the read-only
  * data: "LuaJIT 2.1.0-beta3", "$LuaVersion: Lua 5.4.4  Copyright...", "$Lua: Lua 5.1.5
@@ -31,6 +31,7 @@ struct lua_file {
 	bool has_symbols; /* a .symtab */
 	bool has_build;	  /* LuaJIT's interpreter was found and understood */
 	struct luajit_build build;
+	uint32_t release; /* of PUC Lua: 50404 is 5.4.4; 0: not known */
 };
 
 /* What the file that a process executes is. */

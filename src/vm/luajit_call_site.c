@@ -60,7 +60,7 @@ static bool append(struct luajit_call_name *name, char separator, const char *te
 {
 	size_t length = strlen(name->text), size = strlen(text);
 
-	if (!size || size > LUAJIT_MAX_STRING || length + size + 6 > sizeof(name->text))
+	if (!size || size > LUA_MAX_STRING || length + size + 6 > sizeof(name->text))
 		return false;
 	if (!is_identifier(text) || is_reserved(text)) {
 		if (!is_printable(text))
@@ -95,8 +95,8 @@ static bool field_name(struct site *s, const struct origin *table, const char *k
 static bool origin_name(struct site *s, const struct origin *origin, struct luajit_call_name *name,
 			unsigned int depth)
 {
-	char key[LUAJIT_MAX_STRING + 1];
-	struct luajit_value value;
+	char key[LUA_MAX_STRING + 1];
+	struct lua_value value;
 	struct origin table;
 
 	switch (origin->kind) {
@@ -106,16 +106,15 @@ static bool origin_name(struct site *s, const struct origin *origin, struct luaj
 		return origin->name && !s->call->compiled && append(name, '.', origin->name);
 	case ORIGIN_GLOBAL:
 		name->rank = LUAJIT_CALL_GLOBAL;
-		return luajit_heap__string(s->heap, origin->key, key) == 0 &&
-		       append(name, '.', key);
+		return lua_heap__string(s->heap, origin->key, key) == 0 && append(name, '.', key);
 	case ORIGIN_UPVALUE:
 		name->rank = LUAJIT_CALL_UPVALUE;
 		return origin->name && append(name, '.', origin->name);
 	case ORIGIN_FIELD:
 		value = site__table_value(s, origin, &table, depth);
-		return luajit_heap__string(s->heap, origin->key, key) == 0 &&
-		       field_name(s, value.type == LUAJIT_OTHER ? NULL : &table, key,
-				  origin->method, name, depth);
+		return lua_heap__string(s->heap, origin->key, key) == 0 &&
+		       field_name(s, value.type == VALUE_OTHER ? NULL : &table, key, origin->method,
+				  name, depth);
 	case ORIGIN_ELEMENT:
 		break;
 	}
@@ -132,7 +131,7 @@ static int set_name(struct luajit_call_name *name, enum luajit_call_rank rank, c
 }
 
 /* Something else than what runs was called: it may have called that by a tail call. */
-static void note_other(struct site *s, const struct origin *origin, struct luajit_value value)
+static void note_other(struct site *s, const struct origin *origin, struct lua_value value)
 {
 	struct closures *others = s->others;
 	struct origin table;
@@ -153,8 +152,8 @@ static void note_other(struct site *s, const struct origin *origin, struct luaji
 /* The name that `origin` gives the callee, if it is that. */
 static bool name_origin(struct site *s, const struct origin *origin, struct luajit_call_name *name)
 {
-	char key[LUAJIT_MAX_STRING + 1];
-	struct luajit_value value;
+	char key[LUA_MAX_STRING + 1];
+	struct lua_value value;
 	struct origin table;
 
 	*name = (struct luajit_call_name){};
@@ -164,10 +163,10 @@ static bool name_origin(struct site *s, const struct origin *origin, struct luaj
 		       field_name(s, &table, key, false, name, 0);
 	}
 	value = site__origin_value(s, origin, 0);
-	if (value.type == LUAJIT_TABLE || value.type == LUAJIT_USERDATA)
+	if (value.type == VALUE_TABLE || value.type == VALUE_USERDATA)
 		return site__is_metamethod(s, value, "__call") &&
 		       set_name(name, LUAJIT_CALL_METAMETHOD, "__call") == 0;
-	if (value.type != LUAJIT_FUNCTION)
+	if (value.type != VALUE_FUNCTION)
 		return false;
 	if (!site__is_callee(s, value)) {
 		note_other(s, origin, value);
@@ -232,14 +231,14 @@ static void find_environment(struct site *s, uint64_t function)
 	    s->closure.proto == s->proto.address) {
 		s->function = function;
 		s->env = s->closure.env;
-	} else if (luajit_heap__main_thread(s->heap, s->call->g, &thread) != 0 ||
-		   luajit_heap__thread(s->heap, thread, &s->env, &g) != 0) {
+	} else if (lua_heap__main_thread(s->heap, s->call->g, &thread) != 0 ||
+		   lua_heap__thread(s->heap, thread, &s->env, &g) != 0) {
 		s->env = 0;
 	}
 }
 
 /* Does the function call the callee by a tail call? Adds to the others those it calls besides. */
-static int name_tail_calls(const struct site *caller, uint64_t function, struct luajit_value object,
+static int name_tail_calls(const struct site *caller, uint64_t function, struct lua_value object,
 			   struct luajit_call_name *name)
 {
 	struct site s = {.heap = caller->heap,
@@ -272,7 +271,7 @@ static int name_tail_calls(const struct site *caller, uint64_t function, struct 
 
 /* The target decides how much there is to read: only so much of it. */
 struct bounded_read {
-	struct luajit_heap *heap;
+	struct lua_heap *heap;
 	size_t bytes;
 	unsigned int count;
 };
@@ -285,16 +284,16 @@ static int read_bounded(void *context, uint64_t address, void *bytes, size_t siz
 		return -E2BIG;
 	bounded->count++;
 	bounded->bytes += size;
-	return luajit_heap__read(bounded->heap, address, bytes, size);
+	return lua_heap__read(bounded->heap, address, bytes, size);
 }
 
-int luajit_call_site__name(struct luajit_heap *whole, const struct record_call *call,
+int luajit_call_site__name(struct lua_heap *whole, const struct record_call *call,
 			   struct luajit_call_name *name)
 {
 	struct bounded_read bounded = {.heap = whole};
 	uint32_t work = MAX_WORK, i;
 	struct closures others = {};
-	struct luajit_heap heap;
+	struct lua_heap heap;
 	struct site s = {.heap = &heap,
 			 .call = call,
 			 .position = call->position,

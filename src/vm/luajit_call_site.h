@@ -50,7 +50,7 @@ struct luajit_call_name {
  * heap's `read` returned. Reads 16 MB at most. Names hold bytes from the target, but no control
  * characters.
  */
-int luajit_call_site__name(struct luajit_heap *heap, const struct record_call *call,
+int luajit_call_site__name(struct lua_heap *heap, const struct record_call *call,
 			   struct luajit_call_name *name);
 
 #endif

@@ -19,7 +19,7 @@ static const struct metamethod metamethods[] = {
 
 static const char *const arithmetic[] = {"__add", "__sub", "__mul", "__div", "__mod"};
 
-bool site__is_metamethod(struct site *s, struct luajit_value value, const char *event)
+bool site__is_metamethod(struct site *s, struct lua_value value, const char *event)
 {
 	unsigned int i;
 
@@ -29,8 +29,8 @@ bool site__is_metamethod(struct site *s, struct luajit_value value, const char *
 
 		if (!metatable)
 			return false;
-		value = luajit_heap__field(s->heap, metatable, event);
-		if (value.type != LUAJIT_TABLE)
+		value = lua_heap__field(s->heap, metatable, event);
+		if (value.type != VALUE_TABLE)
 			return site__is_callee(s, value);
 	}
 	return false;
@@ -62,7 +62,7 @@ static bool any_operand(struct site *s, uint32_t ins, const char *operands, cons
 const char *site__metamethod_name(struct site *s, uint32_t ins)
 {
 	uint32_t op = INS_OP(ins);
-	struct luajit_value env = {.type = LUAJIT_TABLE, .ref = s->env};
+	struct lua_value env = {.type = VALUE_TABLE, .ref = s->env};
 	const char *event;
 	size_t i, k;
 

@@ -70,7 +70,7 @@ static uint64_t ref_at(const struct proto_layout *layout, const uint8_t *bytes)
 	return word;
 }
 
-static const struct proto_layout *layout_of(const struct luajit_heap *heap)
+static const struct proto_layout *layout_of(const struct lua_heap *heap)
 {
 	return heap->build->gc64 ? &layout_gc64 : &layout_gc32;
 }
@@ -78,24 +78,23 @@ static const struct proto_layout *layout_of(const struct luajit_heap *heap)
 /* ---- identity ----------------------------------------------------------------------------- */
 
 /* As the walk does it, which takes the name for empty where it cannot read that much. */
-static uint64_t chunk_hash(struct luajit_heap *heap, uint64_t string)
+static uint64_t chunk_hash(struct lua_heap *heap, uint64_t string)
 {
 	uint64_t words[CHUNK_READ_SIZE / 8], last, hash;
 	const uint8_t *bytes = (const uint8_t *)words;
 	uint32_t data = heap->build->string_data & 0x1c, length;
 
-	if (luajit_heap__read(heap, string, words, sizeof(words)) != 0)
+	if (lua_heap__read(heap, string, words, sizeof(words)) != 0)
 		return 0;
 	length = word32(bytes + (heap->build->string_length & 0x1c));
 	hash = chunk_fingerprint(bytes, data, length);
 	if (length > CHUNK_HASHED_SIZE &&
-	    luajit_heap__read(heap, string + data + length - 8, &last, sizeof(last)) == 0)
+	    lua_heap__read(heap, string + data + length - 8, &last, sizeof(last)) == 0)
 		hash = hash_mix(hash, last);
 	return hash;
 }
 
-static uint64_t fingerprint(const struct luajit_proto *self, struct luajit_heap *heap,
-			    uint32_t tgid)
+static uint64_t fingerprint(const struct luajit_proto *self, struct lua_heap *heap, uint32_t tgid)
 {
 	const struct proto_layout *layout = layout_of(heap);
 	const uint8_t *lines = self->block + layout->first_line;
@@ -148,7 +147,7 @@ static int check_block(struct luajit_proto *self, const struct proto_layout *lay
 	return header >= KNOWN_FUNCF && header < KNOWN_FUNCF + BC_LUA_HEADERS ? 0 : -ENOTSUP;
 }
 
-int luajit_proto__open(struct luajit_heap *heap, uint64_t address, uint32_t tgid,
+int luajit_proto__open(struct lua_heap *heap, uint64_t address, uint32_t tgid,
 		       struct luajit_proto *self)
 {
 	const struct proto_layout *layout = layout_of(heap);
@@ -158,7 +157,7 @@ int luajit_proto__open(struct luajit_heap *heap, uint64_t address, uint32_t tgid
 	*self = (struct luajit_proto){.address = address};
 	if (!address || address % 4)
 		return -EINVAL;
-	err = luajit_heap__read(heap, address, header, layout->header);
+	err = lua_heap__read(heap, address, header, layout->header);
 	if (err)
 		return err;
 	self->size = word32(header + layout->size);
@@ -168,7 +167,7 @@ int luajit_proto__open(struct luajit_heap *heap, uint64_t address, uint32_t tgid
 	self->block = malloc(self->size);
 	if (!self->block)
 		return -ENOMEM;
-	err = luajit_heap__read(heap, address, self->block, self->size);
+	err = lua_heap__read(heap, address, self->block, self->size);
 	if (!err)
 		err = check_block(self, layout);
 	if (err) {
@@ -185,14 +184,14 @@ void luajit_proto__close(struct luajit_proto *self)
 	*self = (struct luajit_proto){};
 }
 
-bool luajit_proto__unchanged(const struct luajit_proto *self, struct luajit_heap *heap)
+bool luajit_proto__unchanged(const struct luajit_proto *self, struct lua_heap *heap)
 {
 	const struct proto_layout *layout = layout_of(heap);
 	uint32_t behind_code = self->code + 4 * self->code_count;
 	uint8_t *now = malloc(self->size);
 	bool same = false;
 
-	if (now && luajit_heap__read(heap, self->address, now, self->size) == 0)
+	if (now && lua_heap__read(heap, self->address, now, self->size) == 0)
 		/* Not the collector's links, the flags and the number of a trace. */
 		same = now[layout->gct] == GCT_PROTO &&
 		       memcmp(now + layout->frame_size, self->block + layout->frame_size,

@@ -27,14 +27,14 @@ struct luajit_proto {
 /*
  * Reads the proto at `address` of process `tgid`. Returns 0; -EINVAL when there is none, -ENOTSUP
  * when its bytecode is not that of LuaJIT 2.1 as it is known here, -ENOMEM, or what the heap's
- * luajit_heap__read returned. Freed by __close.
+ * lua_heap__read returned. Freed by __close.
  */
-int luajit_proto__open(struct luajit_heap *heap, uint64_t address, uint32_t tgid,
+int luajit_proto__open(struct lua_heap *heap, uint64_t address, uint32_t tgid,
 		       struct luajit_proto *self);
 void luajit_proto__close(struct luajit_proto *self);
 
 /* Is it still the same in the target? Instructions do not count, which the JIT compiler patches. */
-bool luajit_proto__unchanged(const struct luajit_proto *self, struct luajit_heap *heap);
+bool luajit_proto__unchanged(const struct luajit_proto *self, struct lua_heap *heap);
 
 /* Instruction `position`, which must be below code_count. */
 uint32_t luajit_proto__instruction(const struct luajit_proto *self, uint32_t position);

@@ -107,70 +107,68 @@ bool site__next_origin(const struct site *s, struct origins *from, struct origin
 
 /* ---- values ------------------------------------------------------------------------------- */
 
-struct luajit_value site__slot_value(const struct site *s, uint32_t slot)
+struct lua_value site__slot_value(const struct site *s, uint32_t slot)
 {
 	if (slot >= s->slots)
-		return slot == 0 ? s->object : (struct luajit_value){.type = LUAJIT_OTHER};
+		return slot == 0 ? s->object : (struct lua_value){.type = VALUE_OTHER};
 	return luajit_heap__decode(s->heap, s->call->slots[slot]);
 }
 
-uint64_t site__metatable_of(struct site *s, struct luajit_value value)
+uint64_t site__metatable_of(struct site *s, struct lua_value value)
 {
-	struct luajit_table table;
+	struct lua_table table;
 	uint64_t metatable = 0;
 
-	if (value.type == LUAJIT_USERDATA) {
-		if (luajit_heap__userdata_metatable(s->heap, value.ref, &metatable) != 0)
+	if (value.type == VALUE_USERDATA) {
+		if (lua_heap__userdata_metatable(s->heap, value.ref, &metatable) != 0)
 			metatable = 0;
-	} else if (value.type == LUAJIT_TABLE &&
-		   luajit_heap__table(s->heap, value.ref, &table) == 0) {
+	} else if (value.type == VALUE_TABLE && lua_heap__table(s->heap, value.ref, &table) == 0) {
 		metatable = table.metatable;
-		luajit_heap__table_free(&table);
+		lua_heap__table_free(&table);
 	}
 	return metatable;
 }
 
 /* The field of a value, through its metatables' __index tables. */
-static struct luajit_value field_value(struct site *s, struct luajit_value value, uint64_t key)
+static struct lua_value field_value(struct site *s, struct lua_value value, uint64_t key)
 {
-	struct luajit_value field = {.type = LUAJIT_OTHER};
+	struct lua_value field = {.type = VALUE_OTHER};
 	uint64_t metatable;
 	unsigned int i;
 
 	for (i = 0; i < SITE_MAX_CHAIN; i++) {
-		if (value.type == LUAJIT_TABLE) {
-			field = luajit_heap__field_by_ref(s->heap, value.ref, key, &metatable);
-			if (field.type != LUAJIT_OTHER)
+		if (value.type == VALUE_TABLE) {
+			field = lua_heap__field_by_ref(s->heap, value.ref, key, &metatable);
+			if (field.type != VALUE_OTHER)
 				break;
 		} else {
 			metatable = site__metatable_of(s, value);
 		}
 		if (!metatable)
 			break;
-		value = luajit_heap__field(s->heap, metatable, "__index");
+		value = lua_heap__field(s->heap, metatable, "__index");
 	}
 	return field;
 }
 
-struct luajit_value site__table_value(struct site *s, const struct origin *field,
-				      struct origin *table, unsigned int depth)
+struct lua_value site__table_value(struct site *s, const struct origin *field, struct origin *table,
+				   unsigned int depth)
 {
 	struct origins from = site__origins(field->index, field->position);
-	struct luajit_value value;
+	struct lua_value value;
 
 	*table = (struct origin){};
 	while (depth < SITE_MAX_DEPTH && site__next_origin(s, &from, table)) {
 		value = site__origin_value(s, table, depth + 1);
-		if (value.type == LUAJIT_TABLE || value.type == LUAJIT_USERDATA)
+		if (value.type == VALUE_TABLE || value.type == VALUE_USERDATA)
 			return value;
 	}
-	return (struct luajit_value){.type = LUAJIT_OTHER};
+	return (struct lua_value){.type = VALUE_OTHER};
 }
 
-struct luajit_value site__origin_value(struct site *s, const struct origin *origin,
-				       unsigned int depth)
+struct lua_value site__origin_value(struct site *s, const struct origin *origin, unsigned int depth)
 {
-	struct luajit_value value = {.type = LUAJIT_OTHER};
+	struct lua_value value = {.type = VALUE_OTHER};
 	struct origin table;
 
 	if (*s->work < VALUE_WORK)
@@ -180,12 +178,12 @@ struct luajit_value site__origin_value(struct site *s, const struct origin *orig
 	case ORIGIN_SLOT:
 		return site__slot_value(s, origin->index);
 	case ORIGIN_GLOBAL:
-		value = (struct luajit_value){.type = LUAJIT_TABLE, .ref = s->env};
+		value = (struct lua_value){.type = VALUE_TABLE, .ref = s->env};
 		return field_value(s, value, origin->key);
 	case ORIGIN_UPVALUE:
 		if (s->function && origin->index < s->closure.upvalue_count &&
 		    luajit_heap__upvalue(s->heap, s->function, origin->index, &value) != 0)
-			value.type = LUAJIT_OTHER;
+			value.type = VALUE_OTHER;
 		return value;
 	case ORIGIN_FIELD:
 		value = site__table_value(s, origin, &table, depth);
@@ -196,11 +194,11 @@ struct luajit_value site__origin_value(struct site *s, const struct origin *orig
 	return value;
 }
 
-bool site__is_callee(const struct site *s, struct luajit_value value)
+bool site__is_callee(const struct site *s, struct lua_value value)
 {
 	struct luajit_closure closure;
 
-	if (value.type != LUAJIT_FUNCTION)
+	if (value.type != VALUE_FUNCTION)
 		return false;
 	/* A function that is made anew for each call may be gone by now. */
 	if (value.ref == s->call->callee_function)
@@ -212,20 +210,20 @@ bool site__is_callee(const struct site *s, struct luajit_value value)
 /* Reads the key and keeps it if it is better than `name`: shorter, or before it in the alphabet. */
 static void keep_better_key(struct site *s, uint64_t key, char *name)
 {
-	char text[LUAJIT_MAX_STRING + 1];
+	char text[LUA_MAX_STRING + 1];
 	size_t size, its_size = strlen(name);
 
-	if (luajit_heap__string(s->heap, key, text) != 0)
+	if (lua_heap__string(s->heap, key, text) != 0)
 		return;
 	size = strlen(text);
 	if (!its_size || size < its_size || (size == its_size && strcmp(text, name) < 0))
 		memcpy(name, text, size + 1);
 }
 
-bool site__key_of_callee(struct site *s, struct luajit_value value, char *name)
+bool site__key_of_callee(struct site *s, struct lua_value value, char *name)
 {
-	struct luajit_value key, field;
-	struct luajit_table table;
+	struct lua_value key, field;
+	struct lua_table table;
 	uint64_t metatable;
 	unsigned int i;
 	uint32_t k;
@@ -233,18 +231,17 @@ bool site__key_of_callee(struct site *s, struct luajit_value value, char *name)
 	*name = '\0';
 	for (i = 0; i < SITE_MAX_CHAIN && !*name; i++) {
 		metatable = site__metatable_of(s, value);
-		if (value.type == LUAJIT_TABLE &&
-		    luajit_heap__table(s->heap, value.ref, &table) == 0) {
+		if (value.type == VALUE_TABLE && lua_heap__table(s->heap, value.ref, &table) == 0) {
 			for (k = 0; k < table.count && k < MAX_ELEMENTS; k++) {
-				luajit_heap__node(s->heap, &table, k, &key, &field);
-				if (key.type == LUAJIT_STRING && site__is_callee(s, field))
+				lua_heap__node(s->heap, &table, k, &key, &field);
+				if (key.type == VALUE_STRING && site__is_callee(s, field))
 					keep_better_key(s, key.ref, name);
 			}
-			luajit_heap__table_free(&table);
+			lua_heap__table_free(&table);
 		}
 		if (!metatable)
 			break;
-		value = luajit_heap__field(s->heap, metatable, "__index");
+		value = lua_heap__field(s->heap, metatable, "__index");
 	}
 	return *name;
 }

@@ -59,23 +59,23 @@ struct closures {
 	uint32_t count;
 	struct {
 		uint64_t function;
-		struct luajit_value object;
+		struct lua_value object;
 	} items[SITE_MAX_OTHERS];
 };
 
 /* A function whose calls are looked at. */
 struct site {
-	struct luajit_heap *heap;
+	struct lua_heap *heap;
 	const struct record_call *call;
 	struct luajit_proto proto;
 	struct luajit_closure closure;
 	uint64_t function; /* its object, 0: not known */
 	uint64_t env;
-	uint32_t position;	    /* of the call */
-	uint32_t slots;		    /* of call->slots, those whose values are known */
-	struct luajit_value object; /* of a method: its first parameter */
-	uint32_t *work;		    /* instructions and values still to look at, for one name */
-	struct closures *others;    /* what else may have been called */
+	uint32_t position;	 /* of the call */
+	uint32_t slots;		 /* of call->slots, those whose values are known */
+	struct lua_value object; /* of a method: its first parameter */
+	uint32_t *work;		 /* instructions and values still to look at, for one name */
+	struct closures *others; /* what else may have been called */
 };
 
 /* Where a slot's value may come from. */
@@ -108,26 +108,26 @@ struct origins site__origins(uint32_t slot, uint32_t position);
  */
 bool site__next_origin(const struct site *s, struct origins *from, struct origin *origin);
 
-/* What it is now; LUAJIT_OTHER when that is not known. */
-struct luajit_value site__origin_value(struct site *s, const struct origin *origin,
-				       unsigned int depth);
-struct luajit_value site__slot_value(const struct site *s, uint32_t slot);
+/* What it is now; VALUE_OTHER when that is not known. */
+struct lua_value site__origin_value(struct site *s, const struct origin *origin,
+				    unsigned int depth);
+struct lua_value site__slot_value(const struct site *s, uint32_t slot);
 
 /* The table (or object) that a field is read from, and where it came from. */
-struct luajit_value site__table_value(struct site *s, const struct origin *field,
-				      struct origin *table, unsigned int depth);
+struct lua_value site__table_value(struct site *s, const struct origin *field, struct origin *table,
+				   unsigned int depth);
 
 /* The metatable of a table or userdata, 0 without one. */
-uint64_t site__metatable_of(struct site *s, struct luajit_value value);
+uint64_t site__metatable_of(struct site *s, struct lua_value value);
 
-bool site__is_callee(const struct site *s, struct luajit_value value);
+bool site__is_callee(const struct site *s, struct lua_value value);
 
 /* Finds the string under which a table, or one that it inherits from, has the callee. `name` has
- * room for LUAJIT_MAX_STRING + 1. */
-bool site__key_of_callee(struct site *s, struct luajit_value value, char *name);
+ * room for LUA_MAX_STRING + 1. */
+bool site__key_of_callee(struct site *s, struct lua_value value, char *name);
 
 /* Is the callee the metamethod `event` of `value`? */
-bool site__is_metamethod(struct site *s, struct luajit_value value, const char *event);
+bool site__is_metamethod(struct site *s, struct lua_value value, const char *event);
 
 /* The event by which instruction `ins` may have called the callee, NULL if it has not. */
 const char *site__metamethod_name(struct site *s, uint32_t ins);

@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "luajit_vms.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "../bpf/luajit_layout.h"
 #include "../target/memory.h"
 #include "luajit_heap.h"
 
-#define PAGE		 4096u
-#define BLOCK_PAGES	 256u
-#define MAX_MAPPING_SIZE (1ull << 40)
-#define PAGE_PRESENT	 (1ull << 63) /* Documentation/admin-guide/mm/pagemap.rst */
-#define PAGE_SWAPPED	 (1ull << 62)
-#define MAX_G_HEAD	 0x400u
-#define MAX_HEAP_BYTES	 (1ull << 46)
+#define MAX_G_HEAD     0x400u
+#define MAX_HEAP_BYTES (1ull << 46)
 
 /* sizeof(lua_State) with its padding: 0x60 to 0x70 in GC64, 0x38 to 0x50 in GC32, in the builds
  * that were looked at; what is found is verified, so the range may be generous. */
@@ -43,36 +33,11 @@
 #define MAX_COUNTING   128
 
 struct search {
-	pid_t pid;
-	const struct maps *maps;
+	struct vm_search all; /* first: `look` gets it */
 	const struct luajit_build *build;
-	struct luajit_heap heap;
-	struct luajit_vms *vms;
-	uint64_t deadline_ns;
-	bool swapped, full;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
-static int read_target(void *context, uint64_t address, void *bytes, size_t size)
-{
-	return memory__read(*(const pid_t *)context, address, bytes, size);
-}
-
 /* ---- one VM ---------------------------------------------------------------------------------- */
-
-static bool is_executable(const struct search *self, uint64_t address)
-{
-	const struct map_entry *entry = maps__find(self->maps, address);
-
-	return entry && entry->executable;
-}
 
 static bool read_heap_bytes(const struct search *self, uint64_t g, uint64_t *total)
 {
@@ -82,10 +47,11 @@ static bool read_heap_bytes(const struct search *self, uint64_t g, uint64_t *tot
 
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		*total = 0;
-		if (memory__read(self->pid, g + places[i], &allocator, sizeof(allocator)) != 0 ||
-		    !is_executable(self, allocator))
+		if (memory__read(self->all.pid, g + places[i], &allocator, sizeof(allocator)) !=
+			    0 ||
+		    !vm_search__is_code(&self->all, allocator))
 			continue;
-		return memory__read(self->pid, g + places[i] + ALLOCATOR_TOTAL, total,
+		return memory__read(self->all.pid, g + places[i] + ALLOCATOR_TOTAL, total,
 				    self->build->gc64 ? 8 : 4) == 0 &&
 		       *total > 0 && *total < MAX_HEAP_BYTES;
 	}
@@ -97,11 +63,11 @@ static enum luajit_jit read_jit(const struct search *self, uint64_t g)
 	uint64_t dispatch[BC_ILOOP + 1], loop, forl;
 	size_t i;
 
-	if (memory__read(self->pid, g + (uint64_t)(int64_t)self->build->dispatch_from_g, dispatch,
-			 sizeof(dispatch)) != 0)
+	if (memory__read(self->all.pid, g + (uint64_t)(int64_t)self->build->dispatch_from_g,
+			 dispatch, sizeof(dispatch)) != 0)
 		return LUAJIT_JIT_UNKNOWN;
 	for (i = 0; i <= BC_ILOOP; i++) {
-		if (!is_executable(self, dispatch[i]))
+		if (!vm_search__is_code(&self->all, dispatch[i]))
 			return LUAJIT_JIT_UNKNOWN;
 	}
 	if (dispatch[BC_ILOOP] == dispatch[BC_FIRST_PLAIN])
@@ -122,7 +88,7 @@ static bool refers_to(const struct search *self, uint64_t g, uint64_t L)
 	uint8_t bytes[MAX_G_HEAD];
 	uint64_t ref = 0;
 
-	if (end > sizeof(bytes) || memory__read(self->pid, g, bytes, end) != 0)
+	if (end > sizeof(bytes) || memory__read(self->all.pid, g, bytes, end) != 0)
 		return false;
 	for (i = 0; i < end; i += size) {
 		memcpy(&ref, bytes + i, size);
@@ -134,23 +100,17 @@ static bool refers_to(const struct search *self, uint64_t g, uint64_t L)
 
 static void try_vm(struct search *self, uint64_t L, uint64_t g)
 {
-	struct luajit_vm vm = {.g = g};
+	struct found_vm vm = {.g = g};
+	struct lua_heap heap;
 	uint64_t env, of;
-	uint32_t i;
 
-	if (luajit_heap__thread(&self->heap, L, &env, &of) != 0 || of != g ||
-	    !refers_to(self, g, L) || !read_heap_bytes(self, g, &vm.heap_bytes))
+	/* A heap's bounds are for one walk over it; the search has its own. */
+	luajit_heap__init(&heap, self->build, vm_search__read, &self->all);
+	if (lua_heap__thread(&heap, L, &env, &of) != 0 || of != g || !refers_to(self, g, L) ||
+	    !read_heap_bytes(self, g, &vm.heap_bytes) || vm_search__has(&self->all, g))
 		return;
-	for (i = 0; i < self->vms->count; i++) {
-		if (self->vms->vms[i].g == g)
-			return;
-	}
-	if (self->vms->count == LUAJIT_MAX_VMS) {
-		self->full = true;
-		return;
-	}
 	vm.jit = read_jit(self, g);
-	self->vms->vms[self->vms->count++] = vm;
+	vm_search__add(&self->all, &vm);
 }
 
 /* ---- all memory ------------------------------------------------------------------------------ */
@@ -168,8 +128,9 @@ static void try_word(struct search *self, uint64_t address, const uint8_t *block
 	try_vm(self, L, g);
 }
 
-static void scan_words(struct search *self, uint64_t address, const uint8_t *block, size_t size)
+static void look(struct vm_search *all, uint64_t address, const uint8_t *block, size_t size)
 {
+	struct search *self = (struct search *)all;
 	uint64_t word64;
 	uint32_t word32;
 	size_t i;
@@ -187,126 +148,26 @@ static void scan_words(struct search *self, uint64_t address, const uint8_t *blo
 	}
 }
 
-/* Memory may be unmapped meanwhile: that is no error. */
-static int scan_run(struct search *self, uint64_t address, size_t pages, void *block)
-{
-	int err = memory__read(self->pid, address, block, pages * PAGE);
-
-	if (err)
-		return err == -EFAULT ? 0 : err;
-	scan_words(self, address, block, pages * PAGE);
-	return 0;
-}
-
-/* A block of at most BLOCK_PAGES pages, of which only present ones are read. */
-static int scan_block(struct search *self, int pagemap, uint64_t address, size_t pages, void *block)
-{
-	uint64_t flags[BLOCK_PAGES];
-	size_t i, first;
-	ssize_t got;
-	int err = 0;
-
-	got = pread(pagemap, flags, pages * 8, (off_t)(address / PAGE * 8));
-	if (got < 0)
-		return -errno;
-	pages = (size_t)got / 8;
-	for (i = 0; i < pages && !err; i++) {
-		self->swapped |= (flags[i] & PAGE_SWAPPED) != 0;
-		if (!(flags[i] & PAGE_PRESENT) || flags[i] & PAGE_SWAPPED)
-			continue;
-		for (first = i; i + 1 < pages && flags[i + 1] & PAGE_PRESENT;)
-			i++;
-		err = scan_run(self, address + first * PAGE, i - first + 1, block);
-	}
-	return err;
-}
-
-static bool may_hold_vms(const struct luajit_build *build, const struct map_entry *entry)
-{
-	if (!entry->readable || !entry->writable || entry->inode)
-		return false;
-	if (!build->gc64 && entry->start >> 32)
-		return false;
-	/* A sanitizer's shadow: terabytes of which nearly nothing is there, and never a VM. */
-	if (entry->end - entry->start > MAX_MAPPING_SIZE)
-		return false;
-	return strcmp(entry->path, "[stack]") != 0;
-}
-
-static int scan_all(struct search *self, int pagemap, void *block)
-{
-	uint64_t address, left;
-	size_t i;
-	int err;
-
-	for (i = 0; i < self->maps->count; i++) {
-		const struct map_entry *entry = &self->maps->entries[i];
-
-		if (!may_hold_vms(self->build, entry))
-			continue;
-		for (address = entry->start; address < entry->end; address += BLOCK_PAGES * PAGE) {
-			left = (entry->end - address) / PAGE;
-			if (now_ns() > self->deadline_ns)
-				return -ETIME;
-			err = scan_block(self, pagemap, address,
-					 left < BLOCK_PAGES ? left : BLOCK_PAGES, block);
-			if (err)
-				return err;
-		}
-	}
-	if (self->full)
-		return -E2BIG;
-	return self->swapped ? -ENODATA : 0;
-}
-
 int luajit_vms__find(pid_t pid, const struct maps *maps, const struct luajit_build *build,
-		     uint64_t deadline_ns, struct luajit_vms *vms)
+		     uint64_t deadline_ns, struct found_vms *vms)
 {
 	struct search search = {
-		.pid = pid, .maps = maps, .build = build, .vms = vms, .deadline_ns = deadline_ns};
-	void *block = malloc((size_t)BLOCK_PAGES * PAGE);
-	char path[64];
-	int fd, err;
+		.all =
+			{
+				.pid = pid,
+				.maps = maps,
+				.low = !build->gc64,
+				.look = look,
+				.deadline_ns = deadline_ns,
+				.vms = vms,
+			},
+		.build = build,
+	};
 
-	memset(vms, 0, sizeof(*vms));
-	if (!block)
-		return -ENOMEM;
-	luajit_heap__init(&search.heap, build, read_target, &search.pid);
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		err = errno == ENOENT ? -ESRCH : -errno;
-	} else {
-		err = scan_all(&search, fd, block);
-		close(fd);
-	}
-	free(block);
-	return err;
+	return vm_search__run(&search.all);
 }
 
-uint64_t luajit_vms__search_bytes(const struct maps *maps, const struct luajit_build *build)
-{
-	uint64_t bytes = 0;
-	size_t i;
-
-	for (i = 0; i < maps->count; i++) {
-		if (may_hold_vms(build, &maps->entries[i]))
-			bytes += maps->entries[i].end - maps->entries[i].start;
-	}
-	return bytes;
-}
-
-uint64_t luajit_vms__heap_bytes(const struct luajit_vms *self)
-{
-	uint64_t total = 0;
-	uint32_t i;
-
-	for (i = 0; i < self->count; i++)
-		total += self->vms[i].heap_bytes;
-	return total;
-}
-
-enum luajit_jit luajit_vms__jit(const struct luajit_vms *self)
+enum luajit_jit luajit_vms__jit(const struct found_vms *self)
 {
 	enum luajit_jit jit = self->count ? self->vms[0].jit : LUAJIT_JIT_UNKNOWN;
 	uint32_t i;

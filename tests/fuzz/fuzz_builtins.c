@@ -4,11 +4,12 @@
  * middle of the walk, as by a VM that runs on.
  *
  *   clang -std=gnu11 -D_GNU_SOURCE -Isrc -O1 -g -fsanitize=fuzzer,address,undefined \
- *       tests/fuzz/fuzz_builtins.c src/vm/luajit_builtins.c src/vm/luajit_tables.c \
- *       src/vm/luajit_heap.c src/target/memory.c -o build/fuzz_builtins
+ *       tests/fuzz/fuzz_builtins.c src/vm/lua_builtins.c src/vm/lua_tables.c src/vm/lua_heap.c \
+ *       src/vm/luajit_heap.c src/vm/puc_heap.c src/target/memory.c -o build/fuzz_builtins
  */
 #include "../unit/test_luajit_image.h"
-#include "vm/luajit_builtins.h"
+#include "vm/lua_builtins.h"
+#include "vm/luajit_heap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
@@ -70,7 +71,8 @@ static void populate(struct image *image)
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-	struct luajit_builtins *builtins = NULL;
+	struct lua_builtins *builtins = NULL;
+	struct lua_heap heap;
 	struct edits edits;
 	struct image image;
 	const char *name;
@@ -83,17 +85,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	edits = (struct edits){.at = input + 1, .left = size - 1};
 	image.context = &edits;
 	image.before_read = edit;
-	if (luajit_builtins__read_from(image_read, &image, input[0] & 2 ? image.g : image.main,
-				       &image.build, &builtins) == 0) {
+	luajit_heap__init(&heap, &image.build, image_read, &image);
+	if (lua_builtins__read(&heap, input[0] & 2 ? image.g : image.main, &builtins) == 0) {
 		for (i = 0; i <= UINT8_MAX; i++) {
-			name = luajit_builtins__by_ffid(builtins, (uint8_t)i);
+			name = lua_builtins__by_ffid(builtins, (uint8_t)i);
 			if (name && (i < 2 || name[0] == '\0' || strlen(name) > 300))
 				abort();
 		}
-		if (luajit_builtins__merge(builtins, builtins) != 0)
+		if (lua_builtins__merge(builtins, builtins) != 0)
 			abort();
 	}
-	luajit_builtins__free(builtins);
+	lua_builtins__free(builtins);
 	image_close(&image);
 	return 0;
 }

@@ -5,7 +5,7 @@
  *
  *   clang -std=gnu11 -D_GNU_SOURCE -Isrc -O1 -g -fsanitize=fuzzer,address,undefined \
  *       tests/fuzz/fuzz_call_site.c src/vm/luajit_call_site.c src/vm/luajit_site.c \
- *       src/vm/luajit_metamethod.c src/vm/luajit_proto.c src/vm/luajit_heap.c \
+ *       src/vm/luajit_metamethod.c src/vm/luajit_proto.c src/vm/luajit_heap.c src/vm/lua_heap.c \
  *       -o build/fuzz_call_site
  */
 #include "../unit/test_luajit_proto_image.h"
@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
 	struct luajit_call_name name;
 	struct luajit_proto proto;
-	struct luajit_heap heap;
+	struct lua_heap heap;
 	struct record_call call = {.slot_count = MAX_CALL_SLOTS};
 	struct edits edits;
 	struct image image;

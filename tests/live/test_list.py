@@ -39,8 +39,8 @@ EMBEDDED = r"""
 #include <lua5.4/lauxlib.h>
 #include <lua5.4/lualib.h>
 int main(void) {
-	lua_State *L = luaL_newstate();
-	luaL_openlibs(L);
+	luaL_openlibs(luaL_newstate());
+	luaL_openlibs(luaL_newstate());
 	puts("ready");
 	fflush(stdout);
 	for (;;) pause();
@@ -105,16 +105,16 @@ expect(child.pid, "a program with LuaJIT's shared library and three VMs", role="
 # ---- PUC Lua
 for version in ("5.1", "5.2", "5.3", "5.4"):
     try:
-        child, _ = start(["lua" + version, "-e", IDLE])
+        child, size = start(["lua" + version, "-e", IDLE])
     except FileNotFoundError:
         live.check("lua%s is installed" % version, False)
         continue
     expect(child.pid, "lua" + version, role="cli", program="lua" + version, runtime_begins="Lua " + version + ".",
-           vms=None, jit=None, heap_bytes=None)
+           vms=1, jit=None, heap=int(size), gc64=None)
 for name, flags in (("static", ["-l:liblua5.4.a", "-lm", "-ldl", "-s"]), ("dynamic", ["-llua5.4"])):
     child, _ = start([live.compile_c(EMBEDDED, "embedded-" + name, *flags)])
-    expect(child.pid, "a program with Lua 5.4, " + name, role="embedded", program="embedded-" + name,
-           runtime_begins="Lua 5.4.", symbols=False)
+    expect(child.pid, "a program with Lua 5.4 and two VMs, " + name, role="embedded", program="embedded-" + name,
+           runtime_begins="Lua 5.4.", symbols=False, vms=2)
 
 # ---- nginx, and one that is an APISIX by its folder
 nginx = live.Nginx()

@@ -49,7 +49,7 @@ static int image_with(const char *const *texts, size_t at)
 }
 
 /* Through a mapping of our own, as with any process. */
-static enum lua_kind examine(int fd, char *version, size_t size)
+static enum lua_kind examine(int fd, char *version, size_t size, uint32_t *release)
 {
 	void *memory = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
 	enum lua_kind kind = LUA_NONE;
@@ -66,6 +66,7 @@ static enum lua_kind examine(int fd, char *version, size_t size)
 		CHECK_EQ(lua_file__examine(elf, &file), 0);
 		kind = file.kind;
 		snprintf(version, size, "%s", file.version);
+		*release = file.release;
 		CHECK(!file.has_build && !file.has_symbols);
 	}
 	elf_file__free(elf);
@@ -77,10 +78,20 @@ static enum lua_kind examine(int fd, char *version, size_t size)
 
 static void expect(enum lua_kind kind, const char *version, size_t at, const char *const *texts)
 {
+	uint32_t release = 0;
 	char found[64];
 
-	CHECK_EQ(examine(image_with(texts, at), found, sizeof(found)), kind);
+	CHECK_EQ(examine(image_with(texts, at), found, sizeof(found), &release), kind);
 	CHECK_STR(found, version);
+}
+
+static void expect_release(uint32_t expected, const char *const *texts)
+{
+	uint32_t release = UINT32_MAX;
+	char found[64];
+
+	CHECK_EQ(examine(image_with(texts, 4096), found, sizeof(found), &release), LUA_PUC);
+	CHECK_EQ(release, expected);
 }
 
 #define TEXTS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -100,6 +111,18 @@ static void versions_are_told_from_texts(void)
 	expect(LUA_LUAJIT, "LuaJIT 2.1.0-beta3", at,
 	       TEXTS("LuaJIT 2.1.0-beta3 -- Copyright (C) 2005-2017 Mike Pall", CORE));
 	expect(LUA_LUAJIT, "LuaJIT 2.1.ROLLING", at, TEXTS("LuaJIT 2.1.ROLLING", CORE));
+}
+
+static void a_release_is_told_where_it_is_known(void)
+{
+	expect_release(50404,
+		       TEXTS("$LuaVersion: Lua 5.4.4  Copyright (C) 1994-2022 Lua.org", CORE));
+	expect_release(50215,
+		       TEXTS("$LuaVersion: Lua 5.2.15  Copyright (C) 1994-2022 Lua.org", CORE));
+	expect_release(50105, TEXTS("$Lua: Lua 5.1.5 Copyright (C) 1994-2012 Lua.org", CORE));
+	/* The first one was called that, and the later ones have the same layouts. */
+	expect_release(50100, TEXTS("Lua 5.1", CORE));
+	expect_release(0, TEXTS("Lua 5.3", CORE));
 }
 
 static void texts_across_blocks_are_seen(void)
@@ -191,6 +214,7 @@ static void a_real_build(void)
 int main(void)
 {
 	RUN(versions_are_told_from_texts, "versions are told from texts");
+	RUN(a_release_is_told_where_it_is_known, "a release is told where it is known");
 	RUN(texts_across_blocks_are_seen, "texts are seen wherever they stand");
 	RUN(texts_alone_make_no_lua, "a name alone makes no Lua, nor an error's text");
 	RUN(a_program_that_knows_lua_is_none, "what we have mapped is no Lua");

@@ -11,7 +11,7 @@
 
 static bool gc64;
 static struct image image;
-static struct luajit_heap heap;
+static struct lua_heap heap;
 static struct record_call call;
 static struct luajit_call_name name;
 static uint64_t callee; /* a function object */
@@ -453,14 +453,14 @@ static void the_heaps_bounds(void)
 	reads = heap.reads;
 	check_name("get", LUAJIT_CALL_GLOBAL);
 	CHECK(heap.reads > reads);
-	heap.reads = LUAJIT_MAX_READS;
+	heap.reads = LUA_MAX_READS;
 	reads = image.reads;
 	CHECK(!luajit_proto__unchanged(&proto, &heap));
 	luajit_proto__close(&proto);
 	CHECK_EQ(luajit_proto__open(&heap, call.caller, call.tgid, &proto), -ETIME);
 	CHECK_EQ(luajit_call_site__name(&heap, &call, &name), -ETIME);
 	CHECK_EQ(image.reads, reads);
-	CHECK_EQ(heap.reads, LUAJIT_MAX_READS);
+	CHECK_EQ(heap.reads, LUA_MAX_READS);
 	image_close(&image);
 }
 

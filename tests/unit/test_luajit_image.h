@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A LuaJIT heap built by hand, in both of its layouts: what test_luajit_builtins.c reads and
+ * A LuaJIT heap built by hand, in both of its layouts: what test_lua_builtins.c reads and
  * fuzz_builtins.c breaks. Offsets stand here as numbers of their own (from LuaJIT's lj_obj.h), so
  * that a wrong one in the source does not agree with itself.
  */

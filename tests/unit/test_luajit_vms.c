@@ -93,13 +93,13 @@ static uint8_t *region(bool low)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-static int find(const struct luajit_build *build, struct luajit_vms *vms)
+static int find(const struct luajit_build *build, struct found_vms *vms)
 {
 	struct maps maps;
 	int err;
 
 	CHECK_EQ(maps__read(getpid(), &maps), 0);
-	CHECK(luajit_vms__search_bytes(&maps, build) > 0);
+	CHECK(vm_search__bytes(&maps, !build->gc64) > 0);
 	err = luajit_vms__find(getpid(), &maps, build, UINT64_MAX, vms);
 	maps__free(&maps);
 	return err;
@@ -108,7 +108,7 @@ static int find(const struct luajit_build *build, struct luajit_vms *vms)
 static void vms_are_found(const struct luajit_build *build, bool low)
 {
 	uint8_t *memory = region(low);
-	struct luajit_vms vms;
+	struct found_vms vms;
 
 	CHECK(memory != NULL);
 	if (!memory)
@@ -119,7 +119,7 @@ static void vms_are_found(const struct luajit_build *build, bool low)
 	make_vm(memory + (5u << 20) - 8, build, true, 5, JIT_IS_ON);
 	CHECK_EQ(find(build, &vms), 0);
 	CHECK_EQ(vms.count, 3);
-	CHECK_EQ(luajit_vms__heap_bytes(&vms), 100005);
+	CHECK_EQ(found_vms__heap_bytes(&vms), 100005);
 	CHECK_EQ(luajit_vms__jit(&vms), LUAJIT_JIT_ON);
 	munmap(memory, REGION);
 }
@@ -140,7 +140,7 @@ static void gc32_vms_are_found(void)
 static enum luajit_jit jit_of(enum dispatch first, enum dispatch second)
 {
 	uint8_t *memory = region(false);
-	struct luajit_vms vms;
+	struct found_vms vms;
 	enum luajit_jit jit;
 
 	make_vm(memory, &gc64, false, 1000, first);
@@ -165,7 +165,7 @@ static void the_dispatch_table_tells_of_the_compiler(void)
 static void what_is_almost_one_is_none(void)
 {
 	uint8_t *memory = region(false), *L = memory + 64;
-	struct luajit_vms vms;
+	struct found_vms vms;
 
 	make_vm(L, &gc64, false, 1000, JIT_IS_ON);
 	CHECK_EQ(find(&gc64, &vms), 0);
@@ -199,7 +199,7 @@ static void untouched_memory_stays_untouched(void)
 {
 	uint8_t *memory = region(false);
 	unsigned char present[REGION / 4096];
-	struct luajit_vms vms;
+	struct found_vms vms;
 	size_t i, count = 0;
 
 	madvise(memory, REGION, MADV_NOHUGEPAGE);
@@ -215,7 +215,7 @@ static void untouched_memory_stays_untouched(void)
 static void the_search_is_bounded(void)
 {
 	uint8_t *memory = region(false);
-	struct luajit_vms vms;
+	struct found_vms vms;
 	struct maps maps;
 	size_t i;
 
@@ -225,10 +225,10 @@ static void the_search_is_bounded(void)
 	CHECK_EQ(vms.count, 0);
 	CHECK_EQ(luajit_vms__jit(&vms), LUAJIT_JIT_UNKNOWN);
 	CHECK_EQ(luajit_vms__find(4194303, &maps, &gc64, UINT64_MAX, &vms), -ESRCH);
-	for (i = 0; i < LUAJIT_MAX_VMS + 1; i++)
+	for (i = 0; i < MAX_FOUND_VMS + 1; i++)
 		make_vm(memory + i * 0x1000, &gc64, false, 10, JIT_IS_ON);
 	CHECK_EQ(luajit_vms__find(getpid(), &maps, &gc64, UINT64_MAX, &vms), -E2BIG);
-	CHECK_EQ(vms.count, LUAJIT_MAX_VMS);
+	CHECK_EQ(vms.count, MAX_FOUND_VMS);
 	maps__free(&maps);
 	munmap(memory, REGION);
 }

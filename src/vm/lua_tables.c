@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "luajit_tables.h"
+#include "lua_tables.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -39,10 +39,10 @@ struct place {
 };
 
 struct walk {
-	struct luajit_heap *heap;
-	luajit_found_fn found;
+	struct lua_heap *heap;
+	lua_found_fn found;
 	void *context;
-	struct luajit_tables_result *result;
+	struct lua_tables_result *result;
 	uint64_t visited[VISITED_SIZE]; /* open addressing; a table is visited once it is queued */
 	uint32_t visited_count;
 	struct place *queue;
@@ -50,16 +50,18 @@ struct walk {
 	uint64_t registry, loaded, globals;
 };
 
-/* Lua 5.1's and LuaJIT's manuals: for these, other names are aliases. */
+/* The manuals of Lua 5.1 to 5.5 and LuaJIT: for these, other names are aliases. */
 static const char *const standard_globals[] = {
 	"assert", "collectgarbage", "dofile",	"error",    "gcinfo", "getfenv",
 	"ipairs", "getmetatable",   "load",	"loadfile", "module", "loadstring",
 	"next",	  "newproxy",	    "pairs",	"pcall",    "print",  "rawequal",
 	"rawget", "rawlen",	    "rawset",	"require",  "select", "setfenv",
 	"unpack", "setmetatable",   "tonumber", "tostring", "type",   "xpcall",
+	"warn",
 };
 static const char *const standard_libraries[] = {
-	"string", "table", "math", "io", "os", "coroutine", "debug", "package", "bit", "jit",
+	"string", "table",   "math", "io",  "os",    "coroutine",
+	"debug",  "package", "bit",  "jit", "bit32", "utf8",
 };
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -78,7 +80,7 @@ static bool is_standard_global(const char *name)
 
 static bool is_over(struct walk *walk)
 {
-	if (luajit_heap__exhausted(walk->heap))
+	if (lua_heap__exhausted(walk->heap))
 		walk->result->bounded = true;
 	return walk->result->bounded;
 }
@@ -112,15 +114,15 @@ static void mark_visited(struct walk *walk, uint64_t table)
 /* ---- paths -------------------------------------------------------------------------------- */
 
 /* False when it gets too long for a name. */
-static bool join(char out[LUAJIT_MAX_PATH], const char *path, char separator, const char *key)
+static bool join(char out[LUA_MAX_PATH], const char *path, char separator, const char *key)
 {
 	int length;
 
 	if (path[0] == '\0')
-		length = snprintf(out, LUAJIT_MAX_PATH, "%s", key);
+		length = snprintf(out, LUA_MAX_PATH, "%s", key);
 	else
-		length = snprintf(out, LUAJIT_MAX_PATH, "%s%c%s", path, separator, key);
-	return length < LUAJIT_MAX_PATH;
+		length = snprintf(out, LUA_MAX_PATH, "%s%c%s", path, separator, key);
+	return length < LUA_MAX_PATH;
 }
 
 static uint8_t components(const char *key)
@@ -197,13 +199,13 @@ static int enqueue_at(struct walk *walk, const struct place *like, uint64_t tabl
 static int enqueue_metatable(struct walk *walk, const struct place *like, uint64_t metatable,
 			     const char *path)
 {
-	struct luajit_value index;
+	struct lua_value index;
 	int err = 0;
 
 	if (is_visited(walk, metatable) || is_over(walk))
 		return 0;
-	index = luajit_heap__field(walk->heap, metatable, "__index");
-	if (index.type == LUAJIT_TABLE)
+	index = lua_heap__field(walk->heap, metatable, "__index");
+	if (index.type == VALUE_TABLE)
 		err = enqueue_at(walk, like, index.ref, path, ':');
 	if (!err)
 		err = enqueue_at(walk, like, metatable, path, '.');
@@ -214,8 +216,8 @@ static int enqueue_metatable(struct walk *walk, const struct place *like, uint64
 
 static bool is_metatable(struct walk *walk, uint64_t table)
 {
-	return luajit_heap__field(walk->heap, table, "__index").type != LUAJIT_OTHER ||
-	       luajit_heap__field(walk->heap, table, "__gc").type != LUAJIT_OTHER;
+	return lua_heap__field(walk->heap, table, "__index").type != VALUE_OTHER ||
+	       lua_heap__field(walk->heap, table, "__gc").type != VALUE_OTHER;
 }
 
 /* What a library's functions create often has their environment for a metatable. */
@@ -227,15 +229,15 @@ static int follow_environment(struct walk *walk, const struct place *place, uint
 }
 
 /* *env: that of a C function, else 0. */
-static int visit_function(struct walk *walk, const struct place *place, uint64_t key, uint64_t ref,
-			  uint64_t *env)
+static int visit_function(struct walk *walk, const struct place *place, uint64_t key,
+			  const struct lua_value *value, uint64_t *env)
 {
-	char name[LUAJIT_MAX_STRING + 1], path[LUAJIT_MAX_PATH];
-	struct luajit_function function;
+	char name[LUA_MAX_STRING + 1], path[LUA_MAX_PATH];
+	struct lua_function function;
 
 	*env = 0;
-	if (luajit_heap__function(walk->heap, ref, &function) != 0 || function.ffid == 0 ||
-	    luajit_heap__string(walk->heap, key, name) != 0 ||
+	if (lua_heap__function(walk->heap, value, &function) != 0 || function.ffid == 0 ||
+	    lua_heap__string(walk->heap, key, name) != 0 ||
 	    !join(path, place->path, place->separator, name))
 		return 0;
 	*env = function.env;
@@ -245,7 +247,7 @@ static int visit_function(struct walk *walk, const struct place *place, uint64_t
 /* ---- tables --------------------------------------------------------------------------------- */
 
 struct child {
-	char name[LUAJIT_MAX_STRING + 1];
+	char name[LUA_MAX_STRING + 1];
 	uint64_t ref; /* a table, or the metatable of userdata */
 	bool is_metatable;
 };
@@ -263,7 +265,7 @@ static int enqueue_children(struct walk *walk, const struct place *place, struct
 			    size_t count)
 {
 	struct place like = *place;
-	char path[LUAJIT_MAX_PATH];
+	char path[LUA_MAX_PATH];
 	size_t i;
 	int err = 0;
 
@@ -281,14 +283,14 @@ static int enqueue_children(struct walk *walk, const struct place *place, struct
 }
 
 /* A table, or userdata with a metatable, that was not seen before. */
-static bool is_child(struct walk *walk, const struct luajit_value *value, struct child *child)
+static bool is_child(struct walk *walk, const struct lua_value *value, struct child *child)
 {
 	child->ref = value->ref;
-	child->is_metatable = value->type == LUAJIT_USERDATA;
-	if (value->type == LUAJIT_USERDATA)
-		return luajit_heap__userdata_metatable(walk->heap, value->ref, &child->ref) == 0 &&
+	child->is_metatable = value->type == VALUE_USERDATA;
+	if (value->type == VALUE_USERDATA)
+		return lua_heap__userdata_metatable(walk->heap, value->ref, &child->ref) == 0 &&
 		       !is_visited(walk, child->ref);
-	return value->type == LUAJIT_TABLE && !is_visited(walk, child->ref);
+	return value->type == VALUE_TABLE && !is_visited(walk, child->ref);
 }
 
 static int add_child(struct child **children, size_t *count, size_t *capacity,
@@ -311,24 +313,24 @@ static int add_child(struct child **children, size_t *count, size_t *capacity,
 static int visit_table(struct walk *walk, const struct place *place)
 {
 	size_t count = 0, capacity = 0, limit = place->path[0] ? MAX_CHILDREN : MAX_TABLES;
-	struct luajit_value key, value;
+	struct lua_value key, value;
 	struct child *children = NULL;
-	struct luajit_table table;
+	struct lua_table table;
 	uint64_t env, some_env = 0;
 	struct child child;
 	uint32_t i;
 	int err;
 
-	err = luajit_heap__table(walk->heap, place->table, &table);
+	err = lua_heap__table(walk->heap, place->table, &table);
 	if (err)
 		return err == -ENOMEM ? err : 0;
 	walk->result->tables++;
 	for (i = 0; i < table.count && !is_over(walk); i++) {
-		luajit_heap__node(walk->heap, &table, i, &key, &value);
-		if (key.type != LUAJIT_STRING)
+		lua_heap__node(walk->heap, &table, i, &key, &value);
+		if (key.type != VALUE_STRING)
 			continue;
-		if (value.type == LUAJIT_FUNCTION) {
-			err = visit_function(walk, place, key.ref, value.ref, &env);
+		if (value.type == VALUE_FUNCTION || value.type == VALUE_LIGHT_FUNCTION) {
+			err = visit_function(walk, place, key.ref, &value, &env);
 			if (err)
 				goto out;
 			if (env && !is_visited(walk, env))
@@ -336,7 +338,7 @@ static int visit_table(struct walk *walk, const struct place *place)
 			continue;
 		}
 		if (count == limit || !is_child(walk, &value, &child) ||
-		    luajit_heap__string(walk->heap, key.ref, child.name) != 0)
+		    lua_heap__string(walk->heap, key.ref, child.name) != 0)
 			continue;
 		err = add_child(&children, &count, &capacity, &child);
 		if (err)
@@ -350,7 +352,7 @@ static int visit_table(struct walk *walk, const struct place *place)
 		err = follow_environment(walk, place, some_env);
 out:
 	free(children);
-	luajit_heap__table_free(&table);
+	lua_heap__table_free(&table);
 	return err;
 }
 
@@ -373,13 +375,13 @@ static int enqueue_standard_libraries(struct walk *walk)
 {
 	struct place like = {.depth = 1, .class = PATH_STANDARD, .source = SOURCE_MODULE};
 	uint64_t from = walk->loaded ? walk->loaded : walk->globals;
-	struct luajit_value library;
+	struct lua_value library;
 	size_t i;
 	int err = 0;
 
 	for (i = 0; !err && i < COUNT_OF(standard_libraries); i++) {
-		library = luajit_heap__field(walk->heap, from, standard_libraries[i]);
-		if (library.type == LUAJIT_TABLE)
+		library = lua_heap__field(walk->heap, from, standard_libraries[i]);
+		if (library.type == VALUE_TABLE)
 			err = enqueue_at(walk, &like, library.ref, standard_libraries[i], '.');
 	}
 	return err;
@@ -389,19 +391,19 @@ static int enqueue_standard_libraries(struct walk *walk)
  * metatable. */
 static int visit_environments(struct walk *walk, uint64_t env)
 {
-	struct luajit_value index;
-	struct luajit_table table;
+	struct lua_value index;
+	struct lua_table table;
 	int i, err = 0;
 
 	for (i = 0; !err && i < MAX_INDEXES && !is_visited(walk, env); i++) {
 		err = visit_root(walk, env, SOURCE_ENVIRONMENT);
-		if (err || luajit_heap__table(walk->heap, env, &table) != 0)
+		if (err || lua_heap__table(walk->heap, env, &table) != 0)
 			break;
-		index = (struct luajit_value){};
+		index = (struct lua_value){};
 		if (table.metatable)
-			index = luajit_heap__field(walk->heap, table.metatable, "__index");
-		luajit_heap__table_free(&table);
-		if (index.type != LUAJIT_TABLE)
+			index = lua_heap__field(walk->heap, table.metatable, "__index");
+		lua_heap__table_free(&table);
+		if (index.type != VALUE_TABLE)
 			break;
 		env = index.ref;
 	}
@@ -412,29 +414,29 @@ static int visit_environments(struct walk *walk, uint64_t env)
  * the environments' chain, as far as they have the functions that go with globals. */
 static void find_globals(struct walk *walk, uint64_t env)
 {
-	struct luajit_value value;
-	struct luajit_table table;
+	struct lua_value value;
+	struct lua_table table;
 	int i;
 
 	if (walk->loaded) {
-		value = luajit_heap__field(walk->heap, walk->loaded, "_G");
-		if (value.type == LUAJIT_TABLE)
+		value = lua_heap__field(walk->heap, walk->loaded, "_G");
+		if (value.type == VALUE_TABLE)
 			walk->globals = value.ref;
 		return;
 	}
 	for (i = 0; i < MAX_INDEXES && !walk->globals; i++) {
-		value = luajit_heap__field(walk->heap, env, "package");
-		if (value.type == LUAJIT_TABLE) {
+		value = lua_heap__field(walk->heap, env, "package");
+		if (value.type == VALUE_TABLE) {
 			walk->globals = env;
-			value = luajit_heap__field(walk->heap, value.ref, "loaded");
-			walk->loaded = value.type == LUAJIT_TABLE ? value.ref : 0;
+			value = lua_heap__field(walk->heap, value.ref, "loaded");
+			walk->loaded = value.type == VALUE_TABLE ? value.ref : 0;
 			return;
 		}
-		if (luajit_heap__table(walk->heap, env, &table) != 0)
+		if (lua_heap__table(walk->heap, env, &table) != 0)
 			return;
-		value = luajit_heap__field(walk->heap, table.metatable, "__index");
-		luajit_heap__table_free(&table);
-		if (value.type != LUAJIT_TABLE)
+		value = lua_heap__field(walk->heap, table.metatable, "__index");
+		lua_heap__table_free(&table);
+		if (value.type != VALUE_TABLE)
 			return;
 		env = value.ref;
 	}
@@ -444,23 +446,22 @@ static void find_globals(struct walk *walk, uint64_t env)
 static int enqueue_registry(struct walk *walk, bool named)
 {
 	struct place like = {.depth = 1, .source = SOURCE_REGISTRY};
-	struct luajit_value key, value;
-	char name[LUAJIT_MAX_STRING + 1];
-	struct luajit_table table;
+	struct lua_value key, value;
+	char name[LUA_MAX_STRING + 1];
+	struct lua_table table;
 	uint32_t i;
 	int err;
 
-	err = luajit_heap__table(walk->heap, walk->registry, &table);
+	err = lua_heap__table(walk->heap, walk->registry, &table);
 	if (err)
 		return err == -ENOMEM ? err : 0;
 	for (i = 0; !err && i < table.count && !is_over(walk); i++) {
-		luajit_heap__node(walk->heap, &table, i, &key, &value);
-		if (value.type != LUAJIT_TABLE || (key.type == LUAJIT_STRING) != named ||
+		lua_heap__node(walk->heap, &table, i, &key, &value);
+		if (value.type != VALUE_TABLE || (key.type == VALUE_STRING) != named ||
 		    is_visited(walk, value.ref) || !is_metatable(walk, value.ref))
 			continue;
 		like.class = PATH_OTHER;
-		if (key.type != LUAJIT_STRING ||
-		    luajit_heap__string(walk->heap, key.ref, name) != 0) {
+		if (key.type != VALUE_STRING || lua_heap__string(walk->heap, key.ref, name) != 0) {
 			like.class = PATH_NAMELESS;
 			strcpy(name, "?");
 		} else if (strcmp(name, "FILE*") == 0) {
@@ -468,39 +469,50 @@ static int enqueue_registry(struct walk *walk, bool named)
 		}
 		err = enqueue_metatable(walk, &like, value.ref, name);
 	}
-	luajit_heap__table_free(&table);
+	lua_heap__table_free(&table);
 	return err;
 }
 
 static void read_version(struct walk *walk)
 {
 	uint64_t from = walk->loaded ? walk->loaded : walk->globals;
-	struct luajit_value value = luajit_heap__field(walk->heap, from, "jit");
+	struct lua_value value = lua_heap__field(walk->heap, from, "jit");
 
-	if (value.type == LUAJIT_TABLE)
-		value = luajit_heap__field(walk->heap, value.ref, "version");
-	if (value.type != LUAJIT_STRING ||
-	    luajit_heap__string(walk->heap, value.ref, walk->result->version) != 0)
+	if (value.type == VALUE_TABLE)
+		value = lua_heap__field(walk->heap, value.ref, "version");
+	if (value.type != VALUE_STRING ||
+	    lua_heap__string(walk->heap, value.ref, walk->result->version) != 0)
 		walk->result->version[0] = '\0';
 }
 
-static int enqueue_cdata(struct walk *walk, uint64_t g)
+/* The methods and metamethods of all values of a type. */
+static int enqueue_base_types(struct walk *walk, uint64_t g)
 {
 	struct place like = {.depth = 2, .class = PATH_OTHER, .source = SOURCE_REGISTRY};
-	uint64_t metatable = luajit_heap__cdata_metatable(walk->heap, g);
+	unsigned int index;
+	const char *name;
+	uint64_t metatable;
+	int err = 0;
 
-	return metatable ? enqueue_at(walk, &like, metatable, "ffi.meta", '.') : 0;
+	for (index = 0; !err; index++) {
+		metatable = lua_heap__base_metatable(walk->heap, g, index, &name);
+		if (!name)
+			break;
+		if (metatable)
+			err = enqueue_metatable(walk, &like, metatable, name);
+	}
+	return err;
 }
 
 static int visit_roots(struct walk *walk, uint64_t env, uint64_t g)
 {
-	struct luajit_value loaded;
+	struct lua_value loaded;
 	int err;
 
-	walk->registry = luajit_heap__registry(walk->heap, g);
+	walk->registry = lua_heap__registry(walk->heap, g);
 	if (walk->registry) {
-		loaded = luajit_heap__field(walk->heap, walk->registry, "_LOADED");
-		walk->loaded = loaded.type == LUAJIT_TABLE ? loaded.ref : 0;
+		loaded = lua_heap__field(walk->heap, walk->registry, "_LOADED");
+		walk->loaded = loaded.type == VALUE_TABLE ? loaded.ref : 0;
 	}
 	find_globals(walk, env);
 	read_version(walk);
@@ -519,14 +531,14 @@ static int visit_roots(struct walk *walk, uint64_t env, uint64_t g)
 	if (!err)
 		err = visit_environments(walk, env);
 	if (!err)
-		err = enqueue_cdata(walk, g);
+		err = enqueue_base_types(walk, g);
 	if (!err && walk->registry)
 		err = enqueue_registry(walk, false);
 	return err;
 }
 
-int luajit_tables__walk(struct luajit_heap *heap, uint64_t vm, luajit_found_fn found, void *context,
-			struct luajit_tables_result *result)
+int lua_tables__walk(struct lua_heap *heap, uint64_t vm, lua_found_fn found, void *context,
+		     struct lua_tables_result *result)
 {
 	struct walk *walk;
 	struct place place;
@@ -534,10 +546,10 @@ int luajit_tables__walk(struct luajit_heap *heap, uint64_t vm, luajit_found_fn f
 	size_t i;
 	int err;
 
-	*result = (struct luajit_tables_result){};
-	if (luajit_heap__main_thread(heap, vm, &L) != 0)
+	*result = (struct lua_tables_result){};
+	if (lua_heap__main_thread(heap, vm, &L) != 0)
 		L = vm;
-	err = luajit_heap__thread(heap, L, &env, &g);
+	err = lua_heap__thread(heap, L, &env, &g);
 	if (err)
 		return err;
 	walk = calloc(1, sizeof(*walk));

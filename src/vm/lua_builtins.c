@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "luajit_builtins.h"
+#include "lua_builtins.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,9 @@
 #include <uthash.h>
 
 #include "../target/memory.h"
-#include "luajit_tables.h"
+#include "lua_tables.h"
+#include "luajit_heap.h"
+#include "puc_heap.h"
 
 struct ffid_name {
 	char *text;
@@ -25,14 +27,14 @@ struct entry_name {
 	UT_hash_handle hh;
 };
 
-struct luajit_builtins {
+struct lua_builtins {
 	struct ffid_name by_ffid[UINT8_MAX + 1];
 	struct entry_name *by_entry;
 	char *version;
-	struct luajit_builtins_effort effort;
+	struct lua_builtins_effort effort;
 };
 
-void luajit_builtins__free(struct luajit_builtins *self)
+void lua_builtins__free(struct lua_builtins *self)
 {
 	struct entry_name *entry, *next;
 	size_t i;
@@ -69,7 +71,7 @@ static int keep_better(char **text, uint32_t *rank, const char *name, uint32_t i
 	return 0;
 }
 
-static struct entry_name *find_entry(const struct luajit_builtins *self, uint64_t entry)
+static struct entry_name *find_entry(const struct lua_builtins *self, uint64_t entry)
 {
 	struct entry_name *found;
 
@@ -78,7 +80,7 @@ static struct entry_name *find_entry(const struct luajit_builtins *self, uint64_
 	return found;
 }
 
-static struct entry_name *add_entry(struct luajit_builtins *self, uint64_t entry, uint8_t ffid)
+static struct entry_name *add_entry(struct lua_builtins *self, uint64_t entry, uint8_t ffid)
 {
 	struct entry_name *added = calloc(1, sizeof(*added));
 
@@ -90,11 +92,11 @@ static struct entry_name *add_entry(struct luajit_builtins *self, uint64_t entry
 	return added;
 }
 
-/* A function found at a path (luajit_tables.h). */
+/* A function found at a path (lua_tables.h). */
 static int note_function(void *context, const char *path, uint32_t rank,
-			 const struct luajit_function *function)
+			 const struct lua_function *function)
 {
-	struct luajit_builtins *self = context;
+	struct lua_builtins *self = context;
 	struct ffid_name *name = &self->by_ffid[function->ffid];
 	struct entry_name *entry;
 	int err;
@@ -132,7 +134,7 @@ static bool is_maker(const char *name, const char *maker)
 	return strcmp(name + library + strspn(name + library, "_"), maker + library) == 0;
 }
 
-static int name_auxiliaries(struct luajit_builtins *self)
+static int name_auxiliaries(struct lua_builtins *self)
 {
 	struct ffid_name *name;
 	char text[64];
@@ -157,7 +159,7 @@ static int name_auxiliaries(struct luajit_builtins *self)
 }
 
 /* An entry that it shares with nothing else but itself gets the built-in's final name. */
-static int name_builtin_entries(struct luajit_builtins *self)
+static int name_builtin_entries(struct lua_builtins *self)
 {
 	struct entry_name *entry, *next;
 	char *copy;
@@ -185,8 +187,8 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void measure(struct luajit_builtins *self, const struct luajit_heap *heap,
-		    const struct luajit_tables_result *result, uint64_t began_ns)
+static void measure(struct lua_builtins *self, const struct lua_heap *heap,
+		    const struct lua_tables_result *result, uint64_t began_ns)
 {
 	size_t i;
 
@@ -199,21 +201,18 @@ static void measure(struct luajit_builtins *self, const struct luajit_heap *heap
 	self->effort.time_ns = now_ns() - began_ns;
 }
 
-int luajit_builtins__read_from(luajit_read_fn read, void *context, uint64_t vm,
-			       const struct luajit_build *build, struct luajit_builtins **out)
+int lua_builtins__read(struct lua_heap *heap, uint64_t vm, struct lua_builtins **out)
 {
-	struct luajit_tables_result result = {};
-	struct luajit_builtins *self;
+	struct lua_tables_result result = {};
+	struct lua_builtins *self;
 	uint64_t began_ns = now_ns();
-	struct luajit_heap heap;
 	int err;
 
 	*out = NULL;
 	self = calloc(1, sizeof(*self));
 	if (!self)
 		return -ENOMEM;
-	luajit_heap__init(&heap, build, read, context);
-	err = luajit_tables__walk(&heap, vm, note_function, self, &result);
+	err = lua_tables__walk(heap, vm, note_function, self, &result);
 	if (!err && result.version[0]) {
 		self->version = strdup(result.version);
 		if (!self->version)
@@ -224,10 +223,10 @@ int luajit_builtins__read_from(luajit_read_fn read, void *context, uint64_t vm,
 	if (!err)
 		err = name_builtin_entries(self);
 	if (err) {
-		luajit_builtins__free(self);
+		lua_builtins__free(self);
 		return err;
 	}
-	measure(self, &heap, &result, began_ns);
+	measure(self, heap, &result, began_ns);
 	*out = self;
 	return 0;
 }
@@ -237,13 +236,27 @@ static int read_process(void *context, uint64_t address, void *bytes, size_t siz
 	return memory__read(*(const pid_t *)context, address, bytes, size);
 }
 
-int luajit_builtins__read(pid_t pid, uint64_t vm, const struct luajit_build *build,
-			  struct luajit_builtins **out)
+int lua_builtins__read_luajit(pid_t pid, uint64_t vm, const struct luajit_build *build,
+			      struct lua_builtins **out)
 {
-	return luajit_builtins__read_from(read_process, &pid, vm, build, out);
+	struct lua_heap heap;
+
+	luajit_heap__init(&heap, build, read_process, &pid);
+	return lua_builtins__read(&heap, vm, out);
 }
 
-int luajit_builtins__merge(struct luajit_builtins *self, const struct luajit_builtins *newer)
+int lua_builtins__read_puc(pid_t pid, uint64_t vm, const struct puc_build *build,
+			   struct lua_builtins **out)
+{
+	struct lua_heap heap;
+	int err;
+
+	*out = NULL;
+	err = puc_heap__init(&heap, build, read_process, &pid);
+	return err ? err : lua_builtins__read(&heap, vm, out);
+}
+
+int lua_builtins__merge(struct lua_builtins *self, const struct lua_builtins *newer)
 {
 	struct entry_name *entry, *next, *mine;
 	size_t i;
@@ -276,24 +289,24 @@ int luajit_builtins__merge(struct luajit_builtins *self, const struct luajit_bui
 
 /* ---- looking up --------------------------------------------------------------------------- */
 
-const char *luajit_builtins__by_ffid(const struct luajit_builtins *self, uint8_t ffid)
+const char *lua_builtins__by_ffid(const struct lua_builtins *self, uint8_t ffid)
 {
 	return self->by_ffid[ffid].text; /* 0 and 1 are no built-ins and never get one */
 }
 
-const char *luajit_builtins__by_entry(const struct luajit_builtins *self, uint64_t entry)
+const char *lua_builtins__by_entry(const struct lua_builtins *self, uint64_t entry)
 {
 	const struct entry_name *found = find_entry(self, entry);
 
 	return found && !found->shared ? found->text : NULL;
 }
 
-const char *luajit_builtins__version(const struct luajit_builtins *self)
+const char *lua_builtins__version(const struct lua_builtins *self)
 {
 	return self->version;
 }
 
-struct luajit_builtins_effort luajit_builtins__effort(const struct luajit_builtins *self)
+struct lua_builtins_effort lua_builtins__effort(const struct lua_builtins *self)
 {
 	return self->effort;
 }

@@ -8,41 +8,54 @@
 #include "../test.h"
 
 #include "test_luajit_image.h"
-#include "vm/luajit_builtins.h"
+#include "vm/lua_builtins.h"
+#include "vm/luajit_heap.h"
 
 #define C_CODE 0x55d000001000ull /* entries of C functions */
 
 static bool gc64;
 
-static struct luajit_builtins *read_at(struct image *image, uint64_t vm)
+static struct lua_builtins *read_at(struct image *image, uint64_t vm)
 {
-	struct luajit_builtins *builtins = NULL;
+	struct lua_builtins *builtins = NULL;
+	struct lua_heap heap;
 
-	CHECK_EQ(luajit_builtins__read_from(image_read, image, vm, &image->build, &builtins), 0);
+	luajit_heap__init(&heap, &image->build, image_read, image);
+	CHECK_EQ(lua_builtins__read(&heap, vm, &builtins), 0);
 	if (!builtins)
 		abort();
 	return builtins;
 }
 
+static void check_no_vm(struct image *image, uint64_t vm, int err)
+{
+	struct lua_builtins *builtins;
+	struct lua_heap heap;
+
+	luajit_heap__init(&heap, &image->build, image_read, image);
+	CHECK_EQ(lua_builtins__read(&heap, vm, &builtins), err);
+	CHECK(builtins == NULL);
+}
+
 static void check_ffid(struct image *image, uint8_t ffid, const char *name)
 {
-	struct luajit_builtins *builtins = read_at(image, image->main);
+	struct lua_builtins *builtins = read_at(image, image->main);
 
-	CHECK_STR(luajit_builtins__by_ffid(builtins, ffid), name);
-	luajit_builtins__free(builtins);
+	CHECK_STR(lua_builtins__by_ffid(builtins, ffid), name);
+	lua_builtins__free(builtins);
 }
 
 static void check_entry(struct image *image, uint64_t entry, const char *name)
 {
-	struct luajit_builtins *builtins = read_at(image, image->main);
+	struct lua_builtins *builtins = read_at(image, image->main);
 
-	CHECK_STR(luajit_builtins__by_entry(builtins, entry), name);
-	luajit_builtins__free(builtins);
+	CHECK_STR(lua_builtins__by_entry(builtins, entry), name);
+	lua_builtins__free(builtins);
 }
 
 static void globals_and_libraries(void)
 {
-	struct luajit_builtins *builtins;
+	struct lua_builtins *builtins;
 	struct image image;
 	uint64_t library;
 
@@ -63,20 +76,20 @@ static void globals_and_libraries(void)
 	image_define(&image, image.globals, "lua", 0, C_CODE + 96);
 
 	builtins = read_at(&image, image.main);
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 5), "pairs");
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 80), "string.gsub");
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 16), "string.gsub");
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 32), "cjson.encode");
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 48), "resty.core.x.f");
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 64), "ngx.req.get");
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 90), "thread.exdata");
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 96), NULL);
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 0), NULL);
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 1), NULL);
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 6), NULL);
-	CHECK_STR(luajit_builtins__version(builtins), NULL);
-	CHECK(!luajit_builtins__effort(builtins).bounded);
-	luajit_builtins__free(builtins);
+	CHECK_STR(lua_builtins__by_ffid(builtins, 5), "pairs");
+	CHECK_STR(lua_builtins__by_ffid(builtins, 80), "string.gsub");
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 16), "string.gsub");
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 32), "cjson.encode");
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 48), "resty.core.x.f");
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 64), "ngx.req.get");
+	CHECK_STR(lua_builtins__by_ffid(builtins, 90), "thread.exdata");
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 96), NULL);
+	CHECK_STR(lua_builtins__by_ffid(builtins, 0), NULL);
+	CHECK_STR(lua_builtins__by_ffid(builtins, 1), NULL);
+	CHECK_STR(lua_builtins__by_ffid(builtins, 6), NULL);
+	CHECK_STR(lua_builtins__version(builtins), NULL);
+	CHECK(!lua_builtins__effort(builtins).bounded);
+	lua_builtins__free(builtins);
 	image_close(&image);
 }
 
@@ -113,7 +126,7 @@ static void aliases_do_not_hide_the_name(void)
 
 static void built_ins_that_share_their_entry(void)
 {
-	struct luajit_builtins *builtins;
+	struct lua_builtins *builtins;
 	struct image image;
 	uint64_t math;
 
@@ -122,10 +135,10 @@ static void built_ins_that_share_their_entry(void)
 	image_define(&image, math, "sin", 40, C_CODE);
 	image_define(&image, math, "cos", 41, C_CODE);
 	builtins = read_at(&image, image.main);
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 40), "math.sin");
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 41), "math.cos");
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE), NULL);
-	luajit_builtins__free(builtins);
+	CHECK_STR(lua_builtins__by_ffid(builtins, 40), "math.sin");
+	CHECK_STR(lua_builtins__by_ffid(builtins, 41), "math.cos");
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE), NULL);
+	lua_builtins__free(builtins);
 	image_close(&image);
 }
 
@@ -152,7 +165,7 @@ static void functions_that_built_ins_return(void)
 
 static void methods_by_metatables(void)
 {
-	struct luajit_builtins *builtins;
+	struct lua_builtins *builtins;
 	uint64_t class, io, cats, index, buffer, method;
 	struct image image;
 
@@ -193,20 +206,20 @@ static void methods_by_metatables(void)
 	image_put_ref(&image, image.g + IMAGE_CUR_L + 0x88, class);
 
 	builtins = read_at(&image, image.main);
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 100), "file:read");
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 101), "file:__gc");
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 32), "ngx.shared.cats:get");
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 48), "ngx.shared.cats.__newindex");
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 110), "string.buffer:put");
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 96), "?:receive");
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 120), "ffi.meta.__call");
-	luajit_builtins__free(builtins);
+	CHECK_STR(lua_builtins__by_ffid(builtins, 100), "file:read");
+	CHECK_STR(lua_builtins__by_ffid(builtins, 101), "file:__gc");
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 32), "ngx.shared.cats:get");
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 48), "ngx.shared.cats.__newindex");
+	CHECK_STR(lua_builtins__by_ffid(builtins, 110), "string.buffer:put");
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 96), "?:receive");
+	CHECK_STR(lua_builtins__by_ffid(builtins, 120), "ffi.meta.__call");
+	lua_builtins__free(builtins);
 	image_close(&image);
 }
 
 static void any_thread_or_the_global_state(void)
 {
-	struct luajit_builtins *builtins = NULL;
+	struct lua_builtins *builtins = NULL;
 	uint64_t env, metatable, thread;
 	struct image image;
 	uint64_t at[3];
@@ -225,46 +238,40 @@ static void any_thread_or_the_global_state(void)
 	at[2] = thread;
 	for (i = 0; i < 3; i++) {
 		builtins = read_at(&image, at[i]);
-		CHECK_STR(luajit_builtins__by_ffid(builtins, 5), "pairs");
-		CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 16), i == 2 ? "own" : NULL);
-		luajit_builtins__free(builtins);
+		CHECK_STR(lua_builtins__by_ffid(builtins, 5), "pairs");
+		CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 16), i == 2 ? "own" : NULL);
+		lua_builtins__free(builtins);
 	}
 	/* With neither registry nor package.loaded in reach, by the environment alone. */
 	image_put64(&image, image.g + 0x78, 0);
 	builtins = read_at(&image, thread);
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 5), "pairs");
-	luajit_builtins__free(builtins);
+	CHECK_STR(lua_builtins__by_ffid(builtins, 5), "pairs");
+	lua_builtins__free(builtins);
 
-	CHECK_EQ(luajit_builtins__read_from(image_read, &image, image.globals, &image.build,
-					    &builtins),
-		 -EINVAL);
-	CHECK(builtins == NULL);
-	CHECK_EQ(luajit_builtins__read_from(image_read, &image, 0x1000, &image.build, &builtins),
-		 -EFAULT);
-	CHECK_EQ(luajit_builtins__read_from(image_read, &image, image.main + 1, &image.build,
-					    &builtins),
-		 -EINVAL);
+	check_no_vm(&image, image.globals, -EINVAL);
+	check_no_vm(&image, 0x1000, -EFAULT);
+	check_no_vm(&image, image.main + 1, -EINVAL);
 	image_close(&image);
 }
 
 static void the_version(void)
 {
-	struct luajit_builtins *builtins;
+	struct lua_builtins *builtins;
 	struct image image;
 
 	image_open(&image, gc64);
 	image_set(&image, image_library(&image, "jit"), "version", 4,
 		  image_string(&image, "LuaJIT 2.1.1700206165"));
 	builtins = read_at(&image, image.main);
-	CHECK_STR(luajit_builtins__version(builtins), "LuaJIT 2.1.1700206165");
-	luajit_builtins__free(builtins);
+	CHECK_STR(lua_builtins__version(builtins), "LuaJIT 2.1.1700206165");
+	lua_builtins__free(builtins);
 	image_close(&image);
 }
 
 static void names_that_are_none(void)
 {
-	struct luajit_builtins *builtins;
-	char text[LUAJIT_MAX_STRING + 2];
+	struct lua_builtins *builtins;
+	char text[LUA_MAX_STRING + 2];
 	uint64_t function, key;
 	struct image image;
 	int i;
@@ -273,20 +280,19 @@ static void names_that_are_none(void)
 	memset(text, 'x', sizeof(text));
 	for (i = 0; i < 4; i++) {
 		function = image_function(&image, 1, C_CODE + 16u * (unsigned int)i, image.globals);
-		key = i == 0   ? image_string_of(&image, text, LUAJIT_MAX_STRING)
-		      : i == 1 ? image_string_of(&image, text, LUAJIT_MAX_STRING + 1)
+		key = i == 0   ? image_string_of(&image, text, LUA_MAX_STRING)
+		      : i == 1 ? image_string_of(&image, text, LUA_MAX_STRING + 1)
 		      : i == 2 ? image_string_of(&image, "a\0b", 3)
 			       : image_string(&image, "");
 		image_set_value(&image, image.globals, image_value(&image, 4, key),
 				image_value(&image, 8, function));
 	}
-	text[LUAJIT_MAX_STRING] = '\0';
+	text[LUA_MAX_STRING] = '\0';
 	builtins = read_at(&image, image.main);
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE), text);
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE), text);
 	for (i = 1; i < 4; i++)
-		CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 16u * (unsigned int)i),
-			  NULL);
-	luajit_builtins__free(builtins);
+		CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 16u * (unsigned int)i), NULL);
+	lua_builtins__free(builtins);
 	image_close(&image);
 }
 
@@ -307,7 +313,7 @@ static void replace_globals(struct image *image, uint64_t address, size_t size)
 
 static void a_table_that_changes_is_read_again(void)
 {
-	struct luajit_builtins *builtins;
+	struct lua_builtins *builtins;
 	uint64_t pending = 1;
 	struct image image;
 
@@ -317,16 +323,16 @@ static void a_table_that_changes_is_read_again(void)
 	image.before_read = replace_globals;
 	builtins = read_at(&image, image.main);
 	CHECK_EQ(pending, 0);
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 16), "right");
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE), NULL);
-	luajit_builtins__free(builtins);
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 16), "right");
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE), NULL);
+	lua_builtins__free(builtins);
 	image_close(&image);
 }
 
 static void broken_objects_are_left_out(void)
 {
 	uint64_t table, function, misaligned, key;
-	struct luajit_builtins *builtins;
+	struct lua_builtins *builtins;
 	struct image image;
 
 	image_open(&image, gc64);
@@ -348,16 +354,16 @@ static void broken_objects_are_left_out(void)
 	image_set_value(&image, image.globals, key, image_value(&image, 8, function));
 	image_define(&image, image.globals, "good", 1, C_CODE + 16);
 	builtins = read_at(&image, image.main);
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE), NULL);
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 16), "good");
-	luajit_builtins__free(builtins);
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE), NULL);
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 16), "good");
+	lua_builtins__free(builtins);
 	image_close(&image);
 }
 
 /* Data does not keep the walk from the modules, and is not read to its end. */
 static void much_data(void)
 {
-	struct luajit_builtins *builtins;
+	struct lua_builtins *builtins;
 	uint64_t data, ngx, at;
 	struct image image;
 	char name[16];
@@ -376,10 +382,10 @@ static void much_data(void)
 		at = image_subtable(&image, at, "d", 1);
 	image_define(&image, at, "deep", 1, C_CODE + 16);
 	builtins = read_at(&image, image.main);
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE), "ngx.req.get");
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 16), NULL);
-	CHECK(luajit_builtins__effort(builtins).tables < 600);
-	luajit_builtins__free(builtins);
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE), "ngx.req.get");
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 16), NULL);
+	CHECK(lua_builtins__effort(builtins).tables < 600);
+	lua_builtins__free(builtins);
 	image_close(&image);
 }
 
@@ -399,21 +405,21 @@ static void put_large_table(struct image *image)
 
 static void tables_that_look_like_the_registry(void)
 {
-	struct luajit_builtins *builtins;
+	struct lua_builtins *builtins;
 	struct image image;
 
 	image_open(&image, gc64);
 	put_large_table(&image);
 	builtins = read_at(&image, image.main);
-	CHECK(image.reads <= LUAJIT_MAX_READS);
-	CHECK(luajit_builtins__effort(builtins).bounded);
-	luajit_builtins__free(builtins);
+	CHECK(image.reads <= LUA_MAX_READS);
+	CHECK(lua_builtins__effort(builtins).bounded);
+	lua_builtins__free(builtins);
 	image_close(&image);
 }
 
 static void take_long(struct image *image, uint64_t address, size_t size)
 {
-	struct timespec pause = {.tv_nsec = LUAJIT_MAX_TIME_NS + 10000000};
+	struct timespec pause = {.tv_nsec = LUA_MAX_TIME_NS + 10000000};
 
 	if (image->reads == *(uint32_t *)image->context)
 		nanosleep(&pause, NULL);
@@ -421,7 +427,7 @@ static void take_long(struct image *image, uint64_t address, size_t size)
 
 static void a_reader_that_is_slow(void)
 {
-	struct luajit_builtins *builtins;
+	struct lua_builtins *builtins;
 	uint32_t slow = 20;
 	struct image image;
 
@@ -431,14 +437,14 @@ static void a_reader_that_is_slow(void)
 	image.context = &slow;
 	builtins = read_at(&image, image.main);
 	CHECK_EQ(image.reads, slow); /* none after it */
-	CHECK(luajit_builtins__effort(builtins).bounded);
-	luajit_builtins__free(builtins);
+	CHECK(lua_builtins__effort(builtins).bounded);
+	lua_builtins__free(builtins);
 	image_close(&image);
 }
 
 static void modules_loaded_later(void)
 {
-	struct luajit_builtins *builtins, *newer;
+	struct lua_builtins *builtins, *newer;
 	struct image image;
 	const char *old;
 	uint64_t module;
@@ -446,18 +452,18 @@ static void modules_loaded_later(void)
 	image_open(&image, gc64);
 	image_define(&image, image.globals, "pairs", 5, C_CODE);
 	builtins = read_at(&image, image.main);
-	old = luajit_builtins__by_ffid(builtins, 5);
+	old = lua_builtins__by_ffid(builtins, 5);
 	module = image_library(&image, "cjson");
 	image_define(&image, module, "encode", 1, C_CODE + 16);
 	image_define(&image, module, "null", 90, C_CODE + 32);
 	newer = read_at(&image, image.main);
-	CHECK_EQ(luajit_builtins__merge(builtins, newer), 0);
-	luajit_builtins__free(newer);
-	CHECK(luajit_builtins__by_ffid(builtins, 5) == old);
-	CHECK_STR(luajit_builtins__by_ffid(builtins, 90), "cjson.null");
-	CHECK_STR(luajit_builtins__by_entry(builtins, C_CODE + 16), "cjson.encode");
-	luajit_builtins__free(builtins);
-	luajit_builtins__free(NULL);
+	CHECK_EQ(lua_builtins__merge(builtins, newer), 0);
+	lua_builtins__free(newer);
+	CHECK(lua_builtins__by_ffid(builtins, 5) == old);
+	CHECK_STR(lua_builtins__by_ffid(builtins, 90), "cjson.null");
+	CHECK_STR(lua_builtins__by_entry(builtins, C_CODE + 16), "cjson.encode");
+	lua_builtins__free(builtins);
+	lua_builtins__free(NULL);
 	image_close(&image);
 }
 

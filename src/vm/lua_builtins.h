@@ -2,7 +2,8 @@
 /*
  * The Lua names of a VM's built-in and C functions, from the VM's own tables, read while it runs:
  * `pairs`, `string.gsub`, `cjson.encode`, `ngx.req.get_headers`, `file:read`. So they hold for any
- * LuaJIT version and whatever libraries the program has loaded; there is no list of them here.
+ * version of LuaJIT and PUC Lua and whatever libraries the program has loaded; there is no list of
+ * them here.
  *
  * The walk goes breadth first over package.loaded, the globals and the registry, and is bounded in
  * everything: tables, depth, reads, time. A name is the path by which the function was found:
@@ -19,49 +20,51 @@
  * Of several paths to one function the standard one is taken, then the shortest, then that of a
  * module, then the first in the alphabet. Names are bytes from the target: print them escaped.
  */
-#ifndef LUASPY_LUAJIT_BUILTINS_H
-#define LUASPY_LUAJIT_BUILTINS_H
+#ifndef LUASPY_LUA_BUILTINS_H
+#define LUASPY_LUA_BUILTINS_H
 
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "luajit_heap.h"
+#include "lua_heap.h"
 
-struct luajit_builtins;
+struct lua_builtins;
 
 /*
  * Reads the names of the VM of process `pid` whose global_State, or one of whose lua_States, is at
  * `vm`. A coroutine may be dead by the time; the global_State lives as long as the VM. Returns 0;
- * -EINVAL when there is neither, -ENOMEM, or memory__read's errors. A walk that met its bounds is
- * no error: what was found counts. Takes 5 to 10 ms for 500 tables, at most 250.
+ * -EINVAL when there is neither, -ENOMEM, or memory__read's errors; of PUC Lua also -ENOENT when
+ * its release is not known. A walk that met its bounds is no error: what was found counts. Takes 5
+ * to 10 ms for 500 tables, at most 250.
  */
-int luajit_builtins__read(pid_t pid, uint64_t vm, const struct luajit_build *build,
-			  struct luajit_builtins **out);
-/* The same over any memory. */
-int luajit_builtins__read_from(luajit_read_fn read, void *context, uint64_t vm,
-			       const struct luajit_build *build, struct luajit_builtins **out);
-void luajit_builtins__free(struct luajit_builtins *self);
+int lua_builtins__read_luajit(pid_t pid, uint64_t vm, const struct luajit_build *build,
+			      struct lua_builtins **out);
+int lua_builtins__read_puc(pid_t pid, uint64_t vm, const struct puc_build *build,
+			   struct lua_builtins **out);
+/* The same over any heap. */
+int lua_builtins__read(struct lua_heap *heap, uint64_t vm, struct lua_builtins **out);
+void lua_builtins__free(struct lua_builtins *self);
 
 /* Takes over the names that `self` lacks, of modules loaded since. Names that were given out stay
  * valid. 0 or -ENOMEM (`self` then has some of them). */
-int luajit_builtins__merge(struct luajit_builtins *self, const struct luajit_builtins *newer);
+int lua_builtins__merge(struct lua_builtins *self, const struct lua_builtins *newer);
 
 /* A built-in by its GCfunc.ffid (> 1). NULL when it has no name; borrowed until __free. */
-const char *luajit_builtins__by_ffid(const struct luajit_builtins *self, uint8_t ffid);
+const char *lua_builtins__by_ffid(const struct lua_builtins *self, uint8_t ffid);
 /* A C function (ffid 1) by its entry, an address in the target. Built-ins that are plain C
  * functions are found, too, unless several share the entry. */
-const char *luajit_builtins__by_entry(const struct luajit_builtins *self, uint64_t entry);
+const char *lua_builtins__by_entry(const struct lua_builtins *self, uint64_t entry);
 
 /* jit.version, e.g. "LuaJIT 2.1.1700206165"; NULL when the program has removed it. */
-const char *luajit_builtins__version(const struct luajit_builtins *self);
+const char *lua_builtins__version(const struct lua_builtins *self);
 
 /* What the walk cost, for doctor and tests. */
-struct luajit_builtins_effort {
+struct lua_builtins_effort {
 	uint32_t tables, ffids, entries;
 	uint64_t reads;
 	uint64_t time_ns;
 	bool bounded; /* it stopped at a bound */
 };
-struct luajit_builtins_effort luajit_builtins__effort(const struct luajit_builtins *self);
+struct lua_builtins_effort lua_builtins__effort(const struct lua_builtins *self);
 
 #endif

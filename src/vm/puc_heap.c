@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "puc_heap.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* lobject.h: a type in the low four bits, its variant above. */
+#define TYPE_MASK	0x0fu
+#define TYPE_STRING	4
+#define TYPE_TABLE	5
+#define TYPE_FUNCTION	6
+#define TYPE_USERDATA	7
+#define TYPE_THREAD	8
+#define VARIANT_LIGHT	0x16  /* a C function that is no object */
+#define VARIANT_C	0x26  /* a C function */
+#define VARIANT_LONG	0x14  /* a string */
+#define VALUE_TYPE_MASK 0x3fu /* without the bit of collectable objects */
+
+#define OBJECT_TYPE	  8 /* behind the pointer to the next object */
+#define OBJECT_SIZE	  0x30
+#define TABLE_LSIZE	  11 /* log2 of the number of nodes */
+#define MAX_LSIZE	  30
+#define VALUE_SIZE	  16
+#define VALUE_TYPE	  8
+#define NODE_KEY	  16
+#define THREAD_GLOBALS_51 0x78
+#define GLOBALS_INDEX	  2 /* LUA_RIDX_GLOBALS, since 5.2 */
+
+/*
+ * Offsets by release: offsetof() in each release's lobject.h and lstate.h, compiled for x86-64 with
+ * the default luaconf.h. Those that the walk needs as well are in struct puc_build.
+ */
+struct puc_heap_layout {
+	uint8_t node_size;
+	uint8_t node_key_type;
+	uint8_t table_metatable;
+	uint8_t table_array; /* since 5.2 */
+	uint8_t table_node;
+	uint8_t userdata_metatable;
+	uint8_t function_is_c; /* 0: its variant tells */
+	uint8_t function_env;  /* 5.1; 0 else */
+	uint8_t g_allocator;
+	uint8_t g_total;
+	uint8_t g_debt; /* 0: none */
+	uint8_t g_registry;
+	int16_t g_metatables; /* of the base types, from the main thread's place on */
+	int8_t debt_sign;     /* the heap is total + sign * debt */
+	bool array_of_values; /* 5.5: the array part has no types in it, and lies in front */
+};
+
+static const struct puc_heap_layout lua_51 = {
+	.node_size = 40,
+	.node_key_type = 24,
+	.table_metatable = 0x10,
+	.table_node = 0x20,
+	.userdata_metatable = 0x10,
+	.function_is_c = 10,
+	.function_env = 0x18,
+	.g_allocator = 0x10,
+	.g_total = 0x78,
+	.g_registry = 0xa0,
+	.g_metatables = 0x30,
+};
+
+static const struct puc_heap_layout lua_520 = {
+	.node_size = 40,
+	.node_key_type = 24,
+	.table_metatable = 0x10,
+	.table_array = 0x18,
+	.table_node = 0x20,
+	.userdata_metatable = 0x10,
+	.function_is_c = 10,
+	.g_total = 0x10,
+	.g_debt = 0x18,
+	.g_registry = 0x38,
+	.g_metatables = 0xa0,
+	.debt_sign = 1,
+};
+
+static const struct puc_heap_layout lua_52 = {
+	.node_size = 40,
+	.node_key_type = 24,
+	.table_metatable = 0x10,
+	.table_array = 0x18,
+	.table_node = 0x20,
+	.userdata_metatable = 0x10,
+	.g_total = 0x10,
+	.g_debt = 0x18,
+	.g_registry = 0x40,
+	.g_metatables = 0xa0,
+	.debt_sign = 1,
+};
+
+static const struct puc_heap_layout lua_524 = {
+	.node_size = 40,
+	.node_key_type = 24,
+	.table_metatable = 0x28,
+	.table_array = 0x10,
+	.table_node = 0x18,
+	.userdata_metatable = 0x10,
+	.g_total = 0x10,
+	.g_debt = 0x18,
+	.g_registry = 0x40,
+	.g_metatables = 0xa0,
+	.debt_sign = 1,
+};
+
+static const struct puc_heap_layout lua_53 = {
+	.node_size = 32,
+	.node_key_type = 24,
+	.table_metatable = 0x28,
+	.table_array = 0x10,
+	.table_node = 0x18,
+	.userdata_metatable = 0x10,
+	.g_total = 0x10,
+	.g_debt = 0x18,
+	.g_registry = 0x40,
+	.g_metatables = 0xd8,
+	.debt_sign = 1,
+};
+
+static const struct puc_heap_layout lua_54 = {
+	.node_size = 24,
+	.node_key_type = 9,
+	.table_metatable = 0x28,
+	.table_array = 0x10,
+	.table_node = 0x18,
+	.userdata_metatable = 0x18,
+	.g_total = 0x10,
+	.g_debt = 0x18,
+	.g_registry = 0x40,
+	.g_metatables = 0xd8,
+	.debt_sign = 1,
+};
+
+static const struct puc_heap_layout lua_55 = {
+	.node_size = 24,
+	.node_key_type = 9,
+	.table_metatable = 0x20,
+	.table_array = 0x10,
+	.table_node = 0x18,
+	.userdata_metatable = 0x18,
+	.g_total = 0x10,
+	.g_debt = 0x18,
+	.g_registry = 0x40,
+	.g_metatables = 0x1d8 - 0x588,
+	.debt_sign = -1,
+	.array_of_values = true,
+};
+
+static const struct puc_heap_layout *layout_of_release(uint32_t release)
+{
+	switch (release / 100) {
+	case 501:
+		return &lua_51;
+	case 502:
+		return release == 50200 ? &lua_520 : release == 50204 ? &lua_524 : &lua_52;
+	case 503:
+		return &lua_53;
+	case 504:
+		return &lua_54;
+	case 505:
+		return &lua_55;
+	}
+	return NULL;
+}
+
+static const struct puc_heap_layout *layout_of(const struct lua_heap *self)
+{
+	return self->layout;
+}
+
+static uint64_t word_at(const void *bytes, size_t offset)
+{
+	uint64_t word;
+
+	memcpy(&word, (const uint8_t *)bytes + offset, sizeof(word));
+	return word;
+}
+
+static int read_word(struct lua_heap *self, uint64_t address, uint64_t *word)
+{
+	return lua_heap__read(self, address, word, sizeof(*word));
+}
+
+/* The object at `ref`, if it is of that type. The smallest objects that are read are strings, of
+ * 24 bytes. */
+static int read_object(struct lua_heap *self, uint64_t ref, uint8_t type, uint8_t *bytes,
+		       size_t size)
+{
+	int err;
+
+	if (!lua_heap__is_ref(ref))
+		return -EINVAL;
+	err = lua_heap__read(self, ref, bytes, size);
+	if (err)
+		return err;
+	return (bytes[OBJECT_TYPE] & TYPE_MASK) == type ? 0 : -EINVAL;
+}
+
+static struct lua_value decode(uint64_t ref, uint8_t type)
+{
+	static const uint8_t types[] = {
+		[2] = VALUE_LIGHTUSERDATA,	  [TYPE_STRING] = VALUE_STRING,
+		[TYPE_TABLE] = VALUE_TABLE,	  [TYPE_FUNCTION] = VALUE_FUNCTION,
+		[TYPE_USERDATA] = VALUE_USERDATA, [TYPE_THREAD] = VALUE_THREAD,
+	};
+	struct lua_value value = {.type = VALUE_OTHER};
+
+	type &= VALUE_TYPE_MASK;
+	if (type == VARIANT_LIGHT)
+		return (struct lua_value){.type = VALUE_LIGHT_FUNCTION, .ref = ref};
+	if ((type & TYPE_MASK) < sizeof(types))
+		value.type = types[type & TYPE_MASK];
+	if (value.type == VALUE_OTHER || value.type == VALUE_LIGHTUSERDATA)
+		return value;
+	if (!lua_heap__is_ref(ref))
+		return (struct lua_value){.type = VALUE_OTHER};
+	value.ref = ref;
+	return value;
+}
+
+/* ---- objects ----------------------------------------------------------------------------- */
+
+/* Entry GLOBALS_INDEX of the registry; 0 when no table is there. */
+static uint64_t read_globals(struct lua_heap *self, uint64_t g)
+{
+	const struct puc_heap_layout *layout = layout_of(self);
+	uint64_t registry = self->ops->registry(self, g), value[2] = {}, array;
+	uint8_t type = 0;
+
+	if (!registry || read_word(self, registry + layout->table_array, &array) != 0)
+		return 0;
+	if (layout->array_of_values) {
+		/* ltable.h: values in front of `array` in reverse order; behind it, after an
+		 * unsigned number, the types. */
+		if (read_word(self, array - GLOBALS_INDEX * 8ull, &value[0]) != 0 ||
+		    lua_heap__read(self, array + sizeof(uint32_t) + GLOBALS_INDEX - 1, &type,
+				   sizeof(type)) != 0)
+			return 0;
+	} else {
+		if (lua_heap__read(self, array + (GLOBALS_INDEX - 1) * VALUE_SIZE, value,
+				   sizeof(value)) != 0)
+			return 0;
+		type = (uint8_t)value[1];
+	}
+	return (type & VALUE_TYPE_MASK) == TYPE_TABLE ? value[0] : 0;
+}
+
+static int read_thread(struct lua_heap *self, uint64_t ref, uint64_t *env, uint64_t *g)
+{
+	uint8_t bytes[THREAD_GLOBALS_51 + 8] = {};
+	int err = read_object(self, ref, TYPE_THREAD, bytes, sizeof(bytes));
+
+	if (err)
+		return err;
+	*g = word_at(bytes, self->puc->L_g);
+	if (!lua_heap__is_ref(*g))
+		return -EINVAL;
+	if (layout_of(self)->function_env)
+		*env = word_at(bytes, THREAD_GLOBALS_51);
+	else
+		*env = read_globals(self, *g);
+	return 0;
+}
+
+static int find_main_thread(struct lua_heap *self, uint64_t g, uint64_t *ref)
+{
+	const struct puc_build *build = self->puc;
+	uint8_t bytes[OBJECT_SIZE];
+	int err = 0;
+
+	if (build->mainthread_inside)
+		*ref = g + build->g_mainthread;
+	else
+		err = read_word(self, g + build->g_mainthread, ref);
+	if (!err)
+		err = read_object(self, *ref, TYPE_THREAD, bytes, sizeof(bytes));
+	if (err)
+		return err;
+	return word_at(bytes, build->L_g) == g ? 0 : -EINVAL;
+}
+
+static int read_function(struct lua_heap *self, uint64_t ref, struct lua_function *function)
+{
+	const struct puc_heap_layout *layout = layout_of(self);
+	uint8_t bytes[OBJECT_SIZE];
+	bool is_c;
+	int err;
+
+	/* A function without upvalues ends with its entry, or its proto. */
+	err = read_object(self, ref, TYPE_FUNCTION, bytes, self->puc->closure_c + sizeof(uint64_t));
+	if (err)
+		return err;
+	is_c = layout->function_is_c ? bytes[layout->function_is_c] != 0
+				     : bytes[OBJECT_TYPE] == VARIANT_C;
+	function->ffid = is_c;
+	function->env = layout->function_env ? word_at(bytes, layout->function_env) : 0;
+	function->entry = is_c ? word_at(bytes, self->puc->closure_c) : 0;
+	return 0;
+}
+
+static int read_userdata_metatable(struct lua_heap *self, uint64_t ref, uint64_t *metatable)
+{
+	const struct puc_heap_layout *layout = layout_of(self);
+	uint8_t bytes[OBJECT_SIZE];
+	int err = read_object(self, ref, TYPE_USERDATA, bytes,
+			      layout->userdata_metatable + sizeof(*metatable));
+
+	if (err)
+		return err;
+	*metatable = word_at(bytes, layout->userdata_metatable);
+	return 0;
+}
+
+static int read_string(struct lua_heap *self, uint64_t ref, char *text)
+{
+	const struct puc_build *build = self->puc;
+	uint64_t length, address = ref + build->string_data;
+	uint8_t bytes[OBJECT_SIZE];
+	bool is_long;
+	int err;
+
+	err = read_object(self, ref, TYPE_STRING, bytes, build->string_length + sizeof(length));
+	if (err)
+		return err;
+	is_long = bytes[OBJECT_TYPE] == VARIANT_LONG;
+	length = word_at(bytes, build->string_length);
+	if (build->string_short_length && !is_long)
+		length = bytes[build->string_short_length];
+	if (length == 0 || length > LUA_MAX_STRING)
+		return -EINVAL;
+	if (build->string_is_pointer && is_long) {
+		err = read_word(self, address, &address);
+		if (err)
+			return err;
+	}
+	return lua_heap__characters(self, address, length, text);
+}
+
+/* ---- tables ------------------------------------------------------------------------------ */
+
+static int read_nodes(struct lua_heap *self, uint64_t ref, struct lua_nodes *nodes)
+{
+	const struct puc_heap_layout *layout = layout_of(self);
+	uint8_t bytes[OBJECT_SIZE];
+	int err = read_object(self, ref, TYPE_TABLE, bytes, sizeof(bytes));
+
+	if (err)
+		return err;
+	if (bytes[TABLE_LSIZE] > MAX_LSIZE)
+		return -EINVAL;
+	nodes->count = 1u << bytes[TABLE_LSIZE];
+	nodes->address = word_at(bytes, layout->table_node);
+	nodes->metatable = word_at(bytes, layout->table_metatable);
+	return 0;
+}
+
+static void decode_node(const struct lua_heap *self, const void *node, struct lua_value *key,
+			struct lua_value *value)
+{
+	const uint8_t *bytes = node;
+
+	*value = decode(word_at(node, 0), bytes[VALUE_TYPE]);
+	*key = decode(word_at(node, NODE_KEY), bytes[layout_of(self)->node_key_type]);
+}
+
+/* ---- roots ------------------------------------------------------------------------------- */
+
+static uint64_t find_registry(struct lua_heap *self, uint64_t g)
+{
+	struct lua_value value;
+	uint64_t words[2];
+
+	if (lua_heap__read(self, g + layout_of(self)->g_registry, words, sizeof(words)) != 0)
+		return 0;
+	value = decode(words[0], (uint8_t)words[1]);
+	return value.type == VALUE_TABLE ? value.ref : 0;
+}
+
+static uint64_t base_metatable(struct lua_heap *self, uint64_t g, unsigned int index,
+			       const char **name)
+{
+	/* lua.h: LUA_TNIL ... LUA_TTHREAD; tables and userdata have their own. */
+	static const char *const names[] = {
+		"nil",	 "boolean",  "lightuserdata", "number", "string",
+		"table", "function", "userdata",      "thread",
+	};
+	uint64_t address = g + self->puc->g_mainthread + index * 8ull, metatable;
+
+	if (index >= sizeof(names) / sizeof(names[0]))
+		return 0;
+	*name = names[index];
+	address += (uint64_t)(int64_t)layout_of(self)->g_metatables;
+	return read_word(self, address, &metatable) == 0 ? metatable : 0;
+}
+
+int puc_heap__allocation(struct lua_heap *self, uint64_t g, uint64_t *allocator, int64_t *bytes)
+{
+	const struct puc_heap_layout *layout = layout_of(self);
+	uint64_t total, debt = 0;
+	int err;
+
+	err = read_word(self, g + layout->g_allocator, allocator);
+	if (!err)
+		err = read_word(self, g + layout->g_total, &total);
+	if (!err && layout->g_debt)
+		err = read_word(self, g + layout->g_debt, &debt);
+	if (err)
+		return err;
+	*bytes = (int64_t)(layout->debt_sign < 0 ? total - debt : total + debt);
+	return 0;
+}
+
+/* ---- the kind of heap --------------------------------------------------------------------- */
+
+static const struct lua_heap_ops ops = {
+	.thread = read_thread,
+	.main_thread = find_main_thread,
+	.function = read_function,
+	.userdata_metatable = read_userdata_metatable,
+	.string = read_string,
+	.nodes = read_nodes,
+	.node = decode_node,
+	.registry = find_registry,
+	.base_metatable = base_metatable,
+};
+
+int puc_heap__init(struct lua_heap *self, const struct puc_build *build, lua_read_fn read,
+		   void *context)
+{
+	const struct puc_heap_layout *layout = layout_of_release(build->release);
+
+	if (!layout)
+		return -ENOENT;
+	lua_heap__init(self, &ops, layout, layout->node_size, read, context);
+	self->puc = build;
+	return 0;
+}
