@@ -375,10 +375,11 @@ bool target_search__explain(const struct target_search *self, size_t found, char
 		return false;
 	describe(self->options, what, sizeof(what));
 	if (self->denied)
-		snprintf(text, size,
-			 "of the %zu processes that match %s none that can be seen has Lua in it; "
-			 "not all of %zu may be looked into, and `luaspy list` says what that takes",
-			 self->matches, what, self->denied);
+		snprintf(
+			text, size,
+			"of the %zu processes that match %s none that can be seen has Lua in it; "
+			"not all of %zu may be looked into, and `luaspy list` says what that takes",
+			self->matches, what, self->denied);
 	else if (self->without_lua && !self->options->all)
 		snprintf(text, size,
 			 "of the %zu processes that match %s none has Lua in it; `luaspy list` "
