@@ -195,7 +195,9 @@ static void explain_missing(const char *missing, char *text, size_t size)
 		if (is_usual(&table[i], old))
 			add(text, size, " --cap-add %s", table[i].name + strlen("CAP_"));
 	}
-	add(text, size, " ...\n  in a systemd unit: AmbientCapabilities=");
+	add(text, size,
+	    " ... (an engine that does not know BPF and PERFMON: SYS_ADMIN)\n  in a systemd unit: "
+	    "AmbientCapabilities=");
 	for (i = 0; i < ROWS; i++) {
 		if (is_usual(&table[i], old))
 			add(text, size, "%s%s", i ? " " : "", table[i].name);
@@ -240,10 +242,12 @@ void privileges__explain(char *text, size_t size)
 			 "LimitMEMLOCK=infinity), or CAP_SYS_RESOURCE, mends it.",
 			 (unsigned long long)locked.rlim_cur / 1024);
 	else
-		snprintf(text, size,
-			 "no capability is missing; look at `sysctl kernel.perf_event_paranoid` (3 "
-			 "or more closes perf events on some distributions), at the seccomp "
-			 "profile of the container, and at `dmesg`.");
+		snprintf(
+			text, size,
+			"no capability is missing; look at `sysctl kernel.perf_event_paranoid` (3 "
+			"or more closes perf events on some distributions), at the seccomp "
+			"profile of the container, at security modules (SELinux, AppArmor), and at "
+			"`dmesg`.");
 }
 
 /* ---- taking and giving up ------------------------------------------------------------------ */

@@ -10,11 +10,14 @@
 
 static void print_path(const char *path, FILE *out)
 {
+	char bytes[4] = {};
 	uint32_t code_point;
-	char bytes[4];
+	size_t length;
 
-	while ((code_point = text__next(&path)))
-		fwrite(bytes, 1, text__encode(code_point, bytes), out);
+	while ((code_point = text__next(&path))) {
+		length = text__encode(code_point, bytes);
+		fwrite(bytes, 1, length, out);
+	}
 }
 
 /* What would open them: those that are closed to us, those that are gone from their place. */
