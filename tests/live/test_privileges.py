@@ -188,8 +188,8 @@ for name, child in cases:
 # ---- one is missing
 os.kill(own.pid, signal.SIGCONT)
 os.kill(cli.pid, signal.SIGCONT)
-for missing in FIVE[:3]:
-    done = run(user(OWN, [c for c in FIVE if c != missing]), "record", "-p", cli.pid, "-d", 1, "-o", "-")
+for missing, done in zip(FIVE, list(pool.map(lambda missing: run(
+        user(OWN, [c for c in FIVE if c != missing]), "record", "-p", cli.pid, "-d", 1, "-o", "-"), FIVE[:3]))):
     text = done.stderr.decode()
     live.check("without CAP_%s: it is named, and how to give it" % missing.upper(), done.returncode == 1 and
                "missing capability: CAP_%s." % missing.upper() in text and not done.stdout and
@@ -250,28 +250,32 @@ live.check("list without privileges: what is the user's own, and how many others
 
 # ---- what is given up
 base = bits("bpf", "sys_ptrace", "dac_read_search")
-found, status = kept(user(OWN, FIVE), "-p", cli.pid)
+theirs = os.path.join(live.SCRATCH, "theirs")
+os.mkdir(theirs)
+os.chown(theirs, OTHER, OTHER)
+running = [pool.submit(kept, user(OWN, FIVE), "-p", cli.pid), pool.submit(kept, user(OWN, FIVE), "-p", nginx.pid),
+           pool.submit(kept, [], "-p", cli.pid),
+           pool.submit(kept, [], "-p", cli.pid, output="x.folded", cwd=theirs),
+           pool.submit(kept, plain(OWN), "-p", cli.pid, program=setcap)]
+found, status = running[0].result()
 live.check("while recording one process: three are left", found == dict(
     CapPrm=base, CapEff=base, CapInh=base, CapAmb=0, CapBnd=bits(*FIVE), NoNewPrivs=1) and status == 0,
            {k: hex(v) for k, v in found.items()}, status)
-found, status = kept(user(OWN, FIVE), "-p", nginx.pid)
+found, status = running[1].result()
 live.check("... and of a master, whose workers may come and go, four", status == 0 and
            found["CapPrm"] == found["CapEff"] == base | bits("perfmon") and found["CapAmb"] == 0,
            {k: hex(v) for k, v in found.items()}, status)
 root = base | bits("checkpoint_restore")
-found, status = kept([], "-p", cli.pid)
+found, status = running[2].result()
 live.check("as root: all but four, for good", status == 0 and found["NoNewPrivs"] == 1 and found["CapInh"] == 0 and
            found["CapPrm"] == found["CapEff"] == root & sets(os.getpid())["CapPrm"] and
            found["CapBnd"] == found["CapPrm"], {k: hex(v) for k, v in found.items()}, status)
 if len(ways) == 3:
-    found, status = kept(plain(OWN), "-p", cli.pid, program=setcap)
+    found, status = running[4].result()
     live.check("a setcap file: reading others' files is not in effect", status == 0 and found["CapPrm"] == base and
                found["CapEff"] == bits("bpf", "sys_ptrace") and found["CapAmb"] == 0,
                {k: hex(v) for k, v in found.items()}, status)
-theirs = os.path.join(live.SCRATCH, "theirs")
-os.mkdir(theirs)
-os.chown(theirs, OTHER, OTHER)
-found, status = kept([], "-p", cli.pid, output="x.folded", cwd=theirs)
+found, status = running[3].result()
 live.check("root in another user's folder: the right to write there is kept, but not in effect", status == 0 and
            found["CapEff"] & 3 == 0 and found["CapPrm"] & 2 == 2 and os.path.exists(theirs + "/x.folded"),
            {k: hex(v) for k, v in found.items()}, status)
