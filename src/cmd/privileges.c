@@ -185,23 +185,24 @@ static void explain_missing(const char *missing, char *text, size_t size)
 		    "(Capabilities of a file count only when they include it, and not on a file "
 		    "system mounted with nosuid or for a process with no_new_privs.) ");
 	add(text, size,
-	    "Run it as root (sudo luaspy ...), or give it the capabilities:\n  sudo setcap ");
+	    "Run it as root (sudo luaspy ...), or give it the capabilities: `sudo setcap ");
 	for (i = 0; i < ROWS; i++) {
 		if (is_usual(&table[i], old))
 			add(text, size, "%s%s", i ? "," : "", table[i].option);
 	}
-	add(text, size, "+ep %s\n  docker run --pid=host", self);
+	add(text, size, "+ep %s`; for a container `docker run --pid=host", self);
 	for (i = 0; i < ROWS; i++) {
 		if (is_usual(&table[i], old))
 			add(text, size, " --cap-add %s", table[i].name + strlen("CAP_"));
 	}
 	add(text, size,
-	    " ... (an engine that does not know BPF and PERFMON: SYS_ADMIN)\n  in a systemd unit: "
-	    "AmbientCapabilities=");
+	    " ...` (SYS_ADMIN for an engine that does not know BPF and PERFMON); in a systemd unit "
+	    "`AmbientCapabilities=");
 	for (i = 0; i < ROWS; i++) {
 		if (is_usual(&table[i], old))
 			add(text, size, "%s%s", i ? " " : "", table[i].name);
 	}
+	add(text, size, "`.");
 }
 
 /* In a user namespace one can have all capabilities, and they do not count here. */

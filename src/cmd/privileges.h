@@ -35,7 +35,7 @@ bool privileges__complete(void);
 /*
  * Writes to `text` (PRIVILEGES_TEXT_BYTES will do) why profiling is not permitted here (the missing
  * capabilities, or the sysctl, limit or lockdown that stands in the way although none is missing)
- * and what to do: one or more lines, of which the last has no newline. Always terminated.
+ * and what to do: sentences without a newline. Always terminated.
  */
 void privileges__explain(char *text, size_t size);
 
