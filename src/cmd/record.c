@@ -26,6 +26,7 @@
 #include "commands.h"
 #include "privileges.h"
 #include "record_builds.h"
+#include "record_files.h"
 #include "record_options.h"
 #include "record_summary.h"
 #include "record_targets.h"
@@ -41,7 +42,9 @@ struct recording {
 	struct lua_names *lua_names;
 	struct lua_functions *lua_functions;
 	struct child_command child;
-	char comm[64]; /* of the first target */
+	FILE *kernel_symbols; /* opened while we may see the addresses */
+	uint32_t files_told;  /* modules whose files were complained about */
+	char comm[64];	      /* of the first target */
 	char title[128];
 	char command_line[512];
 	char path[512];
@@ -81,6 +84,8 @@ static int add_targets(struct recording *r)
 
 	if (err)
 		return err;
+	if (!r->options.quiet)
+		record_files__warn(r->names.modules, &r->files_told, stderr);
 	snprintf(r->comm, sizeof(r->comm), "%s", r->targets.comm);
 	snprintf(r->title, sizeof(r->title), "%s %d", r->comm, (int)r->targets.first);
 	if (r->targets.count > 1)
@@ -130,7 +135,7 @@ static int open_sampler(struct recording *r)
 					  .coroutines = r->options.coroutines,
 					  .verbose = r->options.verbose};
 	struct utsname kernel;
-	char why[512];
+	char why[PRIVILEGES_TEXT_BYTES];
 	int err;
 
 	err = sampler__new(&options, &r->sampler);
@@ -146,7 +151,7 @@ static int open_sampler(struct recording *r)
 			uname(&kernel) == 0 ? kernel.release : "unknown");
 	} else if (err == -EPERM || err == -EACCES) {
 		privileges__explain(why, sizeof(why));
-		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s.\n", why);
+		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s\n", why);
 	} else if (err == -EXDEV) {
 		print_wrong_proc();
 	} else if (err == -ENOMEM) {
@@ -190,7 +195,7 @@ static void choose_path(struct recording *r)
 }
 
 /* Before anything is recorded: could the result be written? */
-static int check_path(const struct recording *r)
+static int check_writable(const struct recording *r)
 {
 	char copy[512];
 	struct stat st;
@@ -219,6 +224,62 @@ static int check_path(const struct recording *r)
 	return -EACCES;
 }
 
+static int check_path(const struct recording *r)
+{
+	struct capabilities saved;
+	int err;
+
+	privileges__become_user(&saved);
+	err = check_writable(r);
+	privileges__become_self(&saved);
+	return err;
+}
+
+/* Could root only write there because it is root? Before the rights to do so are given up. */
+static bool needs_override(const struct recording *r)
+{
+	struct capabilities saved, without;
+	struct stat st;
+	char copy[512];
+	bool needs;
+
+	if (strcmp(r->path, "-") == 0)
+		return false;
+	snprintf(copy, sizeof(copy), "%s", r->path);
+	capabilities__get(&saved);
+	without = saved;
+	without.effective = 0;
+	capabilities__set(&without);
+	needs = faccessat(AT_FDCWD, dirname(copy), W_OK | X_OK, AT_EACCESS) != 0 ||
+		/* Also of a file that is replaced: folders with the sticky bit ask for it. */
+		(stat(r->path, &st) == 0 &&
+		 (st.st_uid != geteuid() || faccessat(AT_FDCWD, r->path, W_OK, AT_EACCESS) != 0));
+	capabilities__set(&saved);
+	return needs;
+}
+
+/* From here on no new kind of thing is done. */
+static int drop_privileges(struct recording *r)
+{
+	struct privileges_needs needs = {
+		.new_targets = r->options.command != NULL ||
+			       record_targets__with_children(&r->targets) ||
+			       record_targets__goes_on(&r->targets),
+		.signal_child = r->options.command != NULL,
+		.override_file = needs_override(r),
+	};
+	int err;
+
+	if (r->options.kernel && r->options.native)
+		r->kernel_symbols = kernel_symbols__open();
+	err = privileges__drop(&needs);
+	if (err)
+		fprintf(stderr,
+			"luaspy: what it does not need any more could not be given up: %s.\n",
+			strerror(-err));
+	return err;
+}
+
 /* What was recorded is not thrown away because a disk is full. */
 static int write_elsewhere(const struct recording *r, const struct profile *profile)
 {
@@ -241,18 +302,20 @@ static int write_elsewhere(const struct recording *r, const struct profile *prof
 
 static int write_result(const struct recording *r, const struct profile *profile)
 {
+	struct capabilities saved;
 	int err;
 
+	privileges__become_user(&saved);
 	if (r->options.output)
 		err = output_file__write(r->path, profile, r->options.write);
 	else
 		err = output_file__create(r->path, profile, r->options.write);
-	if (!err)
-		return 0;
-	fprintf(stderr, "luaspy: writing %s failed: %s.\n",
-		strcmp(r->path, "-") == 0 ? "to stdout" : r->path, strerror(-err));
-	if (err != -EPIPE)
+	if (err)
+		fprintf(stderr, "luaspy: writing %s failed: %s.\n",
+			strcmp(r->path, "-") == 0 ? "to stdout" : r->path, strerror(-err));
+	if (err && err != -EPIPE)
 		write_elsewhere(r, profile);
+	privileges__become_self(&saved);
 	return err;
 }
 
@@ -408,8 +471,8 @@ static int finish(struct recording *r)
 	struct utsname host;
 	int err = -ENOMEM;
 
-	if (r->options.kernel && r->options.native &&
-	    kernel_symbols__load(NULL, &kernel) == -EPERM && !r->options.quiet)
+	if (r->kernel_symbols && kernel_symbols__read(r->kernel_symbols, &kernel) == -EPERM &&
+	    !r->options.quiet)
 		fprintf(stderr, "luaspy: warning: kernel function names are hidden: they need "
 				"CAP_SYSLOG and `sysctl kernel.kptr_restrict` below 2.\n");
 	r->names.kernel = kernel;
@@ -442,8 +505,10 @@ static int finish(struct recording *r)
 					  "like"
 					: "open it in a browser");
 	}
-	if (!r->options.quiet)
+	if (!r->options.quiet) {
+		record_files__warn(r->names.modules, &r->files_told, stderr);
 		print_sources(r);
+	}
 	if (!err && !info.samples && !r->options.quiet)
 		print_no_samples(r, summary.target_cpu_seconds);
 out:
@@ -503,6 +568,8 @@ int cmd_record(int argc, char **argv)
 		choose_path(r);
 	}
 	if (!err)
+		err = drop_privileges(r);
+	if (!err)
 		err = run(r);
 	if (!err)
 		err = finish(r);
@@ -515,6 +582,8 @@ out:
 		if (!err)
 			status = child_command__exit_status(&r->child);
 	}
+	if (r->kernel_symbols)
+		fclose(r->kernel_symbols);
 	lua_functions__free(r->lua_functions);
 	lua_names__free(r->lua_names);
 	sampler__free(r->sampler);

@@ -14,7 +14,7 @@
 
 void record_targets__print_error(pid_t pid, int err, uint32_t rate_hz)
 {
-	char why[512];
+	char why[PRIVILEGES_TEXT_BYTES];
 
 	switch (err) {
 	case -ESRCH:
@@ -23,7 +23,7 @@ void record_targets__print_error(pid_t pid, int err, uint32_t rate_hz)
 	case -EPERM:
 	case -EACCES:
 		privileges__explain(why, sizeof(why));
-		fprintf(stderr, "luaspy: process %d is not ours to profile: %s.\n", (int)pid, why);
+		fprintf(stderr, "luaspy: process %d is not ours to profile: %s\n", (int)pid, why);
 		break;
 	case -EINVAL:
 		fprintf(stderr,
@@ -120,6 +120,12 @@ int record_targets__find(struct record_targets *self, struct record_options *opt
 		fprintf(stderr, "luaspy: %s.\n", why);
 		return -ESRCH;
 	}
+	/* With -a those are mostly not meant. */
+	if (target_search__denied(self->search) && !targets->all && !options->quiet)
+		fprintf(stderr,
+			"luaspy: warning: left out, though matching, since not all of it may be "
+			"looked into: %zu of the processes; `luaspy list` says what that takes.\n",
+			target_search__denied(self->search));
 	return 0;
 }
 

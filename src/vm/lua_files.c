@@ -278,6 +278,7 @@ struct cached {
 
 struct lua_files {
 	struct cached *by_key;
+	size_t refused;
 };
 
 struct lua_files *lua_files__new(void)
@@ -298,11 +299,17 @@ void lua_files__free(struct lua_files *self)
 	free(self);
 }
 
+size_t lua_files__refused(const struct lua_files *self)
+{
+	return self->refused;
+}
+
 static struct cached *get(struct lua_files *self, pid_t pid, const struct map_entry *entry)
 {
 	struct key key = {.device = entry->device, .inode = entry->inode};
 	struct elf_file *elf = NULL;
 	struct cached *cached;
+	int err;
 
 	if (!map_entry__is_file(entry))
 		return NULL;
@@ -317,7 +324,8 @@ static struct cached *get(struct lua_files *self, pid_t pid, const struct map_en
 	cached->file.device = entry->device;
 	cached->file.inode = entry->inode;
 	/* What this process may not show us the next one may: only answers are kept. */
-	switch (elf_file__open_mapping(pid, entry, &elf)) {
+	err = elf_file__open_mapping(pid, entry, &elf);
+	switch (err) {
 	case 0:
 		cached->readable = lua_file__examine(elf, &cached->file) == 0;
 		elf_file__free(elf);
@@ -326,6 +334,7 @@ static struct cached *get(struct lua_files *self, pid_t pid, const struct map_en
 	case -EFBIG:
 		break;
 	default:
+		self->refused += err == -EACCES || err == -EPERM || err == -ESTALE;
 		free(cached);
 		return NULL;
 	}
