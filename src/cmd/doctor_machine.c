@@ -99,15 +99,33 @@ static void check_btf(struct doctor_section *section)
 static void check_privileges(struct doctor_section *section)
 {
 	struct doctor_check *check = doctor_section__add(section, "privileges");
-	char why[640];
+	struct privilege privileges[PRIVILEGES_MAX];
+	size_t count = privileges__read(privileges), i, missing = 0;
+	char why[PRIVILEGES_TEXT_BYTES], names[256] = "";
+	size_t length;
 
-	if (privileges__complete()) {
-		doctor_check__found(check, DOCTOR_OK, "uid %d, with all capabilities that it takes",
-				    (int)geteuid());
-		return;
+	for (i = 0; i < count; i++) {
+		if (privileges[i].have || !privileges[i].needed)
+			continue;
+		length = strlen(names);
+		snprintf(names + length, sizeof(names) - length, "%s%s", missing++ ? ", " : "",
+			 privileges[i].name);
 	}
-	privileges__explain(why, sizeof(why));
-	doctor_check__found(check, DOCTOR_FAIL, "%s", why);
+	if (missing) {
+		privileges__explain(why, sizeof(why));
+		doctor_check__found(check, DOCTOR_FAIL, "missing: %s", names);
+		doctor_check__advise(check, "%s", why);
+	} else {
+		doctor_check__found(check, DOCTOR_OK, "uid %d, with the capabilities that it takes",
+				    (int)geteuid());
+	}
+	for (i = 0; i < count; i++) {
+		if (privileges[i].have || privileges[i].needed)
+			continue;
+		check = doctor_section__add(section, "privileges");
+		doctor_check__found(check, DOCTOR_NOTE, "no %s: %s", privileges[i].name,
+				    privileges[i].lost);
+	}
 }
 
 static void check_lockdown(struct doctor_section *section)

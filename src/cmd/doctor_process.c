@@ -328,7 +328,7 @@ static void check_lua(struct examination *e)
 static void report_error(struct doctor_section *section, const char *name, pid_t pid, int err)
 {
 	struct doctor_check *check = doctor_section__add(section, name);
-	char why[600];
+	char why[PRIVILEGES_TEXT_BYTES];
 
 	if (err == -ESRCH) {
 		doctor_check__found(check, DOCTOR_FAIL, "there is no process %d", (int)pid);

@@ -23,9 +23,9 @@ enum doctor_status {
 struct doctor_check {
 	const char *name;
 	enum doctor_status status;
-	bool own;	  /* of this one process; like processes differ in it */
-	char found[640];  /* may hold a target's text */
-	char advice[640]; /* "" when there is nothing to do */
+	bool own;	   /* of this one process; like processes differ in it */
+	char found[640];   /* may hold a target's text */
+	char advice[1280]; /* "" when there is nothing to do */
 };
 
 /* An offset of a LuaJIT build, from its sources. */
