@@ -27,6 +27,7 @@
 #include "privileges.h"
 #include "record_builds.h"
 #include "record_options.h"
+#include "record_start.h"
 #include "record_summary.h"
 #include "record_targets.h"
 
@@ -45,6 +46,7 @@ struct recording {
 	char title[128];
 	char command_line[512];
 	char path[512];
+	struct record_start start;
 	struct timespec started;
 	double seconds;
 	int64_t start_time;
@@ -133,7 +135,9 @@ static int open_sampler(struct recording *r)
 	char why[512];
 	int err;
 
-	err = sampler__new(&options, &r->sampler);
+	r->start.found = record_start__now();
+	err = sampler__new(&options, r->targets.found, r->targets.found_count, &r->sampler);
+	r->start.loaded = record_start__now();
 	if (!err)
 		return 0;
 	if (err == -EACCES && privileges__complete()) {
@@ -332,6 +336,7 @@ static int run(struct recording *r)
 	clock_gettime(CLOCK_MONOTONIC, &r->started);
 	r->start_time = (int64_t)time(NULL);
 	sampler__start(r->sampler);
+	r->start.started = record_start__now();
 	while (!err && !stop_signal) {
 		timeout_ms = POLL_MS;
 		elapsed = seconds_since(&r->started);
@@ -432,6 +437,8 @@ static int finish(struct recording *r)
 	err = write_result(r, profile);
 	summary.profiler_cpu_seconds = record_summary__own_cpu_seconds();
 	if (r->options.verbose)
+		record_start__print(&r->start, sampler__first_sample_ns(r->sampler), stderr);
+	if (r->options.verbose)
 		record_builds__print(r->names.modules, r->names.vms, stderr);
 	if (!r->options.quiet) {
 		record_summary__print(&summary, &info, stderr);
@@ -472,6 +479,7 @@ int cmd_record(int argc, char **argv)
 		fprintf(stderr, "luaspy: out of memory.\n");
 		return 1;
 	}
+	r->start.began = record_start__now();
 	join_command_line(r, argc, argv);
 	record_options__parse(&r->options, argc, argv);
 	catch_signals();
