@@ -43,7 +43,7 @@ struct recording {
 	struct lua_functions *lua_functions;
 	struct child_command child;
 	char comm[64]; /* of the first target */
-	char title[128];
+	char title[256];
 	char command_line[512];
 	char path[512];
 	struct record_start start;
@@ -80,14 +80,16 @@ static void catch_signals(void)
 static int add_targets(struct recording *r)
 {
 	int err = record_targets__add(&r->targets, r->sampler);
+	char others[48] = "";
 
 	if (err)
 		return err;
 	snprintf(r->comm, sizeof(r->comm), "%s", r->targets.comm);
-	snprintf(r->title, sizeof(r->title), "%s %d", r->comm, (int)r->targets.first);
 	if (r->targets.count > 1)
-		snprintf(r->title, sizeof(r->title), "%s %d and %zu others", r->comm,
-			 (int)r->targets.first, r->targets.count - 1);
+		snprintf(others, sizeof(others), " and %zu other%s", r->targets.count - 1,
+			 r->targets.count > 2 ? "s" : "");
+	snprintf(r->title, sizeof(r->title), "%s %d%s%s%s", r->comm, (int)r->targets.first, others,
+		 r->targets.container[0] ? " in " : "", r->targets.container);
 	return 0;
 }
 
