@@ -109,10 +109,10 @@ def _tool(name):
                                    ("usr/sbin", "usr/bin")) if os.path.exists(path)), None)
 
 
-def _environment():
+def _environment(home):
     folders = [os.path.join(ENGINES, folder) for folder in ("usr/sbin", "usr/bin")]
     libraries = [os.path.join(ENGINES, folder) for folder in ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu")]
-    return dict(os.environ, PATH=":".join([*folders, os.environ["PATH"]]), LD_LIBRARY_PATH=":".join(libraries))
+    return dict(os.environ, HOME=home, PATH=":".join([*folders, os.environ["PATH"]]), LD_LIBRARY_PATH=":".join(libraries))
 
 
 def unmount(folder):
@@ -142,7 +142,10 @@ class Engine:
     def run(self, *arguments, seconds=60, **options):
         options.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.run([*self.client(), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=_environment(), timeout=seconds, check=False, **options)
+                              env=self.environment(), timeout=seconds, check=False, **options)
+
+    def environment(self):
+        return _environment(self.folder)
 
     def make_image(self, root):
         """The root tree as an image; true when that went well."""
@@ -174,7 +177,7 @@ class Docker(Engine):
             self.daemon = live.start([_tool("dockerd"), "--data-root", self.folder + "/data", "--exec-root",
                                       self.folder + "/exec", "-H", self.socket, "-p", self.folder + "/d.pid",
                                       "--iptables=false", "--ip6tables=false", "--bridge=none"],
-                                     env=_environment(), stderr=f)
+                                     env=self.environment(), stderr=f)
         if not live.wait_until(lambda: self.daemon.poll() is not None or self.run("version").returncode == 0, 30) or \
                 self.daemon.poll() is not None:
             with open(log, errors="replace") as f:
@@ -204,12 +207,15 @@ class Podman(Engine):
 
     def __init__(self, root, name):
         super().__init__(name)
+        os.makedirs(self.folder + "/.config/containers")
+        with open(self.folder + "/.config/containers/policy.json", "w") as f:
+            f.write('{"default": [{"type": "insecureAcceptAnything"}]}')
         if self.make_image(root):
             self.begin(root, "--cgroupns=private", *self.limits, "luaspy-trixie", *COMMAND)
 
     def client(self):
         return [_tool("podman"), "--root", self.folder + "/root", "--runroot", self.folder + "/run", "--tmpdir",
-                self.folder + "/tmp", "--runtime", _tool("runc"), "--conmon", _tool("conmon"), "--cgroup-manager=cgroupfs", "--storage-driver=vfs",
+                self.folder + "/tmp", "--runtime", _tool("runc"), "--conmon", _tool("conmon"), "--cgroup-manager=cgroupfs",
                 "--events-backend=none"]
 
     def stop(self):
