@@ -197,13 +197,27 @@ INLINE int snapshot_kind(struct walk *w)
 	return 0;
 }
 
+/* The 16 bits at `at` in the array of snapshots; negative when they cannot be read. */
+SUBPROGRAM int snapshot_key(__u32 at)
+{
+	struct walk *w = walk_state();
+	__u16 key;
+
+	if (!w)
+		return -1;
+	if (at < BLOCK_SIZE && at + sizeof(key) <= w->snaps_size)
+		return *(__u16 *)(w->lua_stack.bytes + (at & (BLOCK_SIZE - 2)));
+	if (bpf_probe_read_user(&key, sizeof(key), (void *)(w->trace_snap + at)) != 0)
+		return -1;
+	return key;
+}
+
 /* Sets walk.snap_index to the last snapshot at or before the pc. */
 SUBPROGRAM int snapshot_find(void)
 {
 	struct walk *w = walk_state();
-	__u32 low = 0, count, half, key_offset, wanted, at;
-	__u16 key;
-	int i;
+	__u32 low = 0, count, half, key_offset, wanted;
+	int i, key;
 
 	if (!w || snapshot_kind(w) != 0)
 		return -1;
@@ -219,13 +233,10 @@ SUBPROGRAM int snapshot_find(void)
 	count = w->trace_nsnap;
 	for (i = 0; i < 16 && count; i++) {
 		half = count / 2;
-		at = (low + half) * snapshot_size(w) + key_offset;
-		barrier_var(at);
-		if (at < BLOCK_SIZE && at + sizeof(key) <= w->snaps_size)
-			key = *(__u16 *)(w->lua_stack.bytes + (at & (BLOCK_SIZE - 2)));
-		else if (bpf_probe_read_user(&key, sizeof(key), (void *)(w->trace_snap + at)) != 0)
+		key = snapshot_key((low + half) * snapshot_size(w) + key_offset);
+		if (key < 0)
 			return -1;
-		if (key <= wanted) {
+		if ((__u32)key <= wanted) {
 			low += half + 1;
 			count -= half + 1;
 		} else {
