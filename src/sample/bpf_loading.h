@@ -14,7 +14,9 @@ struct bpf_loading;
  * caller destroys, after bpf_loading__free. One at a time in a process. 0 or a negative errno. */
 int bpf_loading__open(struct bpf_loading **self, struct sampler_bpf **bpf);
 
-/* Begins to load, and waits until the maps exist. 0, or a negative errno of what failed before. */
+/* Begins to load, and waits until the maps exist. 0, or a negative errno of what failed before. The
+ * maps' descriptors are closed at once if the programs do not load: what fails after this may fail
+ * of that, which bpf_loading__finish tells. */
 int bpf_loading__start(struct bpf_loading *self);
 
 /* Waits until all is loaded: 0, or the negative errno of bpf(2). To be called once. */

@@ -219,7 +219,7 @@ int sampler__new(const struct sampler_options *options, const pid_t *pids, size_
 {
 	struct sampler *self = calloc(1, sizeof(*self));
 	size_t i;
-	int err;
+	int err, load_err;
 
 	if (!self)
 		return -ENOMEM;
@@ -233,11 +233,12 @@ int sampler__new(const struct sampler_options *options, const pid_t *pids, size_
 	if (err)
 		goto out;
 	err = open_tables(self);
-	if (err)
-		goto out;
-	for (i = 0; i < count && i < MAX_READ_AHEAD; i++)
+	for (i = 0; !err && i < count && i < MAX_READ_AHEAD; i++)
 		targets__read_files(self->targets, pids[i]);
-	err = finish_loading(self);
+	/* Loading that fails takes the maps away with it: then that is why the rest failed. */
+	load_err = finish_loading(self);
+	if (load_err)
+		err = load_err;
 	if (err)
 		goto out;
 	self->events =
