@@ -124,7 +124,8 @@ class Container:
     def started(self):
         """The first process's pid when it runs the container's command."""
         found = children(self.child.pid)
-        return found[0] if found and not re.match(r"sh |mount |unshare ", title(found[0])) else None
+        # A fixture's command is a script that executes it.
+        return found[0] if found and not re.match(r"$|(/bin/)?sh |mount |unshare ", title(found[0])) else None
 
     @staticmethod
     def _writable_hierarchy():
