@@ -56,7 +56,7 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(B)/src/sample/sampler.o $(B)/src/sample/kernel_tables.o: $(B)/sampler.skel.h
+$(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o sampler.o): $(B)/sampler.skel.h
 $(B)/src/output/flamegraph.o: $(ASSETS)
 
 $(B)/libluaspy.a: $(LIB_OBJ)

@@ -28,6 +28,7 @@
 #include "record_builds.h"
 #include "record_files.h"
 #include "record_options.h"
+#include "record_start.h"
 #include "record_summary.h"
 #include "record_targets.h"
 
@@ -45,9 +46,10 @@ struct recording {
 	FILE *kernel_symbols; /* opened while we may see the addresses */
 	uint32_t files_told;  /* modules whose files were complained about */
 	char comm[64];	      /* of the first target */
-	char title[128];
+	char title[256];
 	char command_line[512];
 	char path[512];
+	struct record_start start;
 	struct timespec started;
 	double seconds;
 	int64_t start_time;
@@ -81,16 +83,18 @@ static void catch_signals(void)
 static int add_targets(struct recording *r)
 {
 	int err = record_targets__add(&r->targets, r->sampler);
+	char others[48] = "";
 
 	if (err)
 		return err;
 	if (!r->options.quiet)
 		record_files__warn(r->names.modules, &r->files_told, stderr);
 	snprintf(r->comm, sizeof(r->comm), "%s", r->targets.comm);
-	snprintf(r->title, sizeof(r->title), "%s %d", r->comm, (int)r->targets.first);
 	if (r->targets.count > 1)
-		snprintf(r->title, sizeof(r->title), "%s %d and %zu others", r->comm,
-			 (int)r->targets.first, r->targets.count - 1);
+		snprintf(others, sizeof(others), " and %zu other%s", r->targets.count - 1,
+			 r->targets.count > 2 ? "s" : "");
+	snprintf(r->title, sizeof(r->title), "%s %d%s%s%s", r->comm, (int)r->targets.first, others,
+		 r->targets.container[0] ? " in " : "", r->targets.container);
 	return 0;
 }
 
@@ -138,7 +142,9 @@ static int open_sampler(struct recording *r)
 	char why[PRIVILEGES_TEXT_BYTES];
 	int err;
 
-	err = sampler__new(&options, &r->sampler);
+	r->start.found = record_start__now();
+	err = sampler__new(&options, r->targets.found, r->targets.found_count, &r->sampler);
+	r->start.loaded = record_start__now();
 	if (!err)
 		return 0;
 	if (err == -EACCES && privileges__complete()) {
@@ -395,6 +401,7 @@ static int run(struct recording *r)
 	clock_gettime(CLOCK_MONOTONIC, &r->started);
 	r->start_time = (int64_t)time(NULL);
 	sampler__start(r->sampler);
+	r->start.started = record_start__now();
 	while (!err && !stop_signal) {
 		timeout_ms = POLL_MS;
 		elapsed = seconds_since(&r->started);
@@ -495,6 +502,8 @@ static int finish(struct recording *r)
 	err = write_result(r, profile);
 	summary.profiler_cpu_seconds = record_summary__own_cpu_seconds();
 	if (r->options.verbose)
+		record_start__print(&r->start, sampler__first_sample_ns(r->sampler), stderr);
+	if (r->options.verbose)
 		record_builds__print(r->names.modules, r->names.vms, stderr);
 	if (!r->options.quiet) {
 		record_summary__print(&summary, &info, stderr);
@@ -537,6 +546,7 @@ int cmd_record(int argc, char **argv)
 		fprintf(stderr, "luaspy: out of memory.\n");
 		return 1;
 	}
+	r->start.began = record_start__now();
 	join_command_line(r, argc, argv);
 	record_options__parse(&r->options, argc, argv);
 	catch_signals();

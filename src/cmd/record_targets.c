@@ -7,10 +7,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "../target/container.h"
+#include "../target/container_names.h"
 #include "../target/process_info.h"
 #include "privileges.h"
 
 #define LOOK_EVERY_MS 500
+#define SHORT_ID      12
 
 void record_targets__print_error(pid_t pid, int err, uint32_t rate_hz)
 {
@@ -159,6 +162,24 @@ static bool is_repeated(const struct record_targets *self, size_t at)
 	return false;
 }
 
+static void find_container(struct record_targets *self)
+{
+	struct container_names *names;
+	struct container container;
+	char text[CGROUP_TEXT_SIZE];
+	const char *name;
+
+	if (cgroup__read(self->first, text) != 0 || !container__parse(text, &container))
+		return;
+	names = container_names__new(NULL);
+	name = names ? container_names__get(names, &container, self->first) : NULL;
+	if (name)
+		snprintf(self->container, sizeof(self->container), "%.60s", name);
+	else
+		snprintf(self->container, sizeof(self->container), "%.*s", SHORT_ID, container.id);
+	container_names__free(names);
+}
+
 int record_targets__add(struct record_targets *self, struct sampler *sampler)
 {
 	const struct record_options *options = self->options;
@@ -195,6 +216,8 @@ int record_targets__add(struct record_targets *self, struct sampler *sampler)
 			warn_without_vm(pid, info.comm);
 	}
 	self->found_count = 0;
+	if (self->count)
+		find_container(self);
 	if (!self->count && last == -ESRCH)
 		fprintf(stderr, "luaspy: what was to be profiled has ended.\n");
 	return self->count ? 0 : last;

@@ -151,6 +151,21 @@ static int refresh(struct targets *self, struct target *target)
 	return 0;
 }
 
+void targets__read_files(struct targets *self, pid_t pid)
+{
+	struct target target = {.pid = pid};
+	struct mapping *mappings;
+	uint32_t count, vm;
+	struct maps maps;
+
+	if (maps__read(pid, &maps) == 0 &&
+	    collect(self, &target, &maps, &mappings, &count, &vm) == 0) {
+		kernel_tables__flush(self->tables);
+		free(mappings);
+	}
+	maps__free(&maps);
+}
+
 int targets__add(struct targets *self, pid_t pid, bool will_exec)
 {
 	struct epoll_event wake = {.events = EPOLLIN};
