@@ -21,9 +21,8 @@ static void print_text(FILE *out, const char *text)
 /* ---- disagreements --------------------------------------------------------------------------- */
 
 /* Of a file: NULL when its sources agree. `facts` has LUAJIT_OFFSETS elements. */
-static const struct luajit_fact *file_conflict(const struct modules *modules,
-					       const struct module *module,
-					       struct luajit_fact *facts)
+static const struct luajit_fact *
+file_conflict(const struct modules *modules, const struct module *module, struct luajit_fact *facts)
 {
 	const struct luajit_found *found =
 		module->vm_conflict ? modules__luajit(modules, module->id) : NULL;
@@ -93,7 +92,8 @@ void record_builds__print_conflicts(const struct modules *modules, const struct 
 		fprintf(out, ": known otherwise (%s)\n", fact->what);
 	}
 	for (i = 0; (conflict = lua_vms__conflict(vms, i)); i++)
-		fprintf(out, "  without Lua frames            process %u: its heap disagrees (%s)\n",
+		fprintf(out,
+			"  without Lua frames            process %u: its heap disagrees (%s)\n",
 			conflict->tgid, conflict->fact.what);
 	if (lua_vms__conflicts(vms) > i)
 		fprintf(out, "  without Lua frames            %zu more processes\n",

@@ -149,8 +149,8 @@ static void distrust(struct lua_vms *self, struct vm_process *process, uint32_t 
 static void check_heap(struct lua_vms *self, struct vm_process *process, const struct lua_vm *vm)
 {
 	const struct module *module = modules__of_build(self->modules, vm->build);
-	const struct luajit_found *found = module ? modules__luajit(self->modules, module->id)
-						  : NULL;
+	const struct luajit_found *found =
+		module ? modules__luajit(self->modules, module->id) : NULL;
 	struct luajit_fact facts[LUAJIT_OFFSETS];
 	const struct luajit_fact *conflict;
 	struct build_facts *all;

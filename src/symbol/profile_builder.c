@@ -137,7 +137,8 @@ static int push_words(struct builder *b, const struct stored_stack *stack)
 				return err;
 			lua_seen = true;
 			if (stack->flags & (STACK_LUA_ORDER | STACK_LUA_DISTRUST)) {
-				err = lua_noted ? 0 : push_named(b, PROFILE_NOTE, why_no_lua(stack));
+				err = lua_noted ? 0
+						: push_named(b, PROFILE_NOTE, why_no_lua(stack));
 				lua_noted = true;
 				if (err)
 					return err;

@@ -204,8 +204,8 @@ size_t luajit__facts(const struct luajit_found *found, struct luajit_fact *facts
 		if (!known)
 			continue;
 		facts[i].table_value = offset_in(&known->build, facts[i].id);
-		facts[i].table = facts[i].value == facts[i].table_value ? LUAJIT_AGREES
-									: LUAJIT_DISAGREES;
+		facts[i].table =
+			facts[i].value == facts[i].table_value ? LUAJIT_AGREES : LUAJIT_DISAGREES;
 	}
 	return count;
 }

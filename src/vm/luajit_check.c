@@ -11,9 +11,9 @@
 #include "../unwind/unwind_table.h"
 #include "luajit_vms.h"
 
-#define TRIES	 5
-#define PAUSE_NS 4000000
-#define MAX_VMS_LOOKED	 8u /* of a process, whose heaps are looked at */
+#define TRIES	       5
+#define PAUSE_NS       4000000
+#define MAX_VMS_LOOKED 8u /* of a process, whose heaps are looked at */
 
 /* The main lua_State stands right before the global_State (lj_dispatch.h, GG_State); its size
  * differs: luajit_vms.c. */
@@ -30,6 +30,8 @@
 #define TRACES_READ   512u
 #define TRACES_LOOKED 16u
 #define MAX_MCODE     (1u << 22)
+#define MCAREA_OLD    0x18 /* from jit_State.parent to .mcarea */
+#define MCAREA	      0x20
 #define STACK_SLOTS   512u
 #define FUNCTIONS     32u
 #define STRING_READ   0x30u
@@ -287,7 +289,7 @@ static struct look look_jit_base(const struct vm *vm)
 
 	if (!base)
 		return (int32_t)word_at(vm, vm->g + vm->build->vmstate, 4) < 0
-			       ? agrees
+			       ? not_checked
 			       : disagrees("where on the Lua stack the running trace starts", 0);
 	if (!is_thread(vm, L))
 		return not_checked;
@@ -341,13 +343,28 @@ static struct look look_trace_array(const struct vm *vm)
 	return looked ? agrees : not_checked;
 }
 
+/* Behind parent and exitno stand, since 2021 after 8 bytes more, a bytecode pc and an instruction,
+ * the protection of the area for machine code, its start, and its end that is not used yet
+ * (lj_jit.h, jit_State). */
+static bool has_mcode_area(const struct vm *vm, uint32_t behind)
+{
+	uint64_t at = vm->g + vm->build->trace_exit + behind;
+	uint64_t protection = word_at(vm, at - 4, 4), area = word_at(vm, at, 8);
+	uint64_t top = word_at(vm, at + 8, 8);
+	const struct map_entry *entry = maps__find(vm->maps, area);
+
+	return area && area % 4096 == 0 && entry && !entry->inode && protection < 8 && top > area &&
+	       top - area <= MAX_MCODE;
+}
+
 /* Those of the last exit; 0 before the first one. */
 static struct look look_trace_exit(const struct vm *vm)
 {
 	uint64_t pair = word_at(vm, vm->g + vm->build->trace_exit, 8);
 	uint32_t parent = (uint32_t)pair, exit = (uint32_t)(pair >> 32), count = trace_count(vm);
 
-	if (exit >= MAX_TRACES || parent >= (count ? count : 1))
+	if (exit >= MAX_TRACES || parent >= (count ? count : 1) ||
+	    (count && !has_mcode_area(vm, MCAREA_OLD) && !has_mcode_area(vm, MCAREA)))
 		return disagrees("the number of a trace and of one of its exits", pair);
 	return parent ? agrees : not_checked;
 }
@@ -366,8 +383,8 @@ static int function_header(const struct vm *vm, uint64_t ref)
 	proto = pc - (gc64 ? GC64_PROTO_SIZE : GC32_PROTO_SIZE);
 	if (!has_type(vm, proto, GCT_PROTO))
 		return -1;
-	vararg = word_at(vm, proto + (gc64 ? GC64_PROTO_FLAGS : GC32_PROTO_FLAGS), 1) &
-		 PROTO_VARARG;
+	vararg =
+		word_at(vm, proto + (gc64 ? GC64_PROTO_FLAGS : GC32_PROTO_FLAGS), 1) & PROTO_VARARG;
 	return (int)word_at(vm, pc, 1) - (vararg ? BC_LUA_HEADERS / 2 : 0);
 }
 
@@ -488,8 +505,8 @@ int luajit_check__vm(pid_t pid, uint64_t g, uint64_t interpreter, const struct l
 			.build = build,
 			.g = g,
 			.interpreter = interpreter,
-			.interpreter_end = interpreter + build->interpreter_end -
-					   build->interpreter_start};
+			.interpreter_end =
+				interpreter + build->interpreter_end - build->interpreter_start};
 	int tries, wrong = 0;
 	size_t i;
 
@@ -541,12 +558,11 @@ int luajit_check__process(pid_t pid, const struct maps *maps, const struct map_e
 			  uint64_t deadline_ns, struct luajit_check *check)
 {
 	struct luajit_vms vms;
-	uint64_t interpreter;
 	uint32_t i;
 	int err;
 
 	memset(check, 0, sizeof(*check));
-	err = read_file(pid, entry, &check->found, &interpreter);
+	err = read_file(pid, entry, &check->found, &check->interpreter);
 	if (err)
 		return err;
 	check->fact_count = luajit__facts(&check->found, check->facts);
@@ -556,7 +572,7 @@ int luajit_check__process(pid_t pid, const struct maps *maps, const struct map_e
 	check->vm_all = err == 0;
 	check->vm_count = vms.count;
 	for (i = 0; i < vms.count && check->vm_checked < MAX_VMS_LOOKED; i++) {
-		if (luajit_check__vm(pid, vms.vms[i].g, interpreter, &check->found.build,
+		if (luajit_check__vm(pid, vms.vms[i].g, check->interpreter, &check->found.build,
 				     check->facts, check->fact_count) == 0)
 			check->vm_checked++;
 	}

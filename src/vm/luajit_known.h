@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A table of LuaJIT builds whose offsets are known from their own headers: a second source for what
- * luajit_code.c decodes. Its rows were made by tests/fixtures/known_builds, which has the C compiler
- * say offsetof and sizeof for each source and configuration; nothing in them comes from the decoder.
+ * luajit_code.c decodes. Its rows were made by tests/fixtures/known_builds, which has the C
+ * compiler say offsetof and sizeof for each source and configuration; nothing in them comes from
+ * the decoder.
  *
  * The key is a fingerprint of the interpreter's machine code, all of it but the bytes that a linker
- * fills in. The interpreter is DynASM's work, which depends on the source and the configuration, not
- * on the compiler or the distribution, so one row is one build everywhere (one exception: with
+ * fills in. The interpreter is DynASM's work, which depends on the source and the configuration,
+ * not on the compiler or the distribution, so one row is one build everywhere (one exception: with
  * -fcf-protection newer sources add an instruction at each target of an indirect jump).
  *
  * The offsets that are checked stand in those instructions, too: two files with one fingerprint are
