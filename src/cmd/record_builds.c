@@ -54,8 +54,8 @@ static void warn_process(const struct modules *modules, const struct lua_conflic
 	fprintf(out, "luaspy: warning: process %u, ", conflict->tgid);
 	print_text(out, module ? module->path : "");
 	fprintf(out,
-		": %s is 0x%x by its code, but in its heap that has 0x%" PRIx64
-		" where %s should be. No Lua frames are shown for this process; C frames are "
+		": %s is 0x%x by its code, but in the live heap that place holds 0x%" PRIx64
+		", not %s. No Lua frames are shown for this process; C frames are "
 		"right. " REPORT ".\n",
 		conflict->fact.what, conflict->fact.value, conflict->fact.heap_value,
 		conflict->fact.heap_wants);

@@ -121,11 +121,12 @@ int luajit__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rule
 		found->build = flow.build;
 		found->fingerprint = flow.fingerprint;
 		found->known = luajit_known__find(flow.fingerprint);
-		err = -EBADMSG;
-		if (!luajit_facts__conflict(facts, luajit__facts(found, facts)))
-			err = unwind_table__replace(table, function->start, function->end,
-						    flow.rows, flow.row_count);
+		/* The rows follow from the code's pushes and pops, not from the offsets. */
+		err = unwind_table__replace(table, function->start, function->end, flow.rows,
+					    flow.row_count);
 		luajit_flow__free(&flow);
+		if (!err && luajit_facts__conflict(facts, luajit__facts(found, facts)))
+			err = -EBADMSG;
 		return err;
 	}
 	return err;

@@ -14,10 +14,11 @@
 
 /*
  * If `elf`, whose unwind table is `table`, contains LuaJIT's interpreter: replaces the rows of the
- * interpreter by exact ones, fills *found and returns 0. -ENOENT when it does not contain one,
- * -EINVAL when it does but in a form that is not understood, -EBADMSG when *found was understood
- * but is not what the table of known builds says (luajit__facts tells where); in both cases the
- * unwind table is left as it was, and C frames still unwind. -ENOMEM, -ENOSPC.
+ * interpreter by exact ones, fills *found and returns 0, or -EBADMSG when the table of known builds
+ * says something else of that build (luajit__facts tells what): then only its C frames are to be
+ * unwound. -ENOENT when it does not contain one, -EINVAL when it does but in a form that is not
+ * understood (the unwind table is then left as it was, and C frames still unwind, mostly), -ENOMEM,
+ * -ENOSPC.
  */
 struct luajit_found {
 	struct luajit_build build;

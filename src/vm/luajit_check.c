@@ -23,18 +23,19 @@
 #define L_ENV_GC32   0x2c
 #define GCT_TABLE    11
 
-#define G_READ	      0x400u /* of global_State and what follows it in the same object */
-#define STATES	      7
-#define CFRAME_SPREAD (64ull << 20) /* more than any C stack between two activations */
-#define MAX_TRACES    65536u	    /* their numbers have 16 bits */
-#define TRACES_READ   512u
-#define TRACES_LOOKED 16u
-#define MAX_MCODE     (1u << 22)
-#define MCAREA_OLD    0x18 /* from jit_State.parent to .mcarea */
-#define MCAREA	      0x20
-#define STACK_SLOTS   512u
-#define FUNCTIONS     32u
-#define STRING_READ   0x30u
+#define G_READ	       0x400u /* of global_State and what follows it in the same object */
+#define STATES	       7
+#define CFRAMES_LOOKED 8u
+#define CFRAME_SPREAD  (64ull << 20) /* more than any C stack between two activations */
+#define MAX_TRACES     65536u	     /* their numbers have 16 bits */
+#define TRACES_READ    512u
+#define TRACES_LOOKED  16u
+#define MAX_MCODE      (1u << 22)
+#define MCAREA_OLD     0x18 /* from jit_State.parent to .mcarea */
+#define MCAREA	       0x20
+#define STACK_SLOTS    512u
+#define FUNCTIONS      32u
+#define STRING_READ    0x30u
 
 struct vm {
 	pid_t pid;
@@ -211,14 +212,21 @@ static uint64_t find_running(const struct vm *vm, uint64_t *cframe)
 	return 0;
 }
 
+/* In all the C frames that it has, or in the first ones: another word of one may happen to be L. */
 static struct look look_save_L(const struct vm *vm)
 {
 	uint64_t cframe, L = find_running(vm, &cframe), saved;
+	unsigned int i;
 
 	if (!L)
 		return not_checked;
-	saved = ref_at(vm, cframe + vm->build->save_L);
-	return saved == L ? agrees : disagrees("the lua_State whose C frame it is", saved);
+	for (i = 0; i < CFRAMES_LOOKED && cframe; i++) {
+		saved = ref_at(vm, cframe + vm->build->save_L);
+		if (saved != L)
+			return disagrees("the lua_State whose C frame it is", saved);
+		cframe = word_at(vm, cframe + vm->build->save_cframe, 8) & ~CFRAME_FLAGS;
+	}
+	return agrees;
 }
 
 /* Frames of one lua_State are linked to older ones, which lie above. */
@@ -260,6 +268,7 @@ static struct look look_string(const struct vm *vm, bool length)
 	uint32_t at, step = ref_size(vm), value;
 	uint8_t bytes[STRING_READ];
 	const uint8_t *text;
+	uint64_t word;
 
 	for (at = vm->build->cur_L; at < vm->build->cur_L + 64 * step; at += step) {
 		uint64_t ref = g_ref(vm, at);
@@ -272,8 +281,10 @@ static struct look look_string(const struct vm *vm, bool length)
 			continue;
 		if (!length && vm->build->string_data == text - bytes)
 			return agrees;
-		if (!length)
-			return disagrees("the characters of \"__index\"", (uint64_t)(text - bytes));
+		if (!length) {
+			word = word_at(vm, ref + vm->build->string_data, sizeof(word));
+			return disagrees("the characters of \"__index\"", word);
+		}
 		memcpy(&value, bytes + vm->build->string_length % (STRING_READ - 3), sizeof(value));
 		return value == sizeof(name) - 1 ? agrees
 						 : disagrees("the length of \"__index\", 7", value);

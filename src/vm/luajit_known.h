@@ -15,9 +15,9 @@
  * the right instruction for what it looks for, in that very code. That is the error that it can
  * make, and for a build that nobody has run luaspy on, only the table and the live heap
  * (luajit_check.h) would notice. A key without the offsets, like the opcodes alone or the version's
- * text, looks more independent but is not usable: fields are added to LuaJIT's structures without
- * a change to its instructions, and by vendors without a change to its version, so such a key would
- * call right offsets wrong.
+ * text, looks more independent but would call right offsets wrong: fields are added to LuaJIT's
+ * structures without a change to its instructions, and by vendors without a change to its version
+ * (Debian 11's GC32 build calls itself 2.1.0-beta3 and has vmstate at 0x5c, upstream at 0x58).
  */
 #ifndef LUASPY_LUAJIT_KNOWN_H
 #define LUASPY_LUAJIT_KNOWN_H

@@ -10,7 +10,6 @@ heap disagrees with a LuaJIT in which one instruction, of a function that is not
 """
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -20,14 +19,16 @@ import live
 TOOL = os.path.join(live.BUILD, "tests", "live", "check_offsets")
 OTHER = os.path.join(live.BUILD, "tests", "live", "luaspy_other_table")
 PACKAGES = ["bullseye-luajit", "bookworm-luajit", "bookworm-luajit2", "trixie-luajit", "sid-luajit"]
+# Its source is not in Debian's archive any more, and is not upstream's 2.1.0-beta3: vmstate stands elsewhere.
+NOT_KNOWN = ["bullseye-luajit"]
 ALWAYS = ["GC64", "frame size", "dispatch register - g", "g->vmstate", "g->cur_L", "SAVE_L", "previous cframe",
           "string's length", "string's characters"]
 COMPILED = ["traces - g", "exit's trace - g", "opcode FUNCF"]
-# Calls in all directions, so that there are exits and calls from C.
+# A loop that is left and entered again and again, so that a trace has been left when it is looked at.
 WORK = """
 local function inner(n) local s = 0 ; for i = 1, n do s = s + i % 7 end return s end
-local function outer() local t = 0 ; for i = 1, 100 do t = t + inner(900 + i % 3) end return t end
-while true do pcall(outer) ; ("aaa"):gsub("a", outer) end
+local function outer() local t = 0 ; for i = 1, 100 do t = t + inner(1000) end return t end
+while true do outer() end
 """
 
 
@@ -73,8 +74,12 @@ def builds_agree(builds):
                 said = Said(target.pid)
             live.stop(target)
             needed = ALWAYS + (COMPILED if jit else [])
-            live.check("%s: in the table of known builds, and all of it agrees" % name, said.known and said.facts and
-                       all(fact[1] == "agrees" for fact in said.facts.values()), said.text)
+            if build in NOT_KNOWN:
+                live.check("%s: not in the table of known builds" % name, not said.known and said.facts and
+                           all(fact[1] == "none" for fact in said.facts.values()), said.text)
+            else:
+                live.check("%s: in the table of known builds, and all of it agrees" % name, said.known and
+                           said.facts and all(fact[1] == "agrees" for fact in said.facts.values()), said.text)
             live.check("%s: the live heap agrees" % name, said.vms == [["1", "1"]] and
                        all(said.facts[what][2] == "agrees" for what in needed) and
                        not any(fact[2] == "disagrees" for fact in said.facts.values()), said.text)
@@ -171,28 +176,13 @@ def changed_code(build):
 
 def unknown_is_quiet(build):
     """A build that is not in the table, and whose heap agrees, is as good; only -v says it."""
-    original = os.path.join(live.FIXTURES, build, "usr", "bin", "luajit")
-    with open(original, "rb") as f:
-        code = f.read()
-    path = os.path.join(live.SCRATCH, "unknown")
-    # `test` of a register with itself, in its other encoding's place: an instruction that nobody decodes.
-    store = b"\xc6\x43\xfc\x58"
-    at = code.index(store)
-    nop = code.find(b"\x0f\x1f\x00", at - 16384, at + 16384)
-    padding = b"\x90" if nop < 0 else b"\x0f\x1f\x00"
-    at = nop if nop >= 0 else code.index(b"\x90\x90", at - 16384)
-    shutil.copy(original, path)
-    with open(path, "r+b") as f:
-        f.seek(at)
-        f.write(b"\x66\x90" if padding == b"\x90" else b"\x0f\x1f\x01"[:3])
-    target = start(path, "-joff")
-    said = Said(target.pid)
+    target = start(live.fixture(build), "-joff")
     r = live.record("-v", "-F", 997, "-d", 0.5, "-p", target.pid)
     quiet = live.record("-F", 997, "-d", 0.5, "-p", target.pid)
     live.stop(target)
     live.check("a build that is not in the table: Lua frames, and only -v says it",
-               not said.known and "not in the table" in r.stderr and "in the table" not in quiet.stderr and
-               quiet.count_where(live.lua_frames) > 0.95 * quiet.samples > 50, said.text, r.stderr, quiet.stderr)
+               "not in the table of known builds" in r.stderr and "table" not in quiet.stderr and
+               quiet.count_where(live.lua_frames) > 0.95 * quiet.samples > 20, r.stderr, quiet.stderr)
 
 
 def two_builds():
@@ -233,7 +223,7 @@ def main():
         wrong_offsets(build)
     other_table("bookworm-luajit")
     changed_code("bookworm-luajit")
-    unknown_is_quiet("bookworm-luajit")
+    unknown_is_quiet(NOT_KNOWN[0])
     two_builds()
     live.finish()
 
