@@ -11,8 +11,8 @@
 #include "../unwind/unwind_table.h"
 #include "luajit_vms.h"
 
-#define TRIES	       5
-#define PAUSE_NS       4000000
+#define TRIES	       16
+#define PAUSE_NS       1500000
 #define MAX_VMS_LOOKED 8u /* of a process, whose heaps are looked at */
 
 /* The main lua_State stands right before the global_State (lj_dispatch.h, GG_State); its size
@@ -212,16 +212,27 @@ static uint64_t find_running(const struct vm *vm, uint64_t *cframe)
 	return 0;
 }
 
-/* In all the C frames that it has, or in the first ones: another word of one may happen to be L. */
+/* Has L been called or left since? Then what was read of its C frames says nothing. */
+static bool still_in(const struct vm *vm, uint64_t L, uint64_t cframe)
+{
+	uint64_t now = word_at(vm, L + (vm->build->gc64 ? GC64_L_CFRAME : GC32_L_CFRAME), 8);
+
+	return (now & ~CFRAME_FLAGS) == cframe;
+}
+
+/* In all the C frames that it has, or in the first ones: another word of one may happen to be L.
+ * The innermost may be left and made again while it is looked at; not each time, though. */
 static struct look look_save_L(const struct vm *vm)
 {
-	uint64_t cframe, L = find_running(vm, &cframe), saved;
+	uint64_t innermost, L = find_running(vm, &innermost), cframe = innermost, saved;
 	unsigned int i;
 
 	if (!L)
 		return not_checked;
 	for (i = 0; i < CFRAMES_LOOKED && cframe; i++) {
 		saved = ref_at(vm, cframe + vm->build->save_L);
+		if (saved != L && !still_in(vm, L, innermost))
+			return not_checked;
 		if (saved != L)
 			return disagrees("the lua_State whose C frame it is", saved);
 		cframe = word_at(vm, cframe + vm->build->save_cframe, 8) & ~CFRAME_FLAGS;
@@ -240,24 +251,26 @@ static struct look look_save_cframe(const struct vm *vm)
 	previous = word_at(vm, cframe + vm->build->save_cframe, 8) & ~CFRAME_FLAGS;
 	if (!previous)
 		return not_checked;
-	if (previous <= cframe || previous - cframe > CFRAME_SPREAD ||
-	    ref_at(vm, previous + vm->build->save_L) != L)
-		return disagrees(wants, previous);
-	return agrees;
+	if (previous > cframe && previous - cframe <= CFRAME_SPREAD &&
+	    ref_at(vm, previous + vm->build->save_L) == L)
+		return agrees;
+	return still_in(vm, L, cframe) ? disagrees(wants, previous) : not_checked;
 }
 
 static struct look look_frame_size(const struct vm *vm)
 {
-	uint64_t cframe, return_address;
+	uint64_t cframe, L = find_running(vm, &cframe), return_address;
 	const struct map_entry *entry;
 
-	if (!find_running(vm, &cframe))
+	if (!L)
 		return not_checked;
 	return_address = word_at(vm, cframe + vm->build->frame_size - 8u, 8);
 	entry = maps__find(vm->maps, return_address);
 	if (entry && entry->executable)
 		return agrees;
-	return disagrees("a return address at the frame's end", return_address);
+	return still_in(vm, L, cframe)
+		       ? disagrees("a return address at the frame's end", return_address)
+		       : not_checked;
 }
 
 /* The names of metamethods are among the GC's roots, behind cur_L, "__index" first (lj_obj.h, MMDEF
@@ -311,7 +324,8 @@ static struct look look_jit_base(const struct vm *vm)
 	return agrees;
 }
 
-/* Does the trace say of itself what the array says of it, and is its machine code where such is? */
+/* Does the trace say of itself what the array says of it, and is its machine code not in a file?
+ * (That memory may have been mapped just now, and not be executable while it is written to.) */
 static bool is_trace(const struct vm *vm, uint64_t ref, uint32_t number)
 {
 	bool gc64 = vm->build->gc64;
@@ -324,8 +338,7 @@ static bool is_trace(const struct vm *vm, uint64_t ref, uint32_t number)
 	mcode = word_at(vm, ref + (gc64 ? GC64_TRACE_MCODE : GC32_TRACE_MCODE), 8);
 	size = word_at(vm, ref + (gc64 ? GC64_TRACE_SZMCODE : GC32_TRACE_SZMCODE), 4);
 	entry = maps__find(vm->maps, mcode);
-	/* Memory in which a trace is being changed is not executable meanwhile. */
-	return entry && !entry->inode && size && size < MAX_MCODE && size <= entry->end - mcode;
+	return mcode && size && size < MAX_MCODE && (!entry || !entry->inode);
 }
 
 static struct look look_trace_array(const struct vm *vm)
@@ -347,25 +360,28 @@ static struct look look_trace_array(const struct vm *vm)
 		memcpy(&ref, bytes + (size_t)i * ref_size(vm), ref_size(vm));
 		if (!ref)
 			continue;
-		if (!is_trace(vm, ref, i))
+		if (is_trace(vm, ref, i))
+			looked++;
+		else if (trace_at(vm, i) == ref)
 			return disagrees(wants, ref);
-		looked++;
 	}
 	return looked ? agrees : not_checked;
 }
 
 /* Behind parent and exitno stand, since 2021 after 8 bytes more, a bytecode pc and an instruction,
- * the protection of the area for machine code, its start, and its end that is not used yet
- * (lj_jit.h, jit_State). */
-static bool has_mcode_area(const struct vm *vm, uint32_t behind)
+ * the protection of the area for machine code, its start, and where its free part ends (lj_jit.h,
+ * jit_State). All 0 when there is none. */
+static bool may_be_mcode_area(const struct vm *vm, uint32_t behind)
 {
 	uint64_t at = vm->g + vm->build->trace_exit + behind;
 	uint64_t protection = word_at(vm, at - 4, 4), area = word_at(vm, at, 8);
 	uint64_t top = word_at(vm, at + 8, 8);
 	const struct map_entry *entry = maps__find(vm->maps, area);
 
-	return area && area % 4096 == 0 && entry && !entry->inode && protection < 8 && top > area &&
-	       top - area <= MAX_MCODE;
+	if (!area)
+		return !top;
+	return area % 4096 == 0 && area >> 47 == 0 && (!entry || !entry->inode) && protection < 8 &&
+	       top > area && top - area <= MAX_MCODE;
 }
 
 /* Those of the last exit; 0 before the first one. */
@@ -375,7 +391,7 @@ static struct look look_trace_exit(const struct vm *vm)
 	uint32_t parent = (uint32_t)pair, exit = (uint32_t)(pair >> 32), count = trace_count(vm);
 
 	if (exit >= MAX_TRACES || parent >= (count ? count : 1) ||
-	    (count && !has_mcode_area(vm, MCAREA_OLD) && !has_mcode_area(vm, MCAREA)))
+	    (count && !may_be_mcode_area(vm, MCAREA_OLD) && !may_be_mcode_area(vm, MCAREA)))
 		return disagrees("the number of a trace and of one of its exits", pair);
 	return parent ? agrees : not_checked;
 }
@@ -479,7 +495,7 @@ static struct look look_at(const struct vm *vm, enum luajit_offset id)
 
 /* One look at all that is not settled yet. Returns the number of disagreements, or an error. */
 static int look_at_all(struct vm *vm, const struct luajit_fact *facts, size_t count,
-		       struct look *looks)
+		       struct look *looks, unsigned int *wrongs)
 {
 	struct look next[LUAJIT_OFFSETS];
 	struct maps maps;
@@ -501,7 +517,10 @@ static int look_at_all(struct vm *vm, const struct luajit_fact *facts, size_t co
 		err = -ENOENT;
 	for (i = 0; !err && i < count; i++) {
 		looks[i] = next[i];
-		wrong += next[i].verdict == LUAJIT_DISAGREES;
+		if (next[i].verdict == LUAJIT_DISAGREES) {
+			wrongs[i]++;
+			wrong++;
+		}
 	}
 	maps__free(&maps);
 	return err ? err : wrong;
@@ -518,11 +537,12 @@ int luajit_check__vm(pid_t pid, uint64_t g, uint64_t interpreter, const struct l
 			.interpreter = interpreter,
 			.interpreter_end =
 				interpreter + build->interpreter_end - build->interpreter_start};
+	unsigned int wrongs[LUAJIT_OFFSETS] = {};
 	int tries, wrong = 0;
 	size_t i;
 
 	for (tries = 0; tries < TRIES; tries++) {
-		wrong = look_at_all(&vm, facts, count, looks);
+		wrong = look_at_all(&vm, facts, count, looks, wrongs);
 		if (wrong <= 0)
 			break;
 		nanosleep(&pause, NULL);
@@ -530,7 +550,8 @@ int luajit_check__vm(pid_t pid, uint64_t g, uint64_t interpreter, const struct l
 	if (wrong < 0)
 		return wrong;
 	for (i = 0; i < count; i++) {
-		if (facts[i].heap == LUAJIT_DISAGREES || looks[i].verdict == LUAJIT_NOT_CHECKED)
+		if (facts[i].heap == LUAJIT_DISAGREES || looks[i].verdict == LUAJIT_NOT_CHECKED ||
+		    (looks[i].verdict == LUAJIT_DISAGREES && wrongs[i] < TRIES))
 			continue;
 		facts[i].heap = looks[i].verdict;
 		facts[i].heap_wants = looks[i].wants;

@@ -23,8 +23,8 @@
  * Sets .heap, .heap_wants and .heap_value of `facts`, whose other fields luajit__facts has filled
  * from *build. `g` is the VM's global_State, `interpreter` where in the process
  * build->interpreter_start is. A fact that disagrees already stays so, one that agrees already may
- * come to disagree: so several VMs can be checked one after the other. Takes some milliseconds; at
- * most about 20 more when something disagrees. Returns 0, -ENOENT when there is no VM at `g` (any
+ * come to disagree: so several VMs can be checked one after the other. Takes some milliseconds;
+ * some tens more when something disagrees. Returns 0, -ENOENT when there is no VM at `g` (any
  * more), -ESRCH, -EPERM, -EACCES or -ENOMEM; then no fact was changed.
  */
 int luajit_check__vm(pid_t pid, uint64_t g, uint64_t interpreter, const struct luajit_build *build,
