@@ -7,8 +7,7 @@
  *
  * The key is a fingerprint of the interpreter's machine code, all of it but the bytes that a linker
  * fills in. The interpreter is DynASM's work, which depends on the source and the configuration,
- * not on the compiler or the distribution, so one row is one build everywhere (one exception: with
- * -fcf-protection newer sources add an instruction at each target of an indirect jump).
+ * not on the compiler or the distribution, so one row is one build everywhere.
  *
  * The offsets that are checked stand in those instructions, too: two files with one fingerprint are
  * decoded alike. What a row guards against is therefore not a file, but the decoder: that it takes
