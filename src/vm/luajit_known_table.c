@@ -318,5 +318,4 @@ const struct luajit_known luajit_known_table[] = {
 };
 /* clang-format on */
 
-const size_t luajit_known_count =
-	sizeof(luajit_known_table) / sizeof(luajit_known_table[0]);
+const size_t luajit_known_count = sizeof(luajit_known_table) / sizeof(luajit_known_table[0]);
