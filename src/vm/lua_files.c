@@ -186,7 +186,7 @@ static void examine_luajit(const struct elf_file *elf, struct lua_file *file)
 {
 	struct unwind_rules *rules = unwind_rules__new();
 	struct unwind_table *table = NULL;
-	struct luajit_found found;
+	struct luajit_found found = {};
 
 	if (rules && unwind_table__build(elf->elf, rules, &table) == 0)
 		file->has_build = luajit__build(elf->elf, table, rules, &found) == 0;

@@ -59,15 +59,15 @@ enum luajit_offset {
 
 /* One of them, with what each source says. */
 struct luajit_fact {
+	const char *what;	/* "g->cur_L" */
+	const char *from;	/* which instructions it was decoded from */
+	const char *heap_wants; /* of a disagreement: what should be at that place */
+	uint64_t heap_value;	/* and what is */
 	enum luajit_offset id;
-	const char *what; /* "g->cur_L" */
-	uint32_t value;	  /* as decoded */
-	const char *from; /* which instructions it was decoded from */
+	uint32_t value; /* as decoded */
 	enum luajit_verdict table;
 	uint32_t table_value;	  /* unless not checked */
 	enum luajit_verdict heap; /* not checked, until luajit_check.h has */
-	const char *heap_wants;	  /* what should be at that place: "a lua_State of this VM" */
-	uint64_t heap_value;	  /* what is, of a disagreement */
 };
 
 /* Fills at most LUAJIT_OFFSETS elements and returns their number. */

@@ -497,7 +497,7 @@ static struct look look_at(const struct vm *vm, enum luajit_offset id)
 static int look_at_all(struct vm *vm, const struct luajit_fact *facts, size_t count,
 		       struct look *looks, unsigned int *wrongs)
 {
-	struct look next[LUAJIT_OFFSETS];
+	struct look next[LUAJIT_OFFSETS] = {};
 	struct maps maps;
 	int wrong = 0, err;
 	size_t i;
@@ -523,6 +523,7 @@ static int look_at_all(struct vm *vm, const struct luajit_fact *facts, size_t co
 		}
 	}
 	maps__free(&maps);
+	vm->maps = NULL;
 	return err ? err : wrong;
 }
 
