@@ -67,6 +67,11 @@ $(B)/luaspy: $(B)/src/cmd/main.o $(B)/libluaspy.a
 	$(CC) -static $(LDFLAGS) -Wl,--start-group $^ $(LDLIBS) $(LIBZSTD) -Wl,--end-group -o $@.debug
 	strip -o $@ $@.debug
 
+# The product with another table of known builds, which tests/live/test_offsets.py writes.
+$(B)/tests/live/luaspy_other_table: $(B)/tests/live/other_table.c $(B)/src/cmd/main.o $(B)/libluaspy.a
+	$(CC) $(CPPFLAGS) $(CFLAGS) -static $(LDFLAGS) -Wl,--start-group $^ $(LDLIBS) $(LIBZSTD) \
+		-Wl,--end-group -o $@
+
 # ---- tests (dynamic, so that sanitizers work: make unit SAN=-fsanitize=address,undefined) ----
 unit: $(UNIT_BIN)
 $(B)/libreplay.a: $(REPLAY_OBJ)

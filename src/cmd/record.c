@@ -43,6 +43,7 @@ struct recording {
 	struct lua_names *lua_names;
 	struct lua_functions *lua_functions;
 	struct child_command child;
+	struct record_builds builds;
 	FILE *kernel_symbols; /* opened while we may see the addresses */
 	uint32_t files_told;  /* modules whose files were complained about */
 	char comm[64];	      /* of the first target */
@@ -392,6 +393,11 @@ static void print_sources(const struct recording *r)
 			"are too large to be read all; some were left out.\n");
 }
 
+static void warn_builds(struct recording *r)
+{
+	record_builds__warn(&r->builds, r->names.modules, r->names.vms, stderr);
+}
+
 static int run(struct recording *r)
 {
 	bool progress = !r->options.quiet && isatty(STDERR_FILENO);
@@ -420,6 +426,8 @@ static int run(struct recording *r)
 		if (err == -EINTR)
 			err = 0;
 		lua_functions__read(r->lua_functions);
+		if (!r->options.quiet)
+			warn_builds(r);
 		record_targets__tend(&r->targets, r->sampler);
 		if (child_command__ended(&r->child, false) ||
 		    (!sampler__alive(r->sampler) && !target_options__searches(&r->options.targets)))
@@ -506,7 +514,9 @@ static int finish(struct recording *r)
 	if (r->options.verbose)
 		record_builds__print(r->names.modules, r->names.vms, stderr);
 	if (!r->options.quiet) {
+		warn_builds(r);
 		record_summary__print(&summary, &info, stderr);
+		record_builds__print_conflicts(r->names.modules, r->names.vms, stderr);
 		if (!err && strcmp(r->path, "-") != 0)
 			fprintf(stderr, "wrote %s: %s\n", r->path,
 				strcmp(r->options.extension, "folded") == 0

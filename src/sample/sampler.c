@@ -87,10 +87,14 @@ static int handle_process(struct sampler *self, const struct record_process *rec
 static int handle_stack(struct sampler *self, const struct record_stack *record, size_t size)
 {
 	uint32_t image = 0;
+	uint8_t flags = 0;
 
-	if (size >= RECORD_STACK_HEADER)
+	if (size >= RECORD_STACK_HEADER) {
 		image = lua_vms__image(self->vms, record->tgid);
-	return stack_store__add_stack(self->stacks, record, size, image);
+		if (lua_vms__distrusts(self->vms, record->tgid))
+			flags = STACK_LUA_DISTRUST;
+	}
+	return stack_store__add_stack(self->stacks, record, size, image, flags);
 }
 
 static int handle_record(void *context, void *data, size_t size)

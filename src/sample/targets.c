@@ -22,6 +22,7 @@ struct target {
 	pid_t pid;
 	int pidfd; /* readable when the process has ended; -1 where pidfds are not available */
 	bool ended, end_taken;
+	bool distrusted;
 	uint32_t vm;
 	struct mapping *mappings; /* as sent to the kernel */
 	uint32_t mapping_count;
@@ -139,7 +140,8 @@ static int refresh(struct targets *self, struct target *target)
 		free(mappings);
 		return 0;
 	}
-	err = kernel_tables__put_process(self->tables, (uint32_t)target->pid, mappings, count, vm);
+	err = kernel_tables__put_process(self->tables, (uint32_t)target->pid, mappings, count,
+					 target->distrusted ? 0 : vm);
 	if (err) {
 		free(mappings);
 		return err;
@@ -222,6 +224,13 @@ void targets__refresh(struct targets *self, pid_t pid)
 	refresh(self, target);
 }
 
+/* The next list is sent even if it is an equal one. */
+static void forget_mappings(struct target *target)
+{
+	free(target->mappings);
+	target->mappings = NULL;
+}
+
 void targets__executed(struct targets *self, pid_t pid)
 {
 	struct target *target;
@@ -229,9 +238,21 @@ void targets__executed(struct targets *self, pid_t pid)
 	HASH_FIND_INT(self->by_pid, &pid, target);
 	if (!target || target->ended)
 		return;
-	/* The kernel side has forgotten the old image: send even an equal list. */
-	free(target->mappings);
-	target->mappings = NULL;
+	/* The kernel side has forgotten the old image. */
+	forget_mappings(target);
+	target->distrusted = false;
+	refresh(self, target);
+}
+
+void targets__distrust(struct targets *self, pid_t pid)
+{
+	struct target *target;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	if (!target || target->ended || target->distrusted)
+		return;
+	forget_mappings(target);
+	target->distrusted = true;
 	refresh(self, target);
 }
 

@@ -37,6 +37,10 @@ void targets__refresh(struct targets *self, pid_t pid);
 /* The same for a process that has executed another program. */
 void targets__executed(struct targets *self, pid_t pid);
 
+/* From now on no Lua frames are read in this process, until it executes another program: what is
+ * known of its LuaJIT cannot be right. */
+void targets__distrust(struct targets *self, pid_t pid);
+
 /* Looks after mapping events, the look at /proc, and processes that have ended. Cheap enough to be
  * called ten times a second. */
 void targets__tend(struct targets *self);

@@ -186,9 +186,12 @@ static void examine_luajit(const struct elf_file *elf, struct lua_file *file)
 {
 	struct unwind_rules *rules = unwind_rules__new();
 	struct unwind_table *table = NULL;
+	struct luajit_found found = {};
 
 	if (rules && unwind_table__build(elf->elf, rules, &table) == 0)
-		file->has_build = luajit__build(elf->elf, table, rules, &file->build) == 0;
+		file->has_build = luajit__build(elf->elf, table, rules, &found) == 0;
+	if (file->has_build)
+		file->build = found.build;
 	unwind_table__free(table);
 	unwind_rules__free(rules);
 }

@@ -51,6 +51,8 @@ struct x86_instruction {
 	uint8_t reg;	     /* destination */
 	uint8_t source;	     /* source register */
 	uint8_t base, index; /* of the memory operand */
+	uint8_t link_at;     /* its bytes that depend on where other code and data are: */
+	uint8_t link_size;   /* a reference to outside of the text; 0: none */
 };
 
 struct x86_code {
