@@ -287,7 +287,7 @@ static void check_vms(struct examination *e, const struct lua_file *lua)
 
 static const char *verdict_name(enum luajit_verdict verdict)
 {
-	static const char *const names[] = {[LUAJIT_NOT_CHECKED] = "not checked",
+	static const char *const names[] = {[LUAJIT_NOT_CHECKED] = NULL,
 					    [LUAJIT_AGREES] = "agrees",
 					    [LUAJIT_DISAGREES] = "DISAGREES"};
 
@@ -323,6 +323,7 @@ static void check_offsets(struct examination *e, const struct lua_file *lua)
 	char table[160];
 	int err = -ENOENT;
 
+	check->own = true;
 	for (i = 0; i < e->maps.count && err == -ENOENT; i++) {
 		if (e->maps.entries[i].executable && e->maps.entries[i].inode == lua->inode &&
 		    e->maps.entries[i].device == lua->device)

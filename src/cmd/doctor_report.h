@@ -35,7 +35,8 @@ struct doctor_offset {
 	long long decoded;
 	bool in_table;
 	long long table;
-	const char *heap; /* the live heap's verdict */
+	const char
+		*heap; /* the live heap's verdict; NULL: not checked, for nothing is there to see */
 };
 #define DOCTOR_MAX_OFFSETS 24
 

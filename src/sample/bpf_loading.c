@@ -15,7 +15,6 @@
 
 struct bpf_loading {
 	struct sampler_bpf *bpf;
-	int handler; /* of SECTION; negative when there is none */
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock; /* of what follows */
@@ -24,10 +23,14 @@ struct bpf_loading {
 	int err;
 };
 
+/* The one that is under way, for the handler of SECTION, which there is one of in a process: libbpf
+ * (1.1.2) uses memory that it has freed when one is registered after the last was unregistered. */
+static struct bpf_loading *current;
+
 static int before_program(struct bpf_program *program, struct bpf_prog_load_opts *options,
 			  long cookie)
 {
-	struct bpf_loading *self = (struct bpf_loading *)cookie;
+	struct bpf_loading *self = current;
 
 	pthread_mutex_lock(&self->lock);
 	self->has_maps = true;
@@ -39,17 +42,18 @@ static int before_program(struct bpf_program *program, struct bpf_prog_load_opts
 int bpf_loading__open(struct bpf_loading **loading, struct sampler_bpf **bpf)
 {
 	struct bpf_loading *self = calloc(1, sizeof(*self));
-	LIBBPF_OPTS(libbpf_prog_handler_opts, options, .cookie = (long)self,
-		    .prog_prepare_load_fn = before_program);
+	LIBBPF_OPTS(libbpf_prog_handler_opts, options, .prog_prepare_load_fn = before_program);
+	static int handler;
 	int err;
 
 	if (!self)
 		return -ENOMEM;
 	pthread_mutex_init(&self->lock, NULL);
 	pthread_cond_init(&self->changed, NULL);
-	self->handler = libbpf_register_prog_handler(SECTION, BPF_PROG_TYPE_PERF_EVENT,
-						     (enum bpf_attach_type)0, &options);
-	err = self->handler < 0 ? self->handler : 0;
+	if (handler <= 0)
+		handler = libbpf_register_prog_handler(SECTION, BPF_PROG_TYPE_PERF_EVENT,
+						       (enum bpf_attach_type)0, &options);
+	err = handler < 0 ? handler : 0;
 	if (!err) {
 		self->bpf = sampler_bpf__open();
 		err = self->bpf ? 0 : -errno;
@@ -78,8 +82,10 @@ static void *load(void *context)
 
 int bpf_loading__start(struct bpf_loading *self)
 {
-	int err = -pthread_create(&self->thread, NULL, load, self);
+	int err;
 
+	current = self;
+	err = -pthread_create(&self->thread, NULL, load, self);
 	if (err)
 		return err;
 	self->running = true;
@@ -104,8 +110,6 @@ void bpf_loading__free(struct bpf_loading *self)
 		return;
 	if (self->running)
 		pthread_join(self->thread, NULL);
-	if (self->handler >= 0)
-		libbpf_unregister_prog_handler(self->handler);
 	pthread_cond_destroy(&self->changed);
 	pthread_mutex_destroy(&self->lock);
 	free(self);
