@@ -121,7 +121,7 @@ static bool read_elf(Elf *elf)
 	struct unwind_rules *rules = unwind_rules__new();
 	struct unwind_table *table = NULL;
 	struct elf_symbols *symbols = NULL;
-	struct luajit_build build;
+	struct luajit_found found;
 	char hex[129];
 	bool refused;
 	int length, err;
@@ -135,9 +135,9 @@ static bool read_elf(Elf *elf)
 		refused = true;
 	} else {
 		check_table(table, rules);
-		err = luajit__find(elf, table, rules, &build);
-		CHECK(err == 0 || err == -ENOENT || err == -EINVAL || err == -ENOMEM ||
-		      err == -ENOSPC);
+		err = luajit__find(elf, table, rules, &found);
+		CHECK(err == 0 || err == -ENOENT || err == -EINVAL || err == -EBADMSG ||
+		      err == -ENOMEM || err == -ENOSPC);
 		refused |= table->skipped != 0 || (has_luajit && err);
 	}
 	CHECK_EQ(elf_symbols__load(elf, -1, NULL, &symbols), 0);
