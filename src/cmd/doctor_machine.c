@@ -14,6 +14,7 @@
 #include "../symbol/kernel_symbols.h"
 #include "../target/container.h"
 #include "../target/process_info.h"
+#include "../target/small_file.h"
 #include "doctor_trial.h"
 #include "privileges.h"
 
@@ -27,26 +28,13 @@
 #define MAP_BYTES	      (64u << 20) /* of the BPF maps, and a reserve */
 #define INITIAL_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
-/* The first line of a file without its end; "" when it cannot be read. */
-static void read_line(const char *path, char *line, size_t size)
-{
-	FILE *f = fopen(path, "re");
-
-	*line = '\0';
-	if (!f)
-		return;
-	if (fgets(line, (int)size, f))
-		line[strcspn(line, "\n")] = '\0';
-	fclose(f);
-}
-
 /* A sysctl's value; `otherwise` when this kernel has none. */
 static long read_sysctl(const char *path, long otherwise)
 {
 	char line[64], *end;
 	long value;
 
-	read_line(path, line, sizeof(line));
+	small_file__read_line(path, line, sizeof(line));
 	value = strtol(line, &end, 10);
 	return end == line ? otherwise : value;
 }
@@ -133,7 +121,7 @@ static void check_lockdown(struct doctor_section *section)
 	struct doctor_check *check;
 	char line[128];
 
-	read_line("/sys/kernel/security/lockdown", line, sizeof(line));
+	small_file__read_line("/sys/kernel/security/lockdown", line, sizeof(line));
 	check = doctor_section__add(section, "lockdown");
 	if (!strstr(line, "[confidentiality]")) {
 		doctor_check__found(check, DOCTOR_OK, "%s", *line ? line : "not in this kernel");

@@ -6,16 +6,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "lua_processes.h"
 #include "privileges.h"
+#include "terminal.h"
 
-#define OPT_JSON      256
-#define SEARCH_MS     600 /* of the one second that it may take at most */
-#define DEFAULT_WIDTH 80
+#define OPT_JSON  256
+#define SEARCH_MS 600 /* of the one second that it may take at most */
 
 static const struct argp_option options[] = {
 	{"json", OPT_JSON, 0, 0, "write JSON: null stands for what cannot be known", 1},
@@ -45,18 +44,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-/* Only a terminal has a width. */
-static size_t terminal_width(void)
-{
-	struct winsize size;
-
-	if (!isatty(STDOUT_FILENO))
-		return 0;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-		return DEFAULT_WIDTH;
-	return size.ws_col;
 }
 
 static void print_hidden(const struct lua_processes_hidden *hidden)
@@ -101,7 +88,7 @@ int cmd_list(int argc, char **argv)
 	if (json)
 		err = list_rows__write_json(rows, count, stdout);
 	else if (count)
-		list_rows__write_table(rows, count, terminal_width(), stdout);
+		list_rows__write_table(rows, count, terminal__width(0), stdout);
 	print_hidden(&hidden);
 	if (!count)
 		fprintf(stderr, "luaspy: no process with Lua in it%s.\n",

@@ -11,6 +11,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "../target/small_file.h"
+
 #define NONE (-1)
 
 /* ---- the table ---------------------------------------------------------------------------- */
@@ -127,18 +129,6 @@ __attribute__((format(printf, 3, 4))) static void add(char *text, size_t size, c
 	va_end(args);
 }
 
-static void read_word(const char *path, char *word, size_t size)
-{
-	FILE *f = fopen(path, "re");
-
-	*word = '\0';
-	if (!f)
-		return;
-	if (fgets(word, (int)size, f))
-		word[strcspn(word, "\n")] = '\0';
-	fclose(f);
-}
-
 /* The names of the needed ones that are missing, "" when none is. */
 static void list_missing(char *missing, size_t size)
 {
@@ -211,7 +201,7 @@ static bool in_user_namespace(void)
 	unsigned long inside, outside, count;
 	char map[128];
 
-	read_word("/proc/self/uid_map", map, sizeof(map));
+	small_file__read_line("/proc/self/uid_map", map, sizeof(map));
 	return sscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3 &&
 	       !(inside == 0 && outside == 0 && count == UINT32_MAX);
 }
@@ -222,7 +212,7 @@ void privileges__explain(char *text, size_t size)
 	struct rlimit locked;
 
 	list_missing(missing, sizeof(missing));
-	read_word("/sys/kernel/security/lockdown", lockdown, sizeof(lockdown));
+	small_file__read_line("/sys/kernel/security/lockdown", lockdown, sizeof(lockdown));
 	if (*missing)
 		explain_missing(missing, text, size);
 	else if (in_user_namespace())
