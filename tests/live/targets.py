@@ -103,7 +103,7 @@ class Container:
         if not hierarchy:
             return
         self.group = os.path.join(hierarchy, "docker", id)
-        os.makedirs(self.group)
+        os.makedirs(self.group, exist_ok=True)
         self.state = os.path.join(live.SCRATCH, "docker-root-" + id[:12])
         folder = os.path.join(self.state, "containers", id)
         os.makedirs(folder)

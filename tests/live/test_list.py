@@ -11,7 +11,7 @@ import time
 import live
 import targets
 
-CONTAINER = "5eed" + "0123456789abcdef" * 3 + "c0ffee000000"
+CONTAINER = ("5eed%08x" % os.getpid()).ljust(64, "0")
 IDLE = """
 local t = {} for i = 1, 2e4 do t[i] = { i } end
 collectgarbage() collectgarbage("stop")
