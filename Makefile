@@ -56,7 +56,7 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(B)/src/sample/sampler.o $(B)/src/sample/kernel_tables.o: $(B)/sampler.skel.h
+$(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o sampler.o): $(B)/sampler.skel.h
 $(B)/src/output/flamegraph.o: $(ASSETS)
 
 $(B)/libluaspy.a: $(LIB_OBJ)
@@ -66,6 +66,11 @@ $(B)/libluaspy.a: $(LIB_OBJ)
 $(B)/luaspy: $(B)/src/cmd/main.o $(B)/libluaspy.a
 	$(CC) -static $(LDFLAGS) -Wl,--start-group $^ $(LDLIBS) $(LIBZSTD) -Wl,--end-group -o $@.debug
 	strip -o $@ $@.debug
+
+# The product with another table of known builds, which tests/live/test_offsets.py writes.
+$(B)/tests/live/luaspy_other_table: $(B)/tests/live/other_table.c $(B)/src/cmd/main.o $(B)/libluaspy.a
+	$(CC) $(CPPFLAGS) $(CFLAGS) -static $(LDFLAGS) -Wl,--start-group $^ $(LDLIBS) $(LIBZSTD) \
+		-Wl,--end-group -o $@
 
 # ---- tests (dynamic, so that sanitizers work: make unit SAN=-fsanitize=address,undefined) ----
 unit: $(UNIT_BIN)

@@ -389,6 +389,8 @@ struct record_stack {
 /* record_stack.flags: */
 #define STACK_LUA_ORDER                                                                            \
 	0x01 /* Lua frames are not to be trusted: they do not match the activations */
+#define STACK_LUA_DISTRUST                                                                         \
+	0x02 /* set in user space: so are those of its whole process (sample/lua_vms.h) */
 #define STACK_VM_STATE_SHIFT 4 /* enum vm_state */
 
 /* What the VM was doing. */

@@ -100,6 +100,7 @@
 #define GC64_TRACE_SNAPMAP  0x38
 #define GC64_TRACE_SZMCODE  0x54
 #define GC64_TRACE_MCODE    0x58
+#define GC64_TRACE_TRACENO  0x68
 #define GC32_TRACE_NSNAP    0x06
 #define GC32_TRACE_NINS	    0x08
 #define GC32_TRACE_IR	    0x10
@@ -109,6 +110,7 @@
 #define GC32_TRACE_SNAPMAP  0x28
 #define GC32_TRACE_SZMCODE  0x3c
 #define GC32_TRACE_MCODE    0x40
+#define GC32_TRACE_TRACENO  0x50
 #define TRACE_READ_SIZE	    0x60 /* enough for both */
 #define J_SIZETRACE	    0x0c /* from jit_State.trace to the size of that array */
 

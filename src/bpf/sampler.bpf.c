@@ -35,6 +35,9 @@ const volatile bool follow_children = false;	 /* report samples of unknown child
 const volatile bool has_task_pt_regs = false;	 /* bpf_task_pt_regs, since Linux 5.15 */
 const volatile __u32 kernel_stack_bytes = 16384; /* THREAD_SIZE, for kernels without it */
 
+/* When the first sample was taken. */
+__u64 first_sample_ns;
+
 /* ---- maps -------------------------------------------------------------------------------------
  */
 
@@ -425,6 +428,8 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	if (!w)
 		return 0;
 	count(COUNTER_SAMPLES);
+	if (!first_sample_ns)
+		first_sample_ns = bpf_ktime_get_ns();
 	w->sample++;
 	w->tid = (__u32)pid_tgid;
 	w->first_mapping = process->first_mapping;

@@ -217,6 +217,29 @@ __attribute__((noinline)) int send_frame(__u32 i)
 	return 2;
 }
 
+/*
+ * The verifier goes through a loop round by round, but through a subprogram once: two short loops,
+ * one in the other's subprogram, are a tenth of a long one to it. LOOP_BLOCK is about the square
+ * root of MAX_WORDS.
+ */
+#define LOOP_BLOCK 32u
+
+/* The frames from word `at` on, LOOP_BLOCK at most; returns where the next one is. */
+__attribute__((noinline)) int send_frames(__u32 at)
+{
+	struct walk *w = walk_state();
+	__u32 i;
+
+	if (!w)
+		return MAX_WORDS;
+	for (i = 0; i < LOOP_BLOCK; i++) {
+		if (at >= w->words)
+			break;
+		at += (__u32)send_frame(at);
+	}
+	return (int)at;
+}
+
 /* Describes the Lua functions of a stack that is sent. */
 __attribute__((noinline)) int send_protos(void)
 {
@@ -227,10 +250,10 @@ __attribute__((noinline)) int send_protos(void)
 		return 0;
 	w->sent_lua = 0;
 	w->sent_callee = 0;
-	for (i = 0; i < MAX_WORDS; i++) {
+	for (i = 0; i < MAX_WORDS / LOOP_BLOCK; i++) {
 		if (at >= w->words)
 			break;
-		at += (__u32)send_frame(at);
+		at = (__u32)send_frames(at);
 	}
 	return 0;
 }
@@ -260,6 +283,24 @@ __attribute__((noinline)) int send_vm(void)
 	return 0;
 }
 
+/* `hash` with LOOP_BLOCK words from `first` on, or those that there are, mixed in. */
+__attribute__((noinline)) __u64 hash_words(__u32 first, __u64 hash)
+{
+	struct walk *w = walk_state();
+	__u32 i, at;
+
+	if (!w)
+		return hash;
+	for (i = 0; i < LOOP_BLOCK; i++) {
+		at = first + i;
+		barrier_var(at);
+		if (at >= w->words || at >= MAX_WORDS)
+			break;
+		hash = hash_mix(hash, w->record.words[at]);
+	}
+	return hash;
+}
+
 /* Sets the record's hash. */
 __attribute__((noinline)) int hash_stack(void)
 {
@@ -273,10 +314,10 @@ __attribute__((noinline)) int hash_stack(void)
 	hash = hash_mix(0x6c75617370790000ull + w->record.stop + (w->record.flags << 8),
 			(__u64)w->record.tgid << 32 | w->record.tid);
 	hash = hash_mix(hash_mix(hash, comm[0]), comm[1]);
-	for (i = 0; i < MAX_WORDS; i++) {
-		if (i >= w->words)
+	for (i = 0; i < MAX_WORDS / LOOP_BLOCK; i++) {
+		if (i * LOOP_BLOCK >= w->words)
 			break;
-		hash = hash_mix(hash, w->record.words[i]);
+		hash = hash_words(i * LOOP_BLOCK, hash);
 	}
 	w->record.hash = hash;
 	return 0;

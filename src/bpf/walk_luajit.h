@@ -334,6 +334,7 @@ INLINE int coroutine_continue(struct walk *w, __u32 index)
 
 	if (index >= MAX_COROUTINES || lua_state_read(w, &base, &cframe, &g) != 0)
 		return lua_fail(w, LUA_READ_STATE);
+	w->g = g;
 	w->frame = w->coroutine[index].next;
 	/* Nothing left for this activation: an inner one was given its frames. */
 	if (w->frame <= w->bottom)
@@ -444,7 +445,9 @@ SUBPROGRAM int lua_activation(void)
 	__u64 base, cframe, g, L;
 	__u32 index, type, reg;
 
-	if (!w)
+	/* Without w->vm the process's Lua frames are not wanted: user space has found that what is
+	 * known of its LuaJIT cannot be right. */
+	if (!w || !w->vm)
 		return 0;
 	rule = rule_at(w->rule);
 	file = file_at(w->file_id);

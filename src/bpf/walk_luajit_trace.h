@@ -20,6 +20,7 @@
 #endif
 
 #define MAX_SCANNED_TRACES 512u
+#define SCANNED_BLOCK	   32u
 #define MAX_IR_SCANNED	   (BLOCK_SIZE / IR_SIZE)
 #define TRACE_EXACT	   ((__u32)(FRAME_LUA_COMPILED >> FRAME_TRACE_SHIFT))
 #define TRACE_ESTIMATED	   ((__u32)((FRAME_LUA_COMPILED | FRAME_LUA_ESTIMATED) >> FRAME_TRACE_SHIFT))
@@ -87,13 +88,27 @@ SUBPROGRAM int trace_try(__u32 number)
 	return 0;
 }
 
+/* Tries SCANNED_BLOCK traces from `first` on; the number of the one that has the pc, 0 for none. */
+SUBPROGRAM int trace_scan_block(__u32 first, __u32 count)
+{
+	__u32 i;
+
+	for (i = 0; i < SCANNED_BLOCK; i++) {
+		if (first + i >= count)
+			break;
+		if (first + i && trace_try(first + i) == 0)
+			return (int)(first + i);
+	}
+	return 0;
+}
+
 /* Looks through all traces: while the collector runs on a trace's behalf, vmstate does not name it.
  */
 SUBPROGRAM int trace_scan(void)
 {
 	struct walk *w = walk_state();
 	const struct luajit_build *build;
-	__u32 i, count;
+	__u32 i, block, count;
 
 	if (!w)
 		return -1;
@@ -106,10 +121,12 @@ SUBPROGRAM int trace_scan(void)
 	if (bpf_probe_read_user(&count, sizeof(count),
 				(void *)(w->g + build->trace_array + J_SIZETRACE)) != 0)
 		return -1;
-	for (i = 1; i < MAX_SCANNED_TRACES; i++) {
-		if (i >= count)
+	/* Two short loops instead of a long one: see LOOP_BLOCK. */
+	for (block = 0; block < MAX_SCANNED_TRACES / SCANNED_BLOCK; block++) {
+		if (block * SCANNED_BLOCK >= count)
 			break;
-		if (trace_try(i) == 0) {
+		i = (__u32)trace_scan_block(block * SCANNED_BLOCK, count);
+		if (i) {
 			trace_hint_set(w->lookup_pc, i);
 			return 0;
 		}
@@ -197,13 +214,27 @@ INLINE int snapshot_kind(struct walk *w)
 	return 0;
 }
 
+/* The 16 bits at `at` in the array of snapshots; negative when they cannot be read. */
+SUBPROGRAM int snapshot_key(__u32 at)
+{
+	struct walk *w = walk_state();
+	__u16 key;
+
+	if (!w)
+		return -1;
+	if (at < BLOCK_SIZE && at + sizeof(key) <= w->snaps_size)
+		return *(__u16 *)(w->lua_stack.bytes + (at & (BLOCK_SIZE - 2)));
+	if (bpf_probe_read_user(&key, sizeof(key), (void *)(w->trace_snap + at)) != 0)
+		return -1;
+	return key;
+}
+
 /* Sets walk.snap_index to the last snapshot at or before the pc. */
 SUBPROGRAM int snapshot_find(void)
 {
 	struct walk *w = walk_state();
-	__u32 low = 0, count, half, key_offset, wanted, at;
-	__u16 key;
-	int i;
+	__u32 low = 0, count, half, key_offset, wanted;
+	int i, key;
 
 	if (!w || snapshot_kind(w) != 0)
 		return -1;
@@ -219,13 +250,10 @@ SUBPROGRAM int snapshot_find(void)
 	count = w->trace_nsnap;
 	for (i = 0; i < 16 && count; i++) {
 		half = count / 2;
-		at = (low + half) * snapshot_size(w) + key_offset;
-		barrier_var(at);
-		if (at < BLOCK_SIZE && at + sizeof(key) <= w->snaps_size)
-			key = *(__u16 *)(w->lua_stack.bytes + (at & (BLOCK_SIZE - 2)));
-		else if (bpf_probe_read_user(&key, sizeof(key), (void *)(w->trace_snap + at)) != 0)
+		key = snapshot_key((low + half) * snapshot_size(w) + key_offset);
+		if (key < 0)
 			return -1;
-		if (key <= wanted) {
+		if ((__u32)key <= wanted) {
 			low += half + 1;
 			count -= half + 1;
 		} else {
@@ -371,7 +399,7 @@ INLINE __u64 inlined_return_pc(const struct inlined_frame *frame)
 	return (frame->link & LINK_TYPE) == LINK_LUA ? frame->link : frame->continue_pc;
 }
 
-/* Adds the frame that entry `i` of the snapshot ends to walk.inlined[which]. */
+/* If entry `i` of the snapshot ends a frame, adds that to walk.inlined[which]. */
 SUBPROGRAM int snapshot_entry(__u32 which, __u32 i)
 {
 	struct walk *w = walk_state();
@@ -385,6 +413,8 @@ SUBPROGRAM int snapshot_entry(__u32 which, __u32 i)
 		return -1;
 	inlined = &w->inlined[which];
 	entry = w->snapmap[i];
+	if (!(entry & SNAP_FRAME))
+		return 0;
 	slot = entry >> 24;
 	/* The trace's own frame stands on the Lua stack; it is an entry only after a tail call. */
 	is_base = slot <= (w->gc64 ? 1 : 0);
@@ -434,7 +464,7 @@ SUBPROGRAM int snapshot_parse(__u32 which, __u32 index)
 {
 	struct walk *w = walk_state();
 	struct inlined *inlined;
-	__u32 i, at;
+	__u32 i;
 
 	if (!w || which > 1)
 		return -1;
@@ -448,8 +478,7 @@ SUBPROGRAM int snapshot_parse(__u32 which, __u32 index)
 	for (i = 0; i < 256; i++) {
 		if (i >= w->snap_entries)
 			return 0;
-		at = w->snap_entries - 1 - i;
-		if (w->snapmap[at & 255] & SNAP_FRAME && snapshot_entry(which, at) != 0)
+		if (snapshot_entry(which, w->snap_entries - 1 - i) != 0)
 			return -1;
 	}
 	return -1;

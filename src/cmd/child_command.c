@@ -8,10 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "privileges.h"
+
 /* In the child: waits for the word to start. The parent's end being closed means that there will be
  * none. */
 static void run(char **argv, int go_fd, int error_fd)
 {
+	struct capabilities saved;
 	char go;
 	int err;
 
@@ -20,6 +23,9 @@ static void run(char **argv, int go_fd, int error_fd)
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
+	/* The kernel gives the command what its user has, whatever is in effect here; but where the
+	 * command lies is the user's say. */
+	privileges__become_user(&saved);
 	execvp(argv[0], argv);
 	err = errno;
 	if (write(error_fd, &err, sizeof(err)) != sizeof(err))

@@ -7,8 +7,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "../symbol/frame_names.h"
 #include "commands.h"
@@ -17,12 +15,13 @@
 #include "doctor_report.h"
 #include "doctor_trial.h"
 #include "target_search.h"
+#include "terminal.h"
 
 #define OPT_JSON	 256
 #define EXAMINED_AT_MOST 64
 #define TRIAL_SECONDS	 1.0
 #define TRIAL_RATE_HZ	 99
-#define DEFAULT_WIDTH	 100
+#define TEXT_WIDTH	 100 /* where stdout is no terminal */
 
 struct doctor_options {
 	struct target_options targets;
@@ -57,17 +56,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-static size_t terminal_width(void)
-{
-	struct winsize size;
-
-	if (!isatty(STDOUT_FILENO))
-		return DEFAULT_WIDTH;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-		return DEFAULT_WIDTH;
-	return size.ws_col;
 }
 
 /* The processes that the options mean; 0 with a failed check where there are none. */
@@ -224,7 +212,7 @@ int cmd_doctor(int argc, char **argv)
 	if (!err && self.json)
 		err = doctor_report__write_json(&report, stdout);
 	else if (!err)
-		doctor_report__write_text(&report, terminal_width(), stdout);
+		doctor_report__write_text(&report, terminal__width(TEXT_WIDTH), stdout);
 	if (!err && fflush(stdout) != 0)
 		err = -errno;
 	failed = doctor_report__status(&report) == DOCTOR_FAIL;

@@ -14,6 +14,7 @@
 #include "../symbol/kernel_symbols.h"
 #include "../target/container.h"
 #include "../target/process_info.h"
+#include "../target/small_file.h"
 #include "doctor_trial.h"
 #include "privileges.h"
 
@@ -27,26 +28,13 @@
 #define MAP_BYTES	      (64u << 20) /* of the BPF maps, and a reserve */
 #define INITIAL_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
-/* The first line of a file without its end; "" when it cannot be read. */
-static void read_line(const char *path, char *line, size_t size)
-{
-	FILE *f = fopen(path, "re");
-
-	*line = '\0';
-	if (!f)
-		return;
-	if (fgets(line, (int)size, f))
-		line[strcspn(line, "\n")] = '\0';
-	fclose(f);
-}
-
 /* A sysctl's value; `otherwise` when this kernel has none. */
 static long read_sysctl(const char *path, long otherwise)
 {
 	char line[64], *end;
 	long value;
 
-	read_line(path, line, sizeof(line));
+	small_file__read_line(path, line, sizeof(line));
 	value = strtol(line, &end, 10);
 	return end == line ? otherwise : value;
 }
@@ -99,15 +87,33 @@ static void check_btf(struct doctor_section *section)
 static void check_privileges(struct doctor_section *section)
 {
 	struct doctor_check *check = doctor_section__add(section, "privileges");
-	char why[640];
+	struct privilege privileges[PRIVILEGES_MAX];
+	size_t count = privileges__read(privileges), i, missing = 0;
+	char why[PRIVILEGES_TEXT_BYTES], names[256] = "";
+	size_t length;
 
-	if (privileges__complete()) {
-		doctor_check__found(check, DOCTOR_OK, "uid %d, with all capabilities that it takes",
-				    (int)geteuid());
-		return;
+	for (i = 0; i < count; i++) {
+		if (privileges[i].have || !privileges[i].needed)
+			continue;
+		length = strlen(names);
+		snprintf(names + length, sizeof(names) - length, "%s%s", missing++ ? ", " : "",
+			 privileges[i].name);
 	}
-	privileges__explain(why, sizeof(why));
-	doctor_check__found(check, DOCTOR_FAIL, "%s", why);
+	if (missing) {
+		privileges__explain(why, sizeof(why));
+		doctor_check__found(check, DOCTOR_FAIL, "missing: %s", names);
+		doctor_check__advise(check, "%s", why);
+	} else {
+		doctor_check__found(check, DOCTOR_OK, "uid %d, with the capabilities that it takes",
+				    (int)geteuid());
+	}
+	for (i = 0; i < count; i++) {
+		if (privileges[i].have || privileges[i].needed)
+			continue;
+		check = doctor_section__add(section, "privileges");
+		doctor_check__found(check, DOCTOR_NOTE, "no %s: %s", privileges[i].name,
+				    privileges[i].lost);
+	}
 }
 
 static void check_lockdown(struct doctor_section *section)
@@ -115,7 +121,7 @@ static void check_lockdown(struct doctor_section *section)
 	struct doctor_check *check;
 	char line[128];
 
-	read_line("/sys/kernel/security/lockdown", line, sizeof(line));
+	small_file__read_line("/sys/kernel/security/lockdown", line, sizeof(line));
 	check = doctor_section__add(section, "lockdown");
 	if (!strstr(line, "[confidentiality]")) {
 		doctor_check__found(check, DOCTOR_OK, "%s", *line ? line : "not in this kernel");
@@ -173,13 +179,13 @@ static void explain_refusal(struct doctor_check *check, int err)
 	}
 }
 
+/* The compiler must not see that nothing comes of it. */
 static void burn(void)
 {
-	static volatile uint64_t sink;
 	int i;
 
 	for (i = 0; i < 100000; i++)
-		sink += (uint64_t)i;
+		__asm__ volatile("" : : "r"(i));
 }
 
 /* Samples luaspy itself: that shows whether programs load, timers open and stacks unwind. */

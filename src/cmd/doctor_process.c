@@ -18,7 +18,7 @@
 #include "../target/small_file.h"
 #include "../unwind/unwind_table.h"
 #include "../vm/lua_files.h"
-#include "../vm/luajit.h"
+#include "../vm/luajit_check.h"
 #include "../vm/luajit_vms.h"
 #include "privileges.h"
 
@@ -251,18 +251,23 @@ static void check_files(struct examination *e)
 
 /* ---- its Lua --------------------------------------------------------------------------------- */
 
+/* In our own CPU time: what is found must not depend on how busy the machine is. */
+static uint64_t search_deadline(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec + VM_SEARCH_NS;
+}
+
 static void check_vms(struct examination *e, const struct lua_file *lua)
 {
 	struct doctor_check *check = doctor_section__add(e->section, "VMs");
 	struct found_vms vms;
-	struct timespec t;
 	int err;
 
 	check->own = true;
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	err = luajit_vms__find(
-		e->pid, &e->maps, &lua->build,
-		(uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec + VM_SEARCH_NS, &vms);
+	err = luajit_vms__find(e->pid, &e->maps, &lua->build, search_deadline(), &vms);
 	if (err && err != -ETIME && err != -E2BIG && err != -ENODATA) {
 		doctor_check__found(check, DOCTOR_WARN, "its memory cannot be read: %s",
 				    strerror(-err));
@@ -280,18 +285,78 @@ static void check_vms(struct examination *e, const struct lua_file *lua)
 		doctor_check__found(check, DOCTOR_NOTE, "none (yet): no Lua is loaded in it");
 }
 
-static void list_offsets(struct doctor_section *section, const struct luajit_build *build)
+static const char *verdict_name(enum luajit_verdict verdict)
 {
-	_Static_assert(LUAJIT_MAX_FACTS <= DOCTOR_MAX_OFFSETS, "all fit");
-	struct luajit_fact facts[LUAJIT_MAX_FACTS];
-	size_t count = luajit__facts(build, facts), i;
+	static const char *const names[] = {[LUAJIT_NOT_CHECKED] = NULL,
+					    [LUAJIT_AGREES] = "agrees",
+					    [LUAJIT_DISAGREES] = "DISAGREES"};
 
-	for (i = 0; i < count; i++)
-		section->offsets[i] = (struct doctor_offset){.name = facts[i].what,
-							     .decoded = (int32_t)facts[i].value,
-							     .from = facts[i].from,
-							     .heap = "not checked"};
+	return names[verdict];
+}
+
+static void list_offsets(struct doctor_section *section, const struct luajit_check *check)
+{
+	const struct luajit_fact *fact;
+	size_t i;
+
+	_Static_assert(LUAJIT_OFFSETS <= DOCTOR_MAX_OFFSETS, "all fit");
+	for (i = 0; i < check->fact_count; i++) {
+		fact = &check->facts[i];
+		section->offsets[i] =
+			(struct doctor_offset){.name = fact->what,
+					       .from = fact->from,
+					       .decoded = (int32_t)fact->value,
+					       .in_table = fact->table != LUAJIT_NOT_CHECKED,
+					       .table = (int32_t)fact->table_value,
+					       .heap = verdict_name(fact->heap)};
+	}
 	section->offset_count = i;
+}
+
+/* The three sources of LuaJIT's offsets: its code, the table of known builds, the live heap. */
+static void check_offsets(struct examination *e, const struct lua_file *lua)
+{
+	struct doctor_check *check = doctor_section__add(e->section, "offsets");
+	const struct luajit_fact *conflict;
+	struct luajit_check found;
+	size_t i, in_heap = 0;
+	char table[160];
+	int err = -ENOENT;
+
+	check->own = true;
+	for (i = 0; i < e->maps.count && err == -ENOENT; i++) {
+		if (e->maps.entries[i].executable && e->maps.entries[i].inode == lua->inode &&
+		    e->maps.entries[i].device == lua->device)
+			err = luajit_check__process(e->pid, &e->maps, &e->maps.entries[i],
+						    search_deadline(), &found);
+	}
+	if (err) {
+		doctor_check__found(check, DOCTOR_WARN, "could not be checked: %s", strerror(-err));
+		return;
+	}
+	list_offsets(e->section, &found);
+	conflict = luajit_facts__conflict(found.facts, found.fact_count);
+	if (conflict) {
+		doctor_check__found(
+			check, DOCTOR_WARN,
+			"%s is %d by LuaJIT's code, which %s contradicts: no Lua frames "
+			"would be shown, C frames are right",
+			conflict->what, (int)conflict->value,
+			conflict->table == LUAJIT_DISAGREES ? "the table of known builds"
+							    : "the live heap");
+		doctor_check__advise(check, "Please report it, with this output.");
+		return;
+	}
+	for (i = 0; i < found.fact_count; i++)
+		in_heap += found.facts[i].heap == LUAJIT_AGREES;
+	if (found.found.known)
+		snprintf(table, sizeof(table), "the table of known builds (%s) agrees",
+			 found.found.known->sources);
+	else
+		snprintf(table, sizeof(table), "not a build of the table of known ones");
+	doctor_check__found(check, DOCTOR_OK,
+			    "%zu decoded from its code; %s; %zu seen in the live heap",
+			    found.fact_count, table, in_heap);
 }
 
 static void check_lua(struct examination *e)
@@ -319,7 +384,7 @@ static void check_lua(struct examination *e)
 				    lua->build.ffi ? "with" : "without",
 				    lua->has_symbols ? "" : ", stripped");
 		check_vms(e, lua);
-		list_offsets(e->section, &lua->build);
+		check_offsets(e, lua);
 	}
 }
 
@@ -328,7 +393,7 @@ static void check_lua(struct examination *e)
 static void report_error(struct doctor_section *section, const char *name, pid_t pid, int err)
 {
 	struct doctor_check *check = doctor_section__add(section, name);
-	char why[600];
+	char why[PRIVILEGES_TEXT_BYTES];
 
 	if (err == -ESRCH) {
 		doctor_check__found(check, DOCTOR_FAIL, "there is no process %d", (int)pid);

@@ -53,10 +53,13 @@ static bool equal_checks(const struct doctor_check *a, const struct doctor_check
 	       (a->own || (strcmp(a->found, b->found) == 0 && strcmp(a->advice, b->advice) == 0));
 }
 
+/* What a heap shows depends on what its VM does at the moment; one that shows nothing is like any.
+ */
 static bool equal_offsets(const struct doctor_offset *a, const struct doctor_offset *b)
 {
 	return strcmp(a->name, b->name) == 0 && a->decoded == b->decoded &&
-	       a->in_table == b->in_table && a->table == b->table && a->heap == b->heap;
+	       a->in_table == b->in_table && a->table == b->table &&
+	       (!a->heap || !b->heap || strcmp(a->heap, b->heap) == 0);
 }
 
 static bool equal_sections(const struct doctor_section *a, const struct doctor_section *b)
@@ -80,8 +83,8 @@ static bool equal_sections(const struct doctor_section *a, const struct doctor_s
 int doctor_report__merge_last(struct doctor_report *self)
 {
 	struct doctor_section *last = self->sections[self->count - 1], *same;
+	size_t i, k;
 	pid_t *pids;
-	size_t i;
 
 	for (i = 0; i + 1 < self->count; i++) {
 		same = self->sections[i];
@@ -93,6 +96,10 @@ int doctor_report__merge_last(struct doctor_report *self)
 		memcpy(pids + same->pid_count, last->pids, last->pid_count * sizeof(*pids));
 		same->pids = pids;
 		same->pid_count += last->pid_count;
+		for (k = 0; k < same->offset_count; k++) {
+			if (!same->offsets[k].heap)
+				same->offsets[k].heap = last->offsets[k].heap;
+		}
 		section_free(last);
 		self->count--;
 		break;
@@ -246,7 +253,7 @@ static void write_offsets(const struct doctor_section *section, FILE *out)
 		offset = &section->offsets[i];
 		snprintf(table, sizeof(table), offset->in_table ? "%lld" : "-", offset->table);
 		fprintf(out, "  %-*s %8lld %8s  %-12s %s\n", OFFSET_WIDTH, offset->name,
-			offset->decoded, table, offset->heap, offset->from);
+			offset->decoded, table, offset->heap ? offset->heap : "-", offset->from);
 	}
 }
 
@@ -324,7 +331,7 @@ static struct json_object *offset_object(const struct doctor_offset *offset)
 	json_object_object_add(object, "decoded_from", json_text__new(offset->from));
 	json_object_object_add(object, "table",
 			       offset->in_table ? json_object_new_int64(offset->table) : NULL);
-	json_object_object_add(object, "heap", json_text__new(offset->heap));
+	json_object_object_add(object, "heap", offset->heap ? json_text__new(offset->heap) : NULL);
 	return object;
 }
 

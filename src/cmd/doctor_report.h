@@ -23,9 +23,9 @@ enum doctor_status {
 struct doctor_check {
 	const char *name;
 	enum doctor_status status;
-	bool own;	  /* of this one process; like processes differ in it */
-	char found[640];  /* may hold a target's text */
-	char advice[640]; /* "" when there is nothing to do */
+	bool own;	   /* of this one process; like processes differ in it */
+	char found[640];   /* may hold a target's text */
+	char advice[1280]; /* "" when there is nothing to do */
 };
 
 /* An offset of a LuaJIT build, from its sources. */
@@ -35,7 +35,8 @@ struct doctor_offset {
 	long long decoded;
 	bool in_table;
 	long long table;
-	const char *heap; /* the live heap's verdict */
+	const char
+		*heap; /* the live heap's verdict; NULL: not checked, for nothing is there to see */
 };
 #define DOCTOR_MAX_OFFSETS 24
 

@@ -43,7 +43,7 @@ int doctor_trial__run(struct doctor_trial *self, const pid_t *pids, size_t count
 	struct sampler *sampler;
 	int err;
 
-	err = sampler__new(&options, &sampler);
+	err = sampler__new(&options, pids, count, &sampler);
 	if (err)
 		return err;
 	self->load_seconds = now_seconds() - started;

@@ -6,15 +6,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "lua_processes.h"
+#include "privileges.h"
+#include "terminal.h"
 
-#define OPT_JSON      256
-#define SEARCH_MS     600 /* of the one second that it may take at most */
-#define DEFAULT_WIDTH 80
+#define OPT_JSON  256
+#define SEARCH_MS 600 /* of the one second that it may take at most */
 
 static const struct argp_option options[] = {
 	{"json", OPT_JSON, 0, 0, "write JSON: null stands for what cannot be known", 1},
@@ -46,16 +46,25 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* Only a terminal has a width. */
-static size_t terminal_width(void)
+static void print_hidden(const struct lua_processes_hidden *hidden)
 {
-	struct winsize size;
+	const char *denied = "even with CAP_SYS_PTRACE", *unreadable;
 
-	if (!isatty(STDOUT_FILENO))
-		return 0;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-		return DEFAULT_WIDTH;
-	return size.ws_col;
+	if (!privileges__have(CAP_SYS_PTRACE))
+		denied = "that takes CAP_SYS_PTRACE, or root (sudo luaspy list)";
+	if (hidden->denied)
+		fprintf(stderr, "luaspy: %zu process%s may not be looked into: %s.\n",
+			hidden->denied, hidden->denied == 1 ? "" : "es", denied);
+	unreadable =
+		privileges__have(CAP_DAC_READ_SEARCH)
+			? "they were deleted, or replaced by an upgrade, and that takes "
+			  "CAP_CHECKPOINT_RESTORE, or root"
+			: "that takes CAP_DAC_READ_SEARCH, and CAP_CHECKPOINT_RESTORE for files "
+			  "that were deleted, or root";
+	if (hidden->unreadable)
+		fprintf(stderr,
+			"luaspy: %zu process%s may have Lua in files that could not be read: %s.\n",
+			hidden->unreadable, hidden->unreadable == 1 ? "" : "es", unreadable);
 }
 
 int cmd_list(int argc, char **argv)
@@ -63,14 +72,15 @@ int cmd_list(int argc, char **argv)
 	static const struct argp argp = {.options = options, .parser = parse, .doc = doc};
 	static char name[] = "luaspy list";
 	struct list_row *rows = NULL;
-	size_t count = 0, denied = 0;
+	struct lua_processes_hidden hidden = {};
+	size_t count = 0;
 	bool json = false;
 	int err;
 
 	argv[0] = name;
 	argp_err_exit_status = 2;
 	argp_parse(&argp, argc, argv, 0, NULL, &json);
-	err = lua_processes__gather(SEARCH_MS, &rows, &count, &denied);
+	err = lua_processes__gather(SEARCH_MS, &rows, &count, &hidden);
 	if (err) {
 		fprintf(stderr, "luaspy: the processes cannot be listed: %s.\n", strerror(-err));
 		return 1;
@@ -78,15 +88,11 @@ int cmd_list(int argc, char **argv)
 	if (json)
 		err = list_rows__write_json(rows, count, stdout);
 	else if (count)
-		list_rows__write_table(rows, count, terminal_width(), stdout);
-	if (denied)
-		fprintf(stderr, "luaspy: %zu process%s may not be looked into%s.\n", denied,
-			denied == 1 ? "" : "es",
-			geteuid() ? ": run it as root (sudo luaspy list) to have them all"
-				  : ", even by root");
+		list_rows__write_table(rows, count, terminal__width(0), stdout);
+	print_hidden(&hidden);
 	if (!count)
 		fprintf(stderr, "luaspy: no process with Lua in it%s.\n",
-			denied ? " among those that may be" : "");
+			hidden.denied || hidden.unreadable ? " among those that can be seen" : "");
 	free(rows);
 	if (!err && fflush(stdout) != 0)
 		err = -errno;

@@ -33,7 +33,8 @@ struct gathering {
 	uint64_t started_ns, deadline_ns, boot_ns;
 	struct list_row *rows;
 	struct pending *pending; /* as many as rows */
-	size_t count, capacity, denied;
+	size_t count, capacity;
+	struct lua_processes_hidden hidden;
 };
 
 static uint64_t now_ns(clockid_t clock)
@@ -215,14 +216,17 @@ static int add(struct gathering *g, pid_t pid)
 	struct pending *pending;
 	struct list_row *grown;
 	struct maps maps;
+	size_t refused;
 	int err;
 
 	err = maps__read(pid, &maps);
 	if (err) {
-		g->denied += err == -EACCES || err == -EPERM;
+		g->hidden.denied += err == -EACCES || err == -EPERM;
 		return err == -ENOMEM ? err : 0;
 	}
+	refused = lua_files__refused(g->files);
 	file = lua_files__of_process(g->files, pid, &maps);
+	g->hidden.unreadable += !file && lua_files__refused(g->files) != refused;
 	if (!file || process_info__read(pid, &info) != 0)
 		goto out;
 	if (g->count == g->capacity) {
@@ -323,7 +327,7 @@ static void measure_cpu(struct gathering *g)
 }
 
 int lua_processes__gather(unsigned int limit_ms, struct list_row **rows, size_t *count,
-			  size_t *denied)
+			  struct lua_processes_hidden *hidden)
 {
 	struct gathering g = {.files = lua_files__new(), .names = container_names__new(NULL)};
 	struct processes processes = {};
@@ -356,6 +360,6 @@ out:
 	}
 	*rows = g.rows;
 	*count = g.count;
-	*denied = g.denied;
+	*hidden = g.hidden;
 	return 0;
 }

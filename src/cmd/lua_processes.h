@@ -9,13 +9,18 @@
 
 #include "list_rows.h"
 
+/* Processes that may have Lua, of which nothing is listed. */
+struct lua_processes_hidden {
+	size_t denied;	   /* their mappings may not be read */
+	size_t unreadable; /* without Lua in what could be read of their files */
+};
+
 /*
- * All of them but ourselves, by pid. *denied is the number of processes whose mappings may not be
- * read. Takes about `limit_ms` of CPU time at most: memory that was not searched for VMs by then
- * leaves its process without those figures. 0, -ENOMEM, or an errno of reading /proc. The caller
- * frees *rows.
+ * All of them but ourselves, by pid. Takes about `limit_ms` of CPU time at most: memory that was
+ * not searched for VMs by then leaves its process without those figures. 0, -ENOMEM, or an errno of
+ * reading /proc. The caller frees *rows.
  */
 int lua_processes__gather(unsigned int limit_ms, struct list_row **rows, size_t *count,
-			  size_t *denied);
+			  struct lua_processes_hidden *hidden);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "privileges.h"
 
 static const struct command {
 	const char *name;
@@ -51,6 +52,8 @@ int main(int argc, char **argv)
 	size_t i;
 
 	fill_standard_streams();
+	if (privileges__begin() != 0)
+		return 1;
 	if (argc < 2) {
 		print_help(stderr);
 		return 2;

@@ -26,7 +26,9 @@
 #include "commands.h"
 #include "privileges.h"
 #include "record_builds.h"
+#include "record_files.h"
 #include "record_options.h"
+#include "record_start.h"
 #include "record_summary.h"
 #include "record_targets.h"
 
@@ -41,10 +43,14 @@ struct recording {
 	struct lua_names *lua_names;
 	struct lua_functions *lua_functions;
 	struct child_command child;
-	char comm[64]; /* of the first target */
-	char title[128];
+	struct record_builds builds;
+	FILE *kernel_symbols; /* opened while we may see the addresses */
+	uint32_t files_told;  /* modules whose files were complained about */
+	char comm[64];	      /* of the first target */
+	char title[256];
 	char command_line[512];
 	char path[512];
+	struct record_start start;
 	struct timespec started;
 	double seconds;
 	int64_t start_time;
@@ -78,14 +84,18 @@ static void catch_signals(void)
 static int add_targets(struct recording *r)
 {
 	int err = record_targets__add(&r->targets, r->sampler);
+	char others[48] = "";
 
 	if (err)
 		return err;
+	if (!r->options.quiet)
+		record_files__warn(r->names.modules, &r->files_told, stderr);
 	snprintf(r->comm, sizeof(r->comm), "%s", r->targets.comm);
-	snprintf(r->title, sizeof(r->title), "%s %d", r->comm, (int)r->targets.first);
 	if (r->targets.count > 1)
-		snprintf(r->title, sizeof(r->title), "%s %d and %zu others", r->comm,
-			 (int)r->targets.first, r->targets.count - 1);
+		snprintf(others, sizeof(others), " and %zu other%s", r->targets.count - 1,
+			 r->targets.count > 2 ? "s" : "");
+	snprintf(r->title, sizeof(r->title), "%s %d%s%s%s", r->comm, (int)r->targets.first, others,
+		 r->targets.container[0] ? " in " : "", r->targets.container);
 	return 0;
 }
 
@@ -130,10 +140,12 @@ static int open_sampler(struct recording *r)
 					  .coroutines = r->options.coroutines,
 					  .verbose = r->options.verbose};
 	struct utsname kernel;
-	char why[512];
+	char why[PRIVILEGES_TEXT_BYTES];
 	int err;
 
-	err = sampler__new(&options, &r->sampler);
+	r->start.found = record_start__now();
+	err = sampler__new(&options, r->targets.found, r->targets.found_count, &r->sampler);
+	r->start.loaded = record_start__now();
 	if (!err)
 		return 0;
 	if (err == -EACCES && privileges__complete()) {
@@ -146,7 +158,7 @@ static int open_sampler(struct recording *r)
 			uname(&kernel) == 0 ? kernel.release : "unknown");
 	} else if (err == -EPERM || err == -EACCES) {
 		privileges__explain(why, sizeof(why));
-		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s.\n", why);
+		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s\n", why);
 	} else if (err == -EXDEV) {
 		print_wrong_proc();
 	} else if (err == -ENOMEM) {
@@ -190,7 +202,7 @@ static void choose_path(struct recording *r)
 }
 
 /* Before anything is recorded: could the result be written? */
-static int check_path(const struct recording *r)
+static int check_writable(const struct recording *r)
 {
 	char copy[512];
 	struct stat st;
@@ -219,6 +231,62 @@ static int check_path(const struct recording *r)
 	return -EACCES;
 }
 
+static int check_path(const struct recording *r)
+{
+	struct capabilities saved;
+	int err;
+
+	privileges__become_user(&saved);
+	err = check_writable(r);
+	privileges__become_self(&saved);
+	return err;
+}
+
+/* Could root only write there because it is root? Before the rights to do so are given up. */
+static bool needs_override(const struct recording *r)
+{
+	struct capabilities saved, without;
+	struct stat st;
+	char copy[512];
+	bool needs;
+
+	if (strcmp(r->path, "-") == 0)
+		return false;
+	snprintf(copy, sizeof(copy), "%s", r->path);
+	capabilities__get(&saved);
+	without = saved;
+	without.effective = 0;
+	capabilities__set(&without);
+	needs = faccessat(AT_FDCWD, dirname(copy), W_OK | X_OK, AT_EACCESS) != 0 ||
+		/* Also of a file that is replaced: folders with the sticky bit ask for it. */
+		(stat(r->path, &st) == 0 &&
+		 (st.st_uid != geteuid() || faccessat(AT_FDCWD, r->path, W_OK, AT_EACCESS) != 0));
+	capabilities__set(&saved);
+	return needs;
+}
+
+/* From here on no new kind of thing is done. */
+static int drop_privileges(struct recording *r)
+{
+	struct privileges_needs needs = {
+		.new_targets = r->options.command != NULL ||
+			       record_targets__with_children(&r->targets) ||
+			       record_targets__goes_on(&r->targets),
+		.signal_child = r->options.command != NULL,
+		.override_file = needs_override(r),
+	};
+	int err;
+
+	if (r->options.kernel && r->options.native)
+		r->kernel_symbols = kernel_symbols__open();
+	err = privileges__drop(&needs);
+	if (err)
+		fprintf(stderr,
+			"luaspy: what it does not need any more could not be given up: %s.\n",
+			strerror(-err));
+	return err;
+}
+
 /* What was recorded is not thrown away because a disk is full. */
 static int write_elsewhere(const struct recording *r, const struct profile *profile)
 {
@@ -241,18 +309,20 @@ static int write_elsewhere(const struct recording *r, const struct profile *prof
 
 static int write_result(const struct recording *r, const struct profile *profile)
 {
+	struct capabilities saved;
 	int err;
 
+	privileges__become_user(&saved);
 	if (r->options.output)
 		err = output_file__write(r->path, profile, r->options.write);
 	else
 		err = output_file__create(r->path, profile, r->options.write);
-	if (!err)
-		return 0;
-	fprintf(stderr, "luaspy: writing %s failed: %s.\n",
-		strcmp(r->path, "-") == 0 ? "to stdout" : r->path, strerror(-err));
-	if (err != -EPIPE)
+	if (err)
+		fprintf(stderr, "luaspy: writing %s failed: %s.\n",
+			strcmp(r->path, "-") == 0 ? "to stdout" : r->path, strerror(-err));
+	if (err && err != -EPIPE)
 		write_elsewhere(r, profile);
+	privileges__become_self(&saved);
 	return err;
 }
 
@@ -323,6 +393,11 @@ static void print_sources(const struct recording *r)
 			"are too large to be read all; some were left out.\n");
 }
 
+static void warn_builds(struct recording *r)
+{
+	record_builds__warn(&r->builds, r->names.modules, r->names.vms, stderr);
+}
+
 static int run(struct recording *r)
 {
 	bool progress = !r->options.quiet && isatty(STDERR_FILENO);
@@ -332,6 +407,7 @@ static int run(struct recording *r)
 	clock_gettime(CLOCK_MONOTONIC, &r->started);
 	r->start_time = (int64_t)time(NULL);
 	sampler__start(r->sampler);
+	r->start.started = record_start__now();
 	while (!err && !stop_signal) {
 		timeout_ms = POLL_MS;
 		elapsed = seconds_since(&r->started);
@@ -350,6 +426,8 @@ static int run(struct recording *r)
 		if (err == -EINTR)
 			err = 0;
 		lua_functions__read(r->lua_functions);
+		if (!r->options.quiet)
+			warn_builds(r);
 		record_targets__tend(&r->targets, r->sampler);
 		if (child_command__ended(&r->child, false) ||
 		    (!sampler__alive(r->sampler) && !target_options__searches(&r->options.targets)))
@@ -408,8 +486,8 @@ static int finish(struct recording *r)
 	struct utsname host;
 	int err = -ENOMEM;
 
-	if (r->options.kernel && r->options.native &&
-	    kernel_symbols__load(NULL, &kernel) == -EPERM && !r->options.quiet)
+	if (r->kernel_symbols && kernel_symbols__read(r->kernel_symbols, &kernel) == -EPERM &&
+	    !r->options.quiet)
 		fprintf(stderr, "luaspy: warning: kernel function names are hidden: they need "
 				"CAP_SYSLOG and `sysctl kernel.kptr_restrict` below 2.\n");
 	r->names.kernel = kernel;
@@ -432,9 +510,13 @@ static int finish(struct recording *r)
 	err = write_result(r, profile);
 	summary.profiler_cpu_seconds = record_summary__own_cpu_seconds();
 	if (r->options.verbose)
+		record_start__print(&r->start, sampler__first_sample_ns(r->sampler), stderr);
+	if (r->options.verbose)
 		record_builds__print(r->names.modules, r->names.vms, stderr);
 	if (!r->options.quiet) {
+		warn_builds(r);
 		record_summary__print(&summary, &info, stderr);
+		record_builds__print_conflicts(r->names.modules, r->names.vms, stderr);
 		if (!err && strcmp(r->path, "-") != 0)
 			fprintf(stderr, "wrote %s: %s\n", r->path,
 				strcmp(r->options.extension, "folded") == 0
@@ -442,8 +524,10 @@ static int finish(struct recording *r)
 					  "like"
 					: "open it in a browser");
 	}
-	if (!r->options.quiet)
+	if (!r->options.quiet) {
+		record_files__warn(r->names.modules, &r->files_told, stderr);
 		print_sources(r);
+	}
 	if (!err && !info.samples && !r->options.quiet)
 		print_no_samples(r, summary.target_cpu_seconds);
 out:
@@ -472,6 +556,7 @@ int cmd_record(int argc, char **argv)
 		fprintf(stderr, "luaspy: out of memory.\n");
 		return 1;
 	}
+	r->start.began = record_start__now();
 	join_command_line(r, argc, argv);
 	record_options__parse(&r->options, argc, argv);
 	catch_signals();
@@ -503,6 +588,8 @@ int cmd_record(int argc, char **argv)
 		choose_path(r);
 	}
 	if (!err)
+		err = drop_privileges(r);
+	if (!err)
 		err = run(r);
 	if (!err)
 		err = finish(r);
@@ -515,6 +602,8 @@ out:
 		if (!err)
 			status = child_command__exit_status(&r->child);
 	}
+	if (r->kernel_symbols)
+		fclose(r->kernel_symbols);
 	lua_functions__free(r->lua_functions);
 	lua_names__free(r->lua_names);
 	sampler__free(r->sampler);

@@ -7,14 +7,17 @@
 #include <string.h>
 #include <time.h>
 
+#include "../target/container.h"
+#include "../target/container_names.h"
 #include "../target/process_info.h"
 #include "privileges.h"
 
 #define LOOK_EVERY_MS 500
+#define SHORT_ID      12
 
 void record_targets__print_error(pid_t pid, int err, uint32_t rate_hz)
 {
-	char why[512];
+	char why[PRIVILEGES_TEXT_BYTES];
 
 	switch (err) {
 	case -ESRCH:
@@ -23,7 +26,7 @@ void record_targets__print_error(pid_t pid, int err, uint32_t rate_hz)
 	case -EPERM:
 	case -EACCES:
 		privileges__explain(why, sizeof(why));
-		fprintf(stderr, "luaspy: process %d is not ours to profile: %s.\n", (int)pid, why);
+		fprintf(stderr, "luaspy: process %d is not ours to profile: %s\n", (int)pid, why);
 		break;
 	case -EINVAL:
 		fprintf(stderr,
@@ -120,6 +123,12 @@ int record_targets__find(struct record_targets *self, struct record_options *opt
 		fprintf(stderr, "luaspy: %s.\n", why);
 		return -ESRCH;
 	}
+	/* With -a those are mostly not meant. */
+	if (target_search__denied(self->search) && !targets->all && !options->quiet)
+		fprintf(stderr,
+			"luaspy: warning: left out, though matching, since not all of it may be "
+			"looked into: %zu of the processes; `luaspy list` says what that takes.\n",
+			target_search__denied(self->search));
 	return 0;
 }
 
@@ -151,6 +160,24 @@ static bool is_repeated(const struct record_targets *self, size_t at)
 			return true;
 	}
 	return false;
+}
+
+static void find_container(struct record_targets *self)
+{
+	struct container_names *names;
+	struct container container;
+	char text[CGROUP_TEXT_SIZE];
+	const char *name;
+
+	if (cgroup__read(self->first, text) != 0 || !container__parse(text, &container))
+		return;
+	names = container_names__new(NULL);
+	name = names ? container_names__get(names, &container, self->first) : NULL;
+	if (name)
+		snprintf(self->container, sizeof(self->container), "%.60s", name);
+	else
+		snprintf(self->container, sizeof(self->container), "%.*s", SHORT_ID, container.id);
+	container_names__free(names);
 }
 
 int record_targets__add(struct record_targets *self, struct sampler *sampler)
@@ -189,6 +216,8 @@ int record_targets__add(struct record_targets *self, struct sampler *sampler)
 			warn_without_vm(pid, info.comm);
 	}
 	self->found_count = 0;
+	if (self->count)
+		find_container(self);
 	if (!self->count && last == -ESRCH)
 		fprintf(stderr, "luaspy: what was to be profiled has ended.\n");
 	return self->count ? 0 : last;

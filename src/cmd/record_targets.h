@@ -21,9 +21,10 @@ struct record_targets {
 	pid_t *found;		      /* by the last look, not added yet */
 	size_t found_count;
 	uint64_t looked_ms;
-	pid_t first;   /* the recording is called after this one */
-	char comm[64]; /* its name */
-	size_t count;  /* added */
+	pid_t first;	    /* the recording is called after this one */
+	char comm[64];	    /* its name */
+	char container[64]; /* what it is in: the name, or the beginning of the id; "" */
+	size_t count;	    /* added */
 };
 
 /* Finds them; `options` is borrowed, and thread ids in it become those of their processes. 0, or a

@@ -40,6 +40,7 @@ struct target_search {
 	pid_t ancestors[MAX_GENERATIONS]; /* ours: sudo, shells */
 	size_t ancestor_count;
 	size_t matches, without_lua, masters; /* without_lua: matched but for that */
+	size_t denied;			      /* of those, the ones that may not be looked into */
 	char ids[TARGET_MAX_PATTERNS][CONTAINER_ID_LENGTH + 1]; /* that each -c prefix found */
 	size_t ambiguous; /* 1 + the index of a -c whose prefix fits several ids */
 	pid_t *found;
@@ -170,15 +171,21 @@ static bool matches_cgroup(struct target_search *self, pid_t pid)
 	return false;
 }
 
-static bool has_lua(const struct target_search *self, pid_t pid)
+static bool has_lua(struct target_search *self, pid_t pid)
 {
+	size_t refused = lua_files__refused(self->files);
 	struct maps maps;
 	bool found;
+	int err;
 
-	if (maps__read(pid, &maps) != 0)
+	err = maps__read(pid, &maps);
+	if (err) {
+		self->denied += err == -EACCES || err == -EPERM;
 		return false;
+	}
 	found = lua_files__of_process(self->files, pid, &maps) != NULL;
 	maps__free(&maps);
+	self->denied += !found && lua_files__refused(self->files) != refused;
 	return found;
 }
 
@@ -295,7 +302,7 @@ int target_search__look(struct target_search *self, pid_t **pids, size_t *count)
 	size_t i;
 
 	self->look++;
-	self->matches = self->without_lua = 0;
+	self->matches = self->without_lua = self->denied = 0;
 	self->found_count = 0;
 	for (i = 0; self->look == 1 && !err && i < self->options->pid_count; i++)
 		err = look_at(self, self->options->pids[i], now, true);
@@ -327,6 +334,11 @@ bool target_search__goes_on(const struct target_search *self)
 bool target_search__has_master(const struct target_search *self)
 {
 	return self->masters > 0;
+}
+
+size_t target_search__denied(const struct target_search *self)
+{
+	return self->denied;
 }
 
 /* "-n web" or, with several options, all of them. */
@@ -362,13 +374,19 @@ bool target_search__explain(const struct target_search *self, size_t found, char
 	if (found)
 		return false;
 	describe(self->options, what, sizeof(what));
-	if (self->without_lua && !self->options->all)
+	if (self->denied)
+		snprintf(
+			text, size,
+			"of the %zu processes that match %s none that can be seen has Lua in it; "
+			"not all of %zu may be looked into, and `luaspy list` says what that takes",
+			self->matches, what, self->denied);
+	else if (self->without_lua && !self->options->all)
 		snprintf(text, size,
 			 "of the %zu processes that match %s none has Lua in it; `luaspy list` "
 			 "shows those that have, and -p PID profiles any",
 			 self->matches, what);
 	else if (self->options->all)
-		snprintf(text, size, "no process here has Lua in it (or may be looked into)");
+		snprintf(text, size, "no process here has Lua in it");
 	else
 		snprintf(text, size,
 			 "nothing matches %s; `luaspy list` shows the processes with Lua", what);

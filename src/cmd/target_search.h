@@ -29,6 +29,10 @@ int target_search__look(struct target_search *self, pid_t **pids, size_t *count)
 bool target_search__goes_on(const struct target_search *self);
 bool target_search__has_master(const struct target_search *self);
 
+/* After a look: how many matched and were left out since they, or files of theirs, may not be
+ * looked into. */
+size_t target_search__denied(const struct target_search *self);
+
 /* After a look that found nothing: why, and what to do, as a sentence. Or that a container's id was
  * cut too short, whatever was found; false when there is nothing to say. */
 bool target_search__explain(const struct target_search *self, size_t found, char *text,

@@ -122,7 +122,7 @@ static int fill_array(int fd, const uint64_t *entries, size_t count)
  * the tables of the files that a process maps are put in by one call, just before the process's
  * mappings become current.
  */
-static int flush_pending(struct kernel_tables *self)
+int kernel_tables__flush(struct kernel_tables *self)
 {
 	int fd = bpf_map__fd(self->bpf->maps.tables), err = 0;
 	uint32_t count = self->pending_count, i;
@@ -149,7 +149,7 @@ int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
 
 	if (count) {
 		if (self->pending_count == MAX_PENDING)
-			err = flush_pending(self);
+			err = kernel_tables__flush(self);
 		if (err)
 			return err;
 		table = bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_rows", sizeof(uint32_t),
@@ -255,7 +255,7 @@ int kernel_tables__put_process(struct kernel_tables *self, uint32_t tgid,
 		entry->tgid = tgid;
 		HASH_ADD(hh, self->processes, tgid, sizeof(tgid), entry);
 	}
-	err = flush_pending(self);
+	err = kernel_tables__flush(self);
 	if (!err)
 		err = extent_allocate(self, count, &extent);
 	if (err)

@@ -16,7 +16,7 @@
 struct sampler_bpf; /* the BPF skeleton */
 struct kernel_tables;
 
-/* `bpf` is borrowed and loaded already. NULL when out of memory. */
+/* `bpf` is borrowed; its maps exist already. NULL when out of memory. */
 struct kernel_tables *kernel_tables__new(struct sampler_bpf *bpf);
 void kernel_tables__free(struct kernel_tables *self);
 
@@ -28,6 +28,11 @@ int kernel_tables__put_rules(struct kernel_tables *self, const struct unwind_rul
  * errno. */
 int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
 			    const struct file_table *file, const uint64_t *entries, size_t count);
+
+/* Puts the files' tables in that wait to be put in together; kernel_tables__put_process does it,
+ * too. 0 or negative errno. */
+int kernel_tables__flush(struct kernel_tables *self);
+
 void kernel_tables__remove_file(struct kernel_tables *self, uint32_t file_id);
 
 int kernel_tables__put_build(struct kernel_tables *self, uint32_t vm,

@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "../vm/lua_builtins.h"
+#include "../vm/luajit_check.h"
 
 /* The VMs of a process have the same libraries, mostly; a read takes some milliseconds. */
 #define MAX_VMS_PER_PROCESS 8
@@ -17,6 +18,8 @@
  * the usual kind fit into the second. */
 #define MAX_PROCESS_NS 500000000ull
 #define MAX_ALL_NS     10000000000ull
+
+#define MAX_CONFLICTS 16 /* of different processes that are told one by one */
 
 struct lua_vm {
 	uint64_t g;
@@ -30,6 +33,7 @@ struct vm_process {
 	uint32_t tgid;
 	uint32_t image;
 	uint32_t count;
+	bool distrusted;
 	uint64_t read_ns; /* spent in reading its names */
 	struct lua_vm vms[MAX_VMS_PER_PROCESS];
 	/* When names were last read, for the addresses of C functions once the image is no more. */
@@ -39,14 +43,24 @@ struct vm_process {
 	UT_hash_handle hh;	  /* of the newest */
 };
 
-struct lua_vms {
-	const struct modules *modules;
-	const struct targets *targets;
-	struct vm_process *processes;
-	uint64_t read_ns;
+/* What the VMs of a build said. */
+struct build_facts {
+	struct luajit_fact facts[LUAJIT_OFFSETS];
+	size_t count;
+	uint32_t checked;
 };
 
-struct lua_vms *lua_vms__new(const struct modules *modules, const struct targets *targets)
+struct lua_vms {
+	const struct modules *modules;
+	struct targets *targets;
+	struct vm_process *processes;
+	uint64_t read_ns;
+	struct build_facts *builds[MAX_VMS + 1]; /* by module.vm */
+	struct lua_conflict conflicts[MAX_CONFLICTS];
+	size_t conflict_count;
+};
+
+struct lua_vms *lua_vms__new(const struct modules *modules, struct targets *targets)
 {
 	struct lua_vms *self = calloc(1, sizeof(*self));
 
@@ -74,6 +88,7 @@ static void process_free(struct vm_process *process)
 void lua_vms__free(struct lua_vms *self)
 {
 	struct vm_process *process, *next;
+	size_t i;
 
 	if (!self)
 		return;
@@ -81,6 +96,8 @@ void lua_vms__free(struct lua_vms *self)
 		HASH_DEL(self->processes, process); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		process_free(process);
 	}
+	for (i = 0; i <= MAX_VMS; i++)
+		free(self->builds[i]);
 	free(self);
 }
 
@@ -90,6 +107,80 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static bool has_time(const struct lua_vms *self, const struct vm_process *process)
+{
+	return process->read_ns < MAX_PROCESS_NS && self->read_ns < MAX_ALL_NS;
+}
+
+static void take_time(struct lua_vms *self, struct vm_process *process, uint64_t began)
+{
+	uint64_t spent = now_ns() - began;
+
+	process->read_ns += spent;
+	self->read_ns += spent;
+}
+
+static struct build_facts *build_facts(struct lua_vms *self, uint32_t build,
+				       const struct luajit_found *found)
+{
+	struct build_facts *all = build <= MAX_VMS ? self->builds[build] : NULL;
+
+	if (!all && build <= MAX_VMS) {
+		all = self->builds[build] = calloc(1, sizeof(*all));
+		if (all)
+			all->count = luajit__facts(found, all->facts);
+	}
+	return all;
+}
+
+static void distrust(struct lua_vms *self, struct vm_process *process, uint32_t build,
+		     const struct luajit_fact *fact)
+{
+	process->distrusted = true;
+	targets__distrust(self->targets, (pid_t)process->tgid);
+	if (self->conflict_count < MAX_CONFLICTS)
+		self->conflicts[self->conflict_count] =
+			(struct lua_conflict){process->tgid, build, *fact};
+	self->conflict_count++;
+}
+
+/* Holds the build's offsets against the VM's heap. */
+static void check_heap(struct lua_vms *self, struct vm_process *process, const struct lua_vm *vm)
+{
+	const struct module *module = modules__of_build(self->modules, vm->build);
+	const struct luajit_found *found =
+		module ? modules__luajit(self->modules, module->id) : NULL;
+	struct luajit_fact facts[LUAJIT_OFFSETS];
+	const struct luajit_fact *conflict;
+	struct build_facts *all;
+	uint64_t interpreter, began;
+	size_t count, i;
+	int err;
+
+	if (!found || !has_time(self, process))
+		return;
+	interpreter = targets__address(self->targets, (pid_t)process->tgid, module->id,
+				       found->build.interpreter_start);
+	if (!interpreter)
+		return;
+	count = luajit__facts(found, facts);
+	began = now_ns();
+	err = luajit_check__vm((pid_t)process->tgid, vm->g, interpreter, &found->build, facts,
+			       count);
+	take_time(self, process, began);
+	all = err ? NULL : build_facts(self, vm->build, found);
+	if (!all)
+		return;
+	all->checked++;
+	for (i = 0; i < count; i++) {
+		if (all->facts[i].heap != LUAJIT_DISAGREES && facts[i].heap != LUAJIT_NOT_CHECKED)
+			all->facts[i] = facts[i];
+	}
+	conflict = luajit_facts__conflict(facts, count);
+	if (conflict && !process->distrusted)
+		distrust(self, process, vm->build, conflict);
 }
 
 static int read_builtins(const struct lua_vms *self, pid_t pid, const struct lua_vm *vm,
@@ -106,16 +197,14 @@ static int read_builtins(const struct lua_vms *self, pid_t pid, const struct lua
 static void read_names(struct lua_vms *self, struct vm_process *process, struct lua_vm *vm)
 {
 	struct lua_builtins *newer;
-	uint64_t spent;
+	uint64_t began;
 	int err;
 
-	if (process->read_ns >= MAX_PROCESS_NS || self->read_ns >= MAX_ALL_NS)
+	if (process->distrusted || !has_time(self, process))
 		return;
-	spent = now_ns();
+	began = now_ns();
 	err = read_builtins(self, (pid_t)process->tgid, vm, &newer);
-	spent = now_ns() - spent;
-	process->read_ns += spent;
-	self->read_ns += spent;
+	take_time(self, process, began);
 	if (err)
 		return;
 	free(process->mappings);
@@ -156,8 +245,38 @@ int lua_vms__add(struct lua_vms *self, const struct record_vm *record, size_t si
 	vm->g = record->g;
 	vm->build = record->puc ? 0 : record->vm;
 	vm->puc = record->puc;
+	check_heap(self, process, vm);
 	read_names(self, process, vm);
 	return 0;
+}
+
+bool lua_vms__distrusts(const struct lua_vms *self, uint32_t tgid)
+{
+	const struct vm_process *process;
+
+	HASH_FIND(hh, self->processes, &tgid, sizeof(tgid), process);
+	return process && process->distrusted;
+}
+
+const struct lua_conflict *lua_vms__conflict(const struct lua_vms *self, size_t index)
+{
+	return index < self->conflict_count && index < MAX_CONFLICTS ? &self->conflicts[index]
+								     : NULL;
+}
+
+size_t lua_vms__conflicts(const struct lua_vms *self)
+{
+	return self->conflict_count;
+}
+
+size_t lua_vms__facts(const struct lua_vms *self, uint32_t build, const struct luajit_fact **facts,
+		      uint32_t *checked)
+{
+	const struct build_facts *all = build <= MAX_VMS ? self->builds[build] : NULL;
+
+	*facts = all ? all->facts : NULL;
+	*checked = all ? all->checked : 0;
+	return all ? all->count : 0;
 }
 
 const char *lua_vms__version(const struct lua_vms *self, uint32_t build)

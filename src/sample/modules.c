@@ -13,7 +13,6 @@
 #include "../symbol/elf_symbols.h"
 #include "../target/elf_file.h"
 #include "../unwind/unwind_table.h"
-#include "../vm/luajit.h"
 #include "../vm/puc.h"
 
 /* Over all files of a recording: bytes of .eh_frame that are read; table entries that are sent, of
@@ -37,7 +36,7 @@ struct entry {
 	struct unwind_table *table; /* kept for the functions' starts */
 	struct elf_symbols *symbols;
 	bool symbols_tried;
-	struct luajit_build build;
+	struct luajit_found found;
 	struct puc_build puc;
 	UT_hash_handle hh;
 };
@@ -132,13 +131,14 @@ static int build_tables(struct modules *self, struct entry *entry)
 	if (err)
 		return err;
 	self->unwind_bytes += entry->table->bytes;
-	err = luajit__find(entry->file->elf, entry->table, self->rules, &entry->build);
+	err = luajit__find(entry->file->elf, entry->table, self->rules, &entry->found);
 	if (err == 0 && self->vm_count < MAX_VMS) {
-		err = kernel_tables__put_build(self->tables, self->vm_count, &entry->build);
+		err = kernel_tables__put_build(self->tables, self->vm_count, &entry->found.build);
 		if (!err)
 			entry->module.vm = ++self->vm_count;
-	} else if (err == -ENOENT || err == -EINVAL) {
+	} else if (err == -ENOENT || err == -EINVAL || err == -EBADMSG) {
 		entry->module.vm_unknown = err == -EINVAL;
+		entry->module.vm_conflict = err == -EBADMSG;
 		err = err == -ENOENT ? find_puc(self, entry) : 0;
 	}
 	if (!err)
@@ -236,13 +236,13 @@ const struct module *modules__find(const struct modules *self, uint32_t id)
 	return id < self->count ? &self->by_id[id]->module : NULL;
 }
 
-const struct luajit_build *modules__build(const struct modules *self, uint32_t vm)
+const struct module *modules__of_build(const struct modules *self, uint32_t vm)
 {
 	uint32_t i;
 
 	for (i = 0; vm && i < self->count; i++) {
 		if (self->by_id[i]->module.vm == vm)
-			return &self->by_id[i]->build;
+			return &self->by_id[i]->module;
 	}
 	return NULL;
 }
@@ -256,6 +256,20 @@ const struct puc_build *modules__puc(const struct modules *self, uint32_t puc)
 			return &self->by_id[i]->puc;
 	}
 	return NULL;
+}
+
+const struct luajit_build *modules__build(const struct modules *self, uint32_t vm)
+{
+	const struct module *module = modules__of_build(self, vm);
+
+	return module ? &self->by_id[module->id]->found.build : NULL;
+}
+
+const struct luajit_found *modules__luajit(const struct modules *self, uint32_t id)
+{
+	const struct entry *entry = id < self->count ? self->by_id[id] : NULL;
+
+	return entry && (entry->module.vm || entry->module.vm_conflict) ? &entry->found : NULL;
 }
 
 static uint64_t now_ns(void)
@@ -301,8 +315,8 @@ int modules__name(struct modules *self, uint32_t id, uint64_t vaddr, char *name,
 		snprintf(name, size, "%s", symbol);
 		return 0;
 	}
-	if (entry->module.vm && vaddr >= entry->build.interpreter_start &&
-	    vaddr < entry->build.interpreter_end) {
+	if (entry->module.vm && vaddr >= entry->found.build.interpreter_start &&
+	    vaddr < entry->found.build.interpreter_end) {
 		snprintf(name, size, "[luajit interpreter]");
 		return 0;
 	}

@@ -12,15 +12,17 @@
 #include <sys/types.h>
 
 #include "../target/maps.h"
+#include "../vm/luajit.h"
 #include "kernel_tables.h"
 
 struct modules;
 
 struct module {
-	uint32_t id;	 /* the file id of frames */
-	uint32_t vm;	 /* 1 + index of its LuaJIT build, 0 when it has none */
-	bool vm_unknown; /* it has one, of a form that is not understood */
-	uint32_t puc;	 /* 1 + index of its build of PUC Lua, 0 when it has none */
+	uint32_t id;	  /* the file id of frames */
+	uint32_t vm;	  /* 1 + index of its LuaJIT build, 0 when it has none */
+	bool vm_unknown;  /* it has one, of a form that is not understood */
+	bool vm_conflict; /* ... of which the table of known builds says something else */
+	uint32_t puc;	  /* 1 + index of its build of PUC Lua, 0 when it has none */
 	bool puc_unknown;
 	const char *name; /* base name of its path; "[vdso]" */
 	const char *path; /* as in the target's mount namespace */
@@ -42,6 +44,11 @@ int modules__get(struct modules *self, pid_t pid, const struct map_entry *entry,
 /* The LuaJIT build with this number (module.vm, 1 or more); NULL when there is none. Borrowed. */
 const struct luajit_build *modules__build(const struct modules *self, uint32_t vm);
 
+/* What is known of the LuaJIT in module `id`, also of one with .vm_conflict; NULL when it has none
+ * that was understood. Borrowed. */
+const struct luajit_found *modules__luajit(const struct modules *self, uint32_t id);
+/* The module that has this LuaJIT build; NULL when there is none. Borrowed. */
+const struct module *modules__of_build(const struct modules *self, uint32_t vm);
 /* The same of PUC Lua, by module.puc. */
 const struct puc_build *modules__puc(const struct modules *self, uint32_t puc);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../target/process_info.h"
+#include "bpf_loading.h"
 #include "cpu_events.h"
 #include "kernel_tables.h"
 #include "lua_vms.h"
@@ -21,11 +22,13 @@
 #include "targets.h"
 
 #define WAKEUP_GAP_NS	      2000000ll
+#define MAX_READ_AHEAD	      64u
 #define INITIAL_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
 struct sampler {
 	struct sampler_options options;
 	struct sampler_bpf *bpf;
+	struct bpf_loading *loading; /* until it has ended */
 	struct kernel_tables *tables;
 	struct modules *modules;
 	struct targets *targets;
@@ -84,10 +87,14 @@ static int handle_process(struct sampler *self, const struct record_process *rec
 static int handle_stack(struct sampler *self, const struct record_stack *record, size_t size)
 {
 	uint32_t image = 0;
+	uint8_t flags = 0;
 
-	if (size >= RECORD_STACK_HEADER)
+	if (size >= RECORD_STACK_HEADER) {
 		image = lua_vms__image(self->vms, record->tgid);
-	return stack_store__add_stack(self->stacks, record, size, image);
+		if (lua_vms__distrusts(self->vms, record->tgid))
+			flags = STACK_LUA_DISTRUST;
+	}
+	return stack_store__add_stack(self->stacks, record, size, image, flags);
 }
 
 static int handle_record(void *context, void *data, size_t size)
@@ -126,7 +133,11 @@ static void raise_limits(void)
 {
 	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
 
-	setrlimit(RLIMIT_MEMLOCK, &limit);
+	/* Above the hard limit it takes CAP_SYS_RESOURCE. */
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 && getrlimit(RLIMIT_MEMLOCK, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_MEMLOCK, &limit);
+	}
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
@@ -147,7 +158,8 @@ static int find_pid_namespace(uint32_t *inode)
 	return 0;
 }
 
-static int load_programs(struct sampler *self)
+/* Begins to load the programs; the maps are there when it returns. */
+static int start_loading(struct sampler *self)
 {
 	struct sampler_bpf *bpf;
 	uint32_t pid_namespace;
@@ -158,9 +170,10 @@ static int load_programs(struct sampler *self)
 		return err;
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	libbpf_set_print(self->options.verbose ? print_warnings : print_nothing);
-	bpf = self->bpf = sampler_bpf__open();
-	if (!bpf)
-		return -errno;
+	err = bpf_loading__open(&self->loading, &self->bpf);
+	if (err)
+		return err;
+	bpf = self->bpf;
 	bpf->rodata->pid_namespace = pid_namespace;
 	bpf->rodata->with_kernel = self->options.kernel;
 	bpf->rodata->per_thread = self->options.per_thread;
@@ -168,19 +181,53 @@ static int load_programs(struct sampler *self)
 	bpf->rodata->with_coroutines = self->options.coroutines;
 	bpf->rodata->has_task_pt_regs =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_task_pt_regs, NULL) == 1;
-	err = sampler_bpf__load(bpf);
+	return bpf_loading__start(self->loading);
+}
+
+static int finish_loading(struct sampler *self)
+{
+	int err = bpf_loading__finish(self->loading);
+
+	bpf_loading__free(self->loading);
+	self->loading = NULL;
 	if (err)
 		return err;
 	/* The sampling program has no attach point of its own: cpu_events attaches it. */
-	bpf_program__set_autoattach(bpf->progs.on_sample, false);
-	return sampler_bpf__attach(bpf);
+	bpf_program__set_autoattach(self->bpf->progs.on_sample, false);
+	return sampler_bpf__attach(self->bpf);
 }
 
-int sampler__new(const struct sampler_options *options, struct sampler **sampler)
+/* Everything but the programs: what their maps are filled by. */
+static int open_tables(struct sampler *self)
+{
+	struct epoll_event wake = {.events = EPOLLIN};
+
+	self->tables = kernel_tables__new(self->bpf);
+	self->stacks = stack_store__new();
+	if (!self->tables || !self->stacks)
+		return -ENOMEM;
+	self->modules = modules__new(self->tables);
+	if (!self->modules)
+		return -ENOMEM;
+	self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	self->targets = targets__new(self->tables, self->modules, self->epoll_fd);
+	self->vms = lua_vms__new(self->modules, self->targets);
+	self->ring =
+		ring_buffer__new(bpf_map__fd(self->bpf->maps.records), handle_record, self, NULL);
+	if (!self->targets || !self->vms || !self->ring)
+		return -ENOMEM;
+	wake.data.fd = ring_buffer__epoll_fd(self->ring);
+	if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, wake.data.fd, &wake) != 0)
+		return -errno;
+	return 0;
+}
+
+int sampler__new(const struct sampler_options *options, const pid_t *pids, size_t count,
+		 struct sampler **sampler)
 {
 	struct sampler *self = calloc(1, sizeof(*self));
-	struct epoll_event wake = {.events = EPOLLIN};
-	int err;
+	size_t i;
+	int err, load_err;
 
 	if (!self)
 		return -ENOMEM;
@@ -190,30 +237,23 @@ int sampler__new(const struct sampler_options *options, struct sampler **sampler
 	if (options->added_later && cpu_events__always_inherited())
 		self->options.children = true;
 	raise_limits();
-	err = load_programs(self);
+	err = start_loading(self);
 	if (err)
 		goto out;
-	err = -ENOMEM;
-	self->tables = kernel_tables__new(self->bpf);
-	self->stacks = stack_store__new();
-	if (!self->tables || !self->stacks)
+	err = open_tables(self);
+	for (i = 0; !err && i < count && i < MAX_READ_AHEAD; i++)
+		targets__read_files(self->targets, pids[i]);
+	/* Loading that fails takes the maps away with it: then that is why the rest failed. */
+	load_err = finish_loading(self);
+	if (load_err)
+		err = load_err;
+	if (err)
 		goto out;
-	self->modules = modules__new(self->tables);
-	if (!self->modules)
-		goto out;
-	self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	self->targets = targets__new(self->tables, self->modules, self->epoll_fd);
-	self->vms = lua_vms__new(self->modules, self->targets);
 	self->events =
 		cpu_events__new(options->rate_hz, bpf_program__fd(self->bpf->progs.on_sample),
 				self->options.children);
-	self->ring =
-		ring_buffer__new(bpf_map__fd(self->bpf->maps.records), handle_record, self, NULL);
-	if (!self->targets || !self->vms || !self->events || !self->ring)
-		goto out;
-	wake.data.fd = ring_buffer__epoll_fd(self->ring);
-	if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, wake.data.fd, &wake) != 0) {
-		err = -errno;
+	if (!self->events) {
+		err = -ENOMEM;
 		goto out;
 	}
 	*sampler = self;
@@ -227,6 +267,7 @@ void sampler__free(struct sampler *self)
 {
 	if (!self)
 		return;
+	bpf_loading__free(self->loading); /* uses the maps until it has ended */
 	cpu_events__free(self->events);
 	ring_buffer__free(self->ring);
 	lua_vms__free(self->vms);
@@ -375,6 +416,11 @@ void sampler__counters(const struct sampler *self, uint64_t *counters)
 			counters[i] += values[cpu];
 	}
 	free(values);
+}
+
+uint64_t sampler__first_sample_ns(const struct sampler *self)
+{
+	return self->bpf->bss->first_sample_ns;
 }
 
 struct stack_store *sampler__stacks(const struct sampler *self)

@@ -28,11 +28,13 @@ struct sampler_options {
 };
 
 /*
- * Loads the programs. Returns 0; -EPERM (privileges), -EACCES (also the verifier), -ENOTSUP (a
- * kernel without what is needed), -EXDEV when the mounted /proc is not that of luaspy's PID
- * namespace, -ENOMEM, or another errno of bpf(2). The caller frees *sampler.
+ * Loads the programs. `pids`, which may be NULL, are processes that will be targets: their files
+ * are read while the kernel verifies the programs. Returns 0; -EPERM (privileges), -EACCES (also
+ * the verifier), -ENOTSUP (a kernel without what is needed), -EXDEV when the mounted /proc is not
+ * that of luaspy's PID namespace, -ENOMEM, or another errno of bpf(2). The caller frees *sampler.
  */
-int sampler__new(const struct sampler_options *options, struct sampler **sampler);
+int sampler__new(const struct sampler_options *options, const pid_t *pids, size_t count,
+		 struct sampler **sampler);
 void sampler__free(struct sampler *self);
 
 /*
@@ -65,6 +67,9 @@ size_t sampler__with_vm(const struct sampler *self);
 
 /* The sum over all CPUs of each counter of the contract; `counters` has COUNTER_COUNT elements. */
 void sampler__counters(const struct sampler *self, uint64_t *counters);
+
+/* When the first sample was taken, CLOCK_MONOTONIC in ns; 0: there was none. */
+uint64_t sampler__first_sample_ns(const struct sampler *self);
 
 /* Owned by the sampler. */
 struct stack_store *sampler__stacks(const struct sampler *self);

@@ -79,7 +79,7 @@ static void put_image(struct stored_stack *stack, uint32_t image)
 }
 
 int stack_store__add_stack(struct stack_store *self, const struct record_stack *record, size_t size,
-			   uint32_t image)
+			   uint32_t image, uint8_t flags)
 {
 	struct stack_entry *entry;
 	size_t words;
@@ -102,7 +102,7 @@ int stack_store__add_stack(struct stack_store *self, const struct record_stack *
 	entry->stack.tgid = record->tgid;
 	entry->stack.tid = record->tid;
 	entry->stack.stop = record->stop;
-	entry->stack.flags = record->flags;
+	entry->stack.flags = record->flags | flags;
 	entry->stack.word_count = record->word_count;
 	memcpy(entry->stack.comm, record->comm, sizeof(record->comm));
 	memcpy(entry->stack.words, record->words, words * sizeof(uint64_t));

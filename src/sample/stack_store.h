@@ -43,9 +43,9 @@ struct stack_store *stack_store__new(void);
 void stack_store__free(struct stack_store *self);
 
 /* Takes a record of `size` bytes; one that is too short for what it claims is ignored. `image` is
- * put into its BUILTIN frames. 0 or -ENOMEM. */
+ * put into its BUILTIN frames, `flags` (STACK_*) are added. 0 or -ENOMEM. */
 int stack_store__add_stack(struct stack_store *self, const struct record_stack *record, size_t size,
-			   uint32_t image);
+			   uint32_t image, uint8_t flags);
 int stack_store__add_proto(struct stack_store *self, const struct record_proto *record,
 			   size_t size);
 

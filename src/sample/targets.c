@@ -22,6 +22,7 @@ struct target {
 	pid_t pid;
 	int pidfd; /* readable when the process has ended; -1 where pidfds are not available */
 	bool ended, end_taken;
+	bool distrusted;
 	uint32_t vm;
 	bool has_puc;
 	struct mapping *mappings; /* as sent to the kernel */
@@ -142,7 +143,8 @@ static int refresh(struct targets *self, struct target *target)
 		free(mappings);
 		return 0;
 	}
-	err = kernel_tables__put_process(self->tables, (uint32_t)target->pid, mappings, count, vm);
+	err = kernel_tables__put_process(self->tables, (uint32_t)target->pid, mappings, count,
+					 target->distrusted ? 0 : vm);
 	if (err) {
 		free(mappings);
 		return err;
@@ -152,6 +154,21 @@ static int refresh(struct targets *self, struct target *target)
 	target->mapping_count = count;
 	target->vm = vm;
 	return 0;
+}
+
+void targets__read_files(struct targets *self, pid_t pid)
+{
+	struct target target = {.pid = pid};
+	struct mapping *mappings;
+	uint32_t count, vm;
+	struct maps maps;
+
+	if (maps__read(pid, &maps) == 0 &&
+	    collect(self, &target, &maps, &mappings, &count, &vm) == 0) {
+		kernel_tables__flush(self->tables);
+		free(mappings);
+	}
+	maps__free(&maps);
 }
 
 int targets__add(struct targets *self, pid_t pid, bool will_exec)
@@ -210,6 +227,13 @@ void targets__refresh(struct targets *self, pid_t pid)
 	refresh(self, target);
 }
 
+/* The next list is sent even if it is an equal one. */
+static void forget_mappings(struct target *target)
+{
+	free(target->mappings);
+	target->mappings = NULL;
+}
+
 void targets__executed(struct targets *self, pid_t pid)
 {
 	struct target *target;
@@ -217,9 +241,21 @@ void targets__executed(struct targets *self, pid_t pid)
 	HASH_FIND_INT(self->by_pid, &pid, target);
 	if (!target || target->ended)
 		return;
-	/* The kernel side has forgotten the old image: send even an equal list. */
-	free(target->mappings);
-	target->mappings = NULL;
+	/* The kernel side has forgotten the old image. */
+	forget_mappings(target);
+	target->distrusted = false;
+	refresh(self, target);
+}
+
+void targets__distrust(struct targets *self, pid_t pid)
+{
+	struct target *target;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	if (!target || target->ended || target->distrusted)
+		return;
+	forget_mappings(target);
+	target->distrusted = true;
 	refresh(self, target);
 }
 

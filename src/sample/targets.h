@@ -20,6 +20,10 @@ struct targets;
 struct targets *targets__new(struct kernel_tables *tables, struct modules *modules, int epoll_fd);
 void targets__free(struct targets *self);
 
+/* Reads the files that a process has mapped, and sends their tables, so that targets__add is quick.
+ * A process that cannot be read is left to that. */
+void targets__read_files(struct targets *self, pid_t pid);
+
 /* Starts to follow a process; with `will_exec` what it has mapped now does not matter. Returns 0
  * (also when it is followed already), -ESRCH, -EACCES, -EPERM, -ENOSPC, -ENOMEM. */
 int targets__add(struct targets *self, pid_t pid, bool will_exec);
@@ -32,6 +36,10 @@ void targets__refresh(struct targets *self, pid_t pid);
 
 /* The same for a process that has executed another program. */
 void targets__executed(struct targets *self, pid_t pid);
+
+/* From now on no Lua frames are read in this process, until it executes another program: what is
+ * known of its LuaJIT cannot be right. */
+void targets__distrust(struct targets *self, pid_t pid);
 
 /* Looks after mapping events, the look at /proc, and processes that have ended. Cheap enough to be
  * called ten times a second. */

@@ -137,19 +137,33 @@ static void sort_and_drop_aliases(struct kernel_symbols *self)
 	self->count = write + 1;
 }
 
+FILE *kernel_symbols__open(void)
+{
+	return fopen("/proc/kallsyms", "re");
+}
+
 int kernel_symbols__load(const char *path, struct kernel_symbols **symbols)
+{
+	FILE *file = path ? fopen(path, "re") : kernel_symbols__open();
+	int err;
+
+	*symbols = NULL;
+	if (!file)
+		return -errno;
+	err = kernel_symbols__read(file, symbols);
+	fclose(file);
+	return err;
+}
+
+int kernel_symbols__read(FILE *file, struct kernel_symbols **symbols)
 {
 	struct kernel_symbols *self;
 	bool seen = false, addressed = false;
 	size_t line_size = 0;
 	char *line = NULL;
-	FILE *file;
 	int err = 0;
 
 	*symbols = NULL;
-	file = fopen(path ? path : "/proc/kallsyms", "re");
-	if (!file)
-		return -errno;
 	self = calloc(1, sizeof(*self));
 	if (!self) {
 		err = -ENOMEM;
@@ -168,7 +182,6 @@ int kernel_symbols__load(const char *path, struct kernel_symbols **symbols)
 	self = NULL;
 out:
 	free(line);
-	fclose(file);
 	kernel_symbols__free(self);
 	return err;
 }

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct kernel_symbols;
 
@@ -16,6 +17,14 @@ struct kernel_symbols;
  * zero (kptr_restrict or no CAP_SYSLOG), or another negative errno. The caller frees *symbols.
  */
 int kernel_symbols__load(const char *path, struct kernel_symbols **symbols);
+
+/*
+ * The same in two steps: whether the addresses are shown is decided for who opens the file
+ * (kallsyms_show_value in the kernel's kernel/kallsyms.c), so that it can be read after the
+ * capability was given up. NULL when it cannot be opened (errno); the reader does not close it.
+ */
+FILE *kernel_symbols__open(void);
+int kernel_symbols__read(FILE *file, struct kernel_symbols **symbols);
 void kernel_symbols__free(struct kernel_symbols *self);
 
 /* The function at or before `address`; borrowed; NULL below the first symbol or without symbols. */

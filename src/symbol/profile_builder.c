@@ -111,6 +111,12 @@ static int push_state(struct builder *b, const struct stored_stack *stack)
 	return 0;
 }
 
+static const char *why_no_lua(const struct stored_stack *stack)
+{
+	return stack->flags & STACK_LUA_DISTRUST ? "[LuaJIT of unclear layout]"
+						 : "[Lua stack in transition]";
+}
+
 static int push_words(struct builder *b, const struct stored_stack *stack)
 {
 	bool lua_noted = false, lua_seen = false;
@@ -130,10 +136,9 @@ static int push_words(struct builder *b, const struct stored_stack *stack)
 			if (err)
 				return err;
 			lua_seen = true;
-			if (stack->flags & STACK_LUA_ORDER) {
+			if (stack->flags & (STACK_LUA_ORDER | STACK_LUA_DISTRUST)) {
 				err = lua_noted ? 0
-						: push_named(b, PROFILE_NOTE,
-							     "[Lua stack in transition]");
+						: push_named(b, PROFILE_NOTE, why_no_lua(stack));
 				lua_noted = true;
 				if (err)
 					return err;

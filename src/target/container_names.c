@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "process_info.h"
 #include "small_file.h"
 
 #define MAX_STATE_BYTES	 (16UL << 20)
@@ -19,6 +20,7 @@
 #define MAX_NAME	 255
 #define MAX_DEPTH	 32
 #define MAX_NAMESPACES	 64
+#define MAX_ANCESTORS	 64
 
 struct named {
 	char id[CONTAINER_ID_LENGTH + 1];
@@ -281,6 +283,44 @@ static bool read_storage(const struct container_names *self, struct named *named
 	return false;
 }
 
+/* Takes the name from the command line of a monitor of this container. */
+static bool read_monitor(pid_t pid, struct named *named)
+{
+	const char *word, *end, *id = NULL, *name = NULL;
+	char words[4096];
+	ssize_t length = small_file__read_process(pid, "cmdline", words, sizeof(words));
+
+	if (length <= 0)
+		return false;
+	end = words + length;
+	/* The string ends behind the last word, so does each before it. */
+	for (word = words; word < end; word += strlen(word) + 1) {
+		if (strcmp(word, "-c") == 0 && word + 3 < end)
+			id = word + 3;
+		else if (strcmp(word, "-n") == 0 && word + 3 < end)
+			name = word + 3;
+		else
+			continue;
+		word += 3;
+	}
+	return id && strcmp(id, named->id) == 0 && take(named, name);
+}
+
+static bool read_monitors(pid_t pid, struct named *named)
+{
+	struct process_info info;
+	int i;
+
+	for (i = 0; i < MAX_ANCESTORS && pid > 1; i++) {
+		if (process_info__read(pid, &info) != 0)
+			return false;
+		if (strcmp(info.comm, "conmon") == 0)
+			return read_monitor(pid, named);
+		pid = info.parent;
+	}
+	return false;
+}
+
 /* ---- containerd ------------------------------------------------------------------------------ */
 
 static bool read_bundle(const struct container_names *self, const char *folder, struct named *named)
@@ -342,16 +382,20 @@ static void look_up(const struct container_names *self, enum container_engine en
 		read_docker(self, pid, named);
 		return;
 	case CONTAINER_CRIO:
-	case CONTAINER_PODMAN:
 		read_storage(self, named);
+		return;
+	case CONTAINER_PODMAN:
+		if (!read_storage(self, named))
+			read_monitors(pid, named);
 		return;
 	case CONTAINER_CONTAINERD:
 		read_containerd(self, named);
 		return;
 	case CONTAINER_KUBERNETES:
 	case CONTAINER_UNKNOWN:
-		if (!read_containerd(self, named) && !read_docker(self, pid, named))
-			read_storage(self, named);
+		if (!read_containerd(self, named) && !read_docker(self, pid, named) &&
+		    !read_storage(self, named))
+			read_monitors(pid, named);
 		return;
 	}
 }

@@ -5,7 +5,9 @@
  *
  *   Docker	     ROOT/containers/ID/config.v2.json: Name. ROOT is /var/lib/docker, or where the
  *		     container's own mounts come from
- *   podman, CRI-O   /var/lib/containers/storage/overlay-containers/{,volatile-}containers.json
+ *   podman, CRI-O   /var/lib/containers/storage/overlay-containers/{,volatile-}containers.json;
+ *		     podman's with other storage, a user's for example: the command line of the
+ *		     container's monitor, conmon -c ID -n NAME, an ancestor of its processes
  *   containerd	     /run/containerd/io.containerd.runtime.v2.task/NAMESPACE/ID/config.json: the
  *		     annotations of Kubernetes and nerdctl
  */

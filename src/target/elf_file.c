@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "capabilities.h"
 #include "elf_image.h"
 #include "root_file.h"
 
@@ -192,6 +193,54 @@ static int open_below_own_root(const struct map_entry *entry, struct stat *statu
 	return fd;
 }
 
+/* The program itself, which a link leads to that asks for less than map_files: also a deleted one,
+ * and one in a folder that is closed to us. */
+static int open_program(pid_t pid, const struct map_entry *entry, struct stat *status)
+{
+	char link[64];
+	int fd;
+
+	snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
+	fd = root_file__open_own(link, status);
+	if (fd < 0)
+		return fd;
+	if (status->st_ino != entry->inode) {
+		close(fd);
+		return -ESTALE;
+	}
+	return fd;
+}
+
+static int open_any_way(pid_t pid, const struct map_entry *entry, struct stat *status)
+{
+	int fd = open_map_files(pid, entry, status), err;
+
+	if (fd >= 0 || fd == -EINVAL || fd == -ESTALE)
+		return fd;
+	err = open_below_root(pid, entry, status);
+	if (err >= 0)
+		return err;
+	if (err == -ENOENT || err == -ESTALE) {
+		fd = open_below_own_root(entry, status);
+		if (fd >= 0)
+			return fd;
+	}
+	fd = open_program(pid, entry, status);
+	return fd >= 0 ? fd : err;
+}
+
+/* With more rights than the user has: the file must be the very one that the kernel shows. */
+static int open_privileged(pid_t pid, const struct map_entry *entry, struct stat *status)
+{
+	int fd = open_any_way(pid, entry, status);
+
+	if (fd >= 0 && (status->st_ino != entry->inode || status->st_dev != entry->device)) {
+		close(fd);
+		return -EACCES;
+	}
+	return fd;
+}
+
 int elf_file__open_mapping(pid_t pid, const struct map_entry *entry, struct elf_file **file)
 {
 	struct stat status;
@@ -200,16 +249,10 @@ int elf_file__open_mapping(pid_t pid, const struct map_entry *entry, struct elf_
 	*file = NULL;
 	if (!map_entry__is_file(entry))
 		return -EINVAL;
-	fd = open_map_files(pid, entry, &status);
-	if (fd < 0 && fd != -EINVAL && fd != -ESTALE) {
-		fd = open_below_root(pid, entry, &status);
-		if (fd == -ENOENT || fd == -ESTALE) {
-			int err = fd;
-
-			fd = open_below_own_root(entry, &status);
-			if (fd < 0)
-				fd = err;
-		}
+	fd = open_any_way(pid, entry, &status);
+	if (fd == -EACCES && capabilities__raise(CAP_DAC_READ_SEARCH)) {
+		fd = open_privileged(pid, entry, &status);
+		capabilities__lower(CAP_DAC_READ_SEARCH);
 	}
 	if (fd < 0)
 		return fd;

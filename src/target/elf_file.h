@@ -38,8 +38,11 @@ struct elf_file {
 /*
  * Opens the file of `entry`. First through /proc/PID/map_files, which finds replaced, deleted and
  * memfd files (needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE), then by path: below the target's
- * root, or, for a process in a chroot, below ours.
+ * root, or, for a process in a chroot, below ours; the program itself through /proc/PID/exe. If the
+ * user may not read it, and we may by a CAP_DAC_READ_SEARCH that is permitted but not effective,
+ * with that one.
  * Returns 0; -ESTALE when another file stands at the path now and map_files is closed to us;
+ * -EACCES when we may not read it;
  * -EINVAL for a mapping without a regular file; -EFBIG over 2 GiB; -ENOEXEC for a file that is not
  * 64-bit ELF of this machine's byte order or is corrupt; -ENOMEM; or another errno of open(2). The
  * caller frees *file.

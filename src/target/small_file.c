@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "root_file.h"
@@ -21,6 +22,18 @@ static ssize_t read_all(int fd, char *buffer, size_t size)
 			length += (size_t)got;
 	} while (got > 0 && length < size);
 	return got < 0 ? -errno : (ssize_t)length;
+}
+
+void small_file__read_line(const char *path, char *line, size_t size)
+{
+	FILE *f = fopen(path, "re");
+
+	*line = '\0';
+	if (!f)
+		return;
+	if (fgets(line, (int)size, f))
+		line[strcspn(line, "\n")] = '\0';
+	fclose(f);
 }
 
 ssize_t small_file__read_process(pid_t pid, const char *name, char *buffer, size_t size)

@@ -10,6 +10,9 @@
  * there is no such process, or another negative errno. */
 ssize_t small_file__read_process(pid_t pid, const char *name, char *buffer, size_t size);
 
+/* The first line of a file of our own /proc or /sys, without its end; "" when it cannot be read. */
+void small_file__read_line(const char *path, char *line, size_t size);
+
 /*
  * Reads the regular file `path` below `root_fd` (root_file.h) as a string. Returns 0, -EFBIG over
  * `limit` bytes, -ENOMEM, or what root_file__open returns. The caller frees *text.

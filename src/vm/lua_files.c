@@ -26,9 +26,12 @@ static void examine_luajit(const struct elf_file *elf, struct lua_file *file)
 {
 	struct unwind_rules *rules = unwind_rules__new();
 	struct unwind_table *table = NULL;
+	struct luajit_found found = {};
 
 	if (rules && unwind_table__build(elf->elf, rules, &table) == 0)
-		file->has_build = luajit__build(elf->elf, table, rules, &file->build) == 0;
+		file->has_build = luajit__build(elf->elf, table, rules, &found) == 0;
+	if (file->has_build)
+		file->build = found.build;
 	unwind_table__free(table);
 	unwind_rules__free(rules);
 }
@@ -128,6 +131,7 @@ struct cached {
 
 struct lua_files {
 	struct cached *by_key;
+	size_t refused;
 };
 
 struct lua_files *lua_files__new(void)
@@ -148,11 +152,17 @@ void lua_files__free(struct lua_files *self)
 	free(self);
 }
 
+size_t lua_files__refused(const struct lua_files *self)
+{
+	return self->refused;
+}
+
 static struct cached *get(struct lua_files *self, pid_t pid, const struct map_entry *entry)
 {
 	struct key key = {.device = entry->device, .inode = entry->inode};
 	struct elf_file *elf = NULL;
 	struct cached *cached;
+	int err;
 
 	if (!map_entry__is_file(entry))
 		return NULL;
@@ -167,7 +177,8 @@ static struct cached *get(struct lua_files *self, pid_t pid, const struct map_en
 	cached->file.device = entry->device;
 	cached->file.inode = entry->inode;
 	/* What this process may not show us the next one may: only answers are kept. */
-	switch (elf_file__open_mapping(pid, entry, &elf)) {
+	err = elf_file__open_mapping(pid, entry, &elf);
+	switch (err) {
 	case 0:
 		cached->readable = lua_file__examine(elf, &cached->file) == 0;
 		elf_file__free(elf);
@@ -176,6 +187,7 @@ static struct cached *get(struct lua_files *self, pid_t pid, const struct map_en
 	case -EFBIG:
 		break;
 	default:
+		self->refused += err == -EACCES || err == -EPERM || err == -ESTALE;
 		free(cached);
 		return NULL;
 	}

@@ -12,6 +12,7 @@
 #define LUASPY_LUA_FILES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -45,6 +46,10 @@ struct lua_files;
 /* NULL when out of memory. */
 struct lua_files *lua_files__new(void);
 void lua_files__free(struct lua_files *self);
+
+/* How often a file could not be opened for want of rights (or because it was deleted, which takes
+ * more of them): there may be Lua in it. */
+size_t lua_files__refused(const struct lua_files *self);
 
 /* The file behind a mapping of process `pid`; NULL for none (anonymous memory, unreadable files, no
  * ELF), or when out of memory. Borrowed. */

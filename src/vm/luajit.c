@@ -67,7 +67,7 @@ static const uint8_t *text_bytes(Elf *elf, uint64_t vaddr, uint64_t size)
 }
 
 int luajit__build(Elf *elf, const struct unwind_table *table, const struct unwind_rules *rules,
-		  struct luajit_build *build)
+		  struct luajit_found *found)
 {
 	const struct unwind_function *function;
 	struct luajit_code code;
@@ -86,7 +86,9 @@ int luajit__build(Elf *elf, const struct unwind_table *table, const struct unwin
 					&code);
 		if (err)
 			continue;
-		*build = code.build;
+		found->build = code.build;
+		found->fingerprint = code.fingerprint;
+		found->known = luajit_known__find(code.fingerprint);
 		luajit_code__close(&code);
 		return 0;
 	}
@@ -94,8 +96,9 @@ int luajit__build(Elf *elf, const struct unwind_table *table, const struct unwin
 }
 
 int luajit__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
-		 struct luajit_build *build)
+		 struct luajit_found *found)
 {
+	struct luajit_fact facts[LUAJIT_OFFSETS];
 	const struct unwind_function *function;
 	struct luajit_flow flow;
 	const uint8_t *text;
@@ -115,36 +118,106 @@ int luajit__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rule
 					   rules, &flow);
 		if (err)
 			continue;
-		*build = flow.build;
+		found->build = flow.build;
+		found->fingerprint = flow.fingerprint;
+		found->known = luajit_known__find(flow.fingerprint);
+		/* The rows follow from the code's pushes and pops, not from the offsets. */
 		err = unwind_table__replace(table, function->start, function->end, flow.rows,
 					    flow.row_count);
 		luajit_flow__free(&flow);
+		if (!err && luajit_facts__conflict(facts, luajit__facts(found, facts)))
+			err = -EBADMSG;
 		return err;
 	}
 	return err;
 }
 
-size_t luajit__facts(const struct luajit_build *build, struct luajit_fact *facts)
-{
-	const struct luajit_fact all[] = {
-		{"dispatch register - g", (uint32_t)build->dispatch_from_g,
-		 "the entries' `add r14`"},
-		{"g->vmstate", build->vmstate, "the most frequent store of -1"},
-		{"g->cur_L", build->cur_L, "stored by the entries"},
-		{"SAVE_L", build->save_L, "stored by the entries"},
-		{"previous cframe", build->save_cframe, "stored by the entries"},
-		{"string's length", build->string_length, "string.byte"},
-		{"string's characters", build->string_data, "string.byte"},
-		{"g->jit_base", build->jit_base, "behind cur_L, loaded by the exit handler"},
-		{"traces - g", build->trace_array, "loaded by BC_JLOOP"},
-		{"exit's trace - g", build->trace_exit, "stored by the exit handler"},
-		{"opcode FUNCF", build->bc_funcf, "compared with behind the exit handler"},
-	};
-	size_t count = sizeof(all) / sizeof(all[0]);
+/* ---- the offsets, for people and for comparing them ------------------------------------------ */
 
-	_Static_assert(sizeof(all) / sizeof(all[0]) == LUAJIT_MAX_FACTS, "all fit");
-	if (!build->trace_array)
-		count -= 4; /* of the JIT compiler */
-	memcpy(facts, all, count * sizeof(all[0]));
+static const struct {
+	const char *what, *from;
+} offsets[LUAJIT_OFFSETS] = {
+	[LUAJIT_GC64] = {"GC64", "the width of the entries' `add r14`"},
+	[LUAJIT_FRAME_SIZE] = {"frame size", "the interpreter's FDE"},
+	[LUAJIT_DISPATCH] = {"dispatch register - g", "the entries' `add r14`"},
+	[LUAJIT_VMSTATE] = {"g->vmstate", "the most frequent store of -1"},
+	[LUAJIT_CUR_L] = {"g->cur_L", "stored by the entries"},
+	[LUAJIT_SAVE_L] = {"SAVE_L", "stored by the entries"},
+	[LUAJIT_SAVE_CFRAME] = {"previous cframe", "stored by the entries"},
+	[LUAJIT_STRING_LENGTH] = {"string's length", "string.byte"},
+	[LUAJIT_STRING_DATA] = {"string's characters", "string.byte"},
+	[LUAJIT_FFI] = {"FFI", "the entry of callbacks"},
+	[LUAJIT_JIT_BASE] = {"g->jit_base", "behind cur_L, loaded by the exit handler"},
+	[LUAJIT_TRACE_ARRAY] = {"traces - g", "loaded by BC_JLOOP"},
+	[LUAJIT_TRACE_EXIT] = {"exit's trace - g", "stored by the exit handler"},
+	[LUAJIT_BC_FUNCF] = {"opcode FUNCF", "compared with behind the exit handler"},
+};
+
+static uint32_t offset_in(const struct luajit_build *build, enum luajit_offset id)
+{
+	switch (id) {
+	case LUAJIT_GC64:
+		return build->gc64;
+	case LUAJIT_FRAME_SIZE:
+		return build->frame_size;
+	case LUAJIT_DISPATCH:
+		return (uint32_t)build->dispatch_from_g;
+	case LUAJIT_VMSTATE:
+		return build->vmstate;
+	case LUAJIT_CUR_L:
+		return build->cur_L;
+	case LUAJIT_SAVE_L:
+		return build->save_L;
+	case LUAJIT_SAVE_CFRAME:
+		return build->save_cframe;
+	case LUAJIT_STRING_LENGTH:
+		return build->string_length;
+	case LUAJIT_STRING_DATA:
+		return build->string_data;
+	case LUAJIT_FFI:
+		return build->ffi;
+	case LUAJIT_JIT_BASE:
+		return build->jit_base;
+	case LUAJIT_TRACE_ARRAY:
+		return build->trace_array;
+	case LUAJIT_TRACE_EXIT:
+		return build->trace_exit;
+	case LUAJIT_BC_FUNCF:
+		return build->bc_funcf;
+	case LUAJIT_OFFSETS:
+		break;
+	}
+	return 0;
+}
+
+size_t luajit__facts(const struct luajit_found *found, struct luajit_fact *facts)
+{
+	const struct luajit_known *known = found->known;
+	size_t count = LUAJIT_OFFSETS, i;
+
+	if (!found->build.trace_array && !(known && known->build.trace_array))
+		count = LUAJIT_JIT_BASE;
+	for (i = 0; i < count; i++) {
+		facts[i] = (struct luajit_fact){.id = (enum luajit_offset)i,
+						.what = offsets[i].what,
+						.from = offsets[i].from};
+		facts[i].value = offset_in(&found->build, facts[i].id);
+		if (!known)
+			continue;
+		facts[i].table_value = offset_in(&known->build, facts[i].id);
+		facts[i].table =
+			facts[i].value == facts[i].table_value ? LUAJIT_AGREES : LUAJIT_DISAGREES;
+	}
 	return count;
+}
+
+const struct luajit_fact *luajit_facts__conflict(const struct luajit_fact *facts, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (facts[i].table == LUAJIT_DISAGREES || facts[i].heap == LUAJIT_DISAGREES)
+			return &facts[i];
+	}
+	return NULL;
 }

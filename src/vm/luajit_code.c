@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../bpf/luajit_layout.h"
+#include "luajit_known.h"
 
 #define GC64_L_TOP 0x28
 #define GC32_L_TOP 0x18
@@ -345,7 +346,9 @@ int luajit_code__open(const uint8_t *text, size_t size, uint64_t vaddr, struct l
 	err = x86_code__decode(text, size, vaddr, &self->code);
 	if (err)
 		return err;
-	err = find_dispatch(self);
+	err = luajit_known__fingerprint(&self->code, text, size, vaddr, &self->fingerprint);
+	if (!err)
+		err = find_dispatch(self);
 	if (err)
 		goto out;
 	self->build.interpreter_start = vaddr;

@@ -13,6 +13,7 @@
 struct luajit_code {
 	struct x86_code code;
 	struct luajit_build build;
+	uint64_t fingerprint;	   /* luajit_known.h */
 	int link_size;		   /* of a frame link and a reference: 8 (GC64) or 4 (GC32) */
 	int l_base, l_top;	   /* offsets in lua_State */
 	int save_pc;		   /* offset of SAVE_PC from rsp */

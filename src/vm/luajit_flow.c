@@ -463,6 +463,7 @@ int luajit_flow__analyse(const uint8_t *text, size_t size, uint64_t vaddr,
 		goto out;
 	mark_leaving(&lj, states);
 	flow->build = lj.build;
+	flow->fingerprint = lj.fingerprint;
 	flow->instructions = lj.code.count;
 	err = make_rows(&lj, states, rules, flow);
 out:

@@ -26,6 +26,7 @@ struct luajit_flow {
 	struct unwind_row *rows;
 	size_t row_count;
 	struct luajit_build build; /* all fields */
+	uint64_t fingerprint;	   /* luajit_known.h */
 	/* for tests and doctor: */
 	size_t instructions;
 	size_t unknown_base; /* instructions of activations where BASE is nowhere to be found */

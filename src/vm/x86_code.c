@@ -8,6 +8,8 @@
 
 #include "../bpf/contract.h"
 
+#define REL32_SIZE 4 /* a distance, the last bytes of a call, jump or branch */
+
 /* Any width of a general register to its DWARF number. */
 static uint8_t dwarf_number(unsigned int reg)
 {
@@ -289,6 +291,27 @@ static void classify(csh handle, const cs_insn *insn, struct x86_instruction *ou
 	}
 }
 
+/* What a linker fills in: the distance to something that is not in [start, start + size). */
+static void find_link(const cs_insn *insn, uint64_t start, size_t size, struct x86_instruction *out)
+{
+	const cs_x86 *x86 = &insn->detail->x86;
+	uint64_t next = insn->address + insn->size;
+	uint8_t i;
+
+	if (out->target && out->target - start >= size && out->size > REL32_SIZE) {
+		out->link_at = out->size - REL32_SIZE;
+		out->link_size = REL32_SIZE;
+	}
+	for (i = 0; i < x86->op_count; i++) {
+		if (x86->operands[i].type == X86_OP_MEM &&
+		    x86->operands[i].mem.base == X86_REG_RIP &&
+		    next + (uint64_t)x86->operands[i].mem.disp - start >= size) {
+			out->link_at = x86->encoding.disp_offset;
+			out->link_size = x86->encoding.disp_size;
+		}
+	}
+}
+
 int x86_code__decode(const uint8_t *text, size_t size, uint64_t vaddr, struct x86_code *code)
 {
 	memset(code, 0, sizeof(*code));
@@ -298,6 +321,8 @@ int x86_code__decode(const uint8_t *text, size_t size, uint64_t vaddr, struct x8
 int x86_code__append(const uint8_t *text, size_t size, uint64_t vaddr, struct x86_code *code)
 {
 	struct x86_instruction *grown, *out;
+	const uint64_t start = vaddr;
+	const size_t whole = size;
 	size_t capacity = code->count;
 	cs_insn *insn = NULL;
 	csh handle = 0;
@@ -335,6 +360,7 @@ int x86_code__append(const uint8_t *text, size_t size, uint64_t vaddr, struct x8
 		out->size = (uint8_t)insn->size;
 		out->reg = out->source = out->base = out->index = X86_NO_REG;
 		classify(handle, insn, out);
+		find_link(insn, start, whole, out);
 	}
 out:
 	if (insn)

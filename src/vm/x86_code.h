@@ -67,6 +67,8 @@ struct x86_instruction {
 	uint8_t source;	     /* source register; of an indirect call or jump */
 	uint8_t base, index; /* of the memory operand */
 	uint8_t adds;	     /* enum x86_addend */
+	uint8_t link_at;     /* its bytes that depend on where other code and data are: */
+	uint8_t link_size;   /* a reference to outside of the text; 0: none */
 };
 
 struct x86_code {

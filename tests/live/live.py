@@ -71,7 +71,7 @@ def stop(child):
 def _stop_all():
     for child in list(_children):
         stop(child)
-    subprocess.call(["rm", "-rf", SCRATCH])
+    subprocess.call(["rm", "-rf", "--one-file-system", SCRATCH])
 
 
 def wait_until(condition, seconds=10):
@@ -155,6 +155,32 @@ def record(*arguments, timeout=120, environment=None):
         with open(path, errors="replace") as f:
             text = f.read()
     return Recording(done.returncode, done.stderr.decode(errors="replace"), text)
+
+
+def bars(name, r):
+    """The figures that every recording of a usual target has to reach."""
+    note("%s: %d samples, %s %% to the start, %s %% with their Lua frames, lost %s" %
+         (name, r.samples, r.complete(), r.lua_complete(), r.lost()))
+    check("%s: 99.5 %% unwound to the start" % name, (r.complete() or 0) >= 99.5, r.stderr)
+    check("%s: 99.9 %% of the samples in the VM have their Lua frames" % name,
+          (r.lua_complete() or 0) >= 99.9, r.stderr)
+    check("%s: nothing lost" % name, r.lost() == 0, r.stderr)
+    incomplete = r.count_where(lambda f: any(x.startswith("[incomplete") for x in f))
+    check("%s: the summary agrees with the stacks" % name,
+          abs(100 - 100 * incomplete / max(1, r.samples) - r.complete()) < 0.02,
+          incomplete, r.stderr)
+    check("%s: no unnamed frame" % name,
+          not r.count_where(lambda f: any("unknown]" in x for x in f)))
+
+
+def named(r):
+    """The share of Lua functions' frames, each counted by its samples, that have a name, in %."""
+    total = have = 0
+    for frames, count in r.stacks:
+        for frame in lua_frames(frames):
+            total += count
+            have += count if frame["name"] else 0
+    return 100 * have / max(1, total)
 
 
 class Nginx:

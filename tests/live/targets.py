@@ -98,28 +98,34 @@ class Container:
     the state file by which a container's name is found. None of `pid` when this machine does not let us."""
 
     def __init__(self, command, id, name):
-        self.id, self.pid, self.child, self.group = id, None, None, None
+        self.id, self.pid, self.child, self.group, self.state = id, None, None, None, None
         hierarchy = self._writable_hierarchy()
         if not hierarchy:
             return
         self.group = os.path.join(hierarchy, "docker", id)
-        os.makedirs(self.group)
-        folder = os.path.join(live.SCRATCH, "docker-root", "containers", id)
+        os.makedirs(self.group, exist_ok=True)
+        self.state = os.path.join(live.SCRATCH, "docker-root-" + id[:12])
+        folder = os.path.join(self.state, "containers", id)
         os.makedirs(folder)
         with open(folder + "/config.v2.json", "w") as f:
             json.dump({"ID": id, "Name": "/" + name}, f)
         with open(folder + "/hostname", "w") as f:
             f.write("box\n")
-        script = ('echo $$ > "$1/cgroup.procs"; mount --bind "$2" /etc/hostname || exit 1; shift 2; '
-                  'mount -t proc proc /proc; exec "$@"')
-        self.child = live.start(["unshare", "--pid", "--mount", "--fork", "--kill-child", "sh", "-c",
-                                 script.replace("echo $$", "echo 0"), "sh", self.group, folder + "/hostname",
-                                 *command])
-        self.pid = live.wait_until(self._started)
+        self.child = live.start(self.command(command, folder + "/hostname"))
+        self.pid = live.wait_until(self.started, 15)
 
-    def _started(self):
+    def command(self, command, hostname):
+        """What starts the container's first process; `hostname` is a file to mount as its /etc/hostname."""
+        script = ('echo 0 > "$1/cgroup.procs"; mount --bind "$2" /etc/hostname || exit 1; shift 2; '
+                  'mount -t proc proc /proc; exec "$@"')
+        return ["unshare", "--pid", "--mount", "--fork", "--kill-child", "sh", "-c", script, "sh", self.group,
+                hostname, *command]
+
+    def started(self):
+        """The first process's pid when it runs the container's command."""
         found = children(self.child.pid)
-        return found[0] if found and not re.match(r"sh |mount |unshare ", title(found[0])) else None
+        # A fixture's command is a script that executes it.
+        return found[0] if found and not re.match(r"$|(/bin/)?sh |mount |unshare ", title(found[0])) else None
 
     @staticmethod
     def _writable_hierarchy():
@@ -141,7 +147,7 @@ class Container:
         if self.child:
             live.stop(self.child)
             live.wait_until(lambda: self._remove_group(), 5)
-        shutil.rmtree(os.path.join(live.SCRATCH, "docker-root"), ignore_errors=True)
+            shutil.rmtree(self.state, ignore_errors=True)
 
     def _remove_group(self):
         for path in (self.group, os.path.dirname(self.group)):

@@ -254,6 +254,7 @@ class Row:
         self.gc64, self.jit, self.ffi = [word == "true" for word in about[1:4]]
         self.facts = {}
         self.said = self.file = ""
+        self.known, self.disagrees = False, 0
         self.interpreted = self.compiled = self.function = self.line = None
         self.estimated = False
 
@@ -265,11 +266,13 @@ class Row:
                 path, _, self.said = line.partition(": ")
                 self.file = os.path.basename(path)
                 break
+        self.known = "known build: " in next(lines, "")
         for line in lines:
             if not line.startswith("  ") or " 0x" not in line:
                 break
             what, _, rest = line.strip().partition(" 0x")
-            value, _, source = rest.partition(" ")
+            value, _, source = rest.rpartition(" [")[0].partition(" ")
+            self.disagrees += " says " in line or "disagrees" in line
             self.facts[what.strip()] = ("0x" + value, source.strip())
 
     def expected(self):
@@ -290,6 +293,8 @@ def test_interpreted(row, samples):
     run = Run([row.path, "-joff"], program, samples)
     row.read_said(run.stderr)
     live.check("%s: found for what it is" % row.name, row.said == row.expected(), row.said, row.expected(),
+               run.stderr)
+    live.check("%s: no source of its offsets disagrees" % row.name, len(row.facts) >= 10 and not row.disagrees,
                run.stderr)
     check_common(row, "interpreted", run)
     verdict = Verdict(program)
@@ -377,13 +382,13 @@ def write_table(rows, path):
                  os.uname().machine, RATE))
         f.write("What the columns mean, and how a line is known to be right, stands at the top of that file. "
                 "Figures are percentages of samples.\n\n")
-        f.write("| build | found as | in | samples | complete | Lua frames | function, interpreted | "
+        f.write("| build | found as | in the table of known builds | in | samples | complete | Lua frames | function, interpreted | "
                 "line, interpreted | samples, compiled | function, compiled | line, compiled |\n")
-        f.write("|" + "---|" * 11 + "\n")
+        f.write("|" + "---|" * 12 + "\n")
         for row in rows:
             runs = [run for run in (row.interpreted, row.compiled) if run]
-            f.write("| %s | %s | %s | %d | %s | %s | %s | %s | %s | %s | %s |\n" % (
-                row.name, row.said, row.file, row.interpreted.samples,
+            f.write("| %s | %s | %s | %s | %d | %s | %s | %s | %s | %s | %s | %s |\n" % (
+                row.name, row.said, "yes" if row.known else "no", row.file, row.interpreted.samples,
                 percent(min(run.complete() for run in runs)),
                 percent(min(run.lua_complete() for run in runs)), percent(row.verdict.right_function),
                 percent(row.verdict.right_line), row.compiled.samples if row.compiled else "-",

@@ -77,21 +77,6 @@ def write(name, text):
     return path
 
 
-def bars(name, r):
-    live.note("%s: %d samples, %s %% to the start, %s %% with their Lua frames, lost %s" %
-              (name, r.samples, r.complete(), r.lua_complete(), r.lost()))
-    live.check("%s: 99.5 %% unwound to the start" % name, (r.complete() or 0) >= 99.5, r.stderr)
-    live.check("%s: 99.9 %% of the samples in the VM have their Lua frames" % name,
-               (r.lua_complete() or 0) >= 99.9, r.stderr)
-    live.check("%s: nothing lost" % name, r.lost() == 0, r.stderr)
-    incomplete = r.count_where(lambda f: any(x.startswith("[incomplete") for x in f))
-    live.check("%s: the summary agrees with the stacks" % name,
-               abs(100 - 100 * incomplete / max(1, r.samples) - r.complete()) < 0.02,
-               incomplete, r.stderr)
-    live.check("%s: no unnamed frame" % name,
-               not r.count_where(lambda f: any("unknown]" in x for x in f)))
-
-
 def luajit(fixture, flags):
     command = live.fixture(fixture)
     name = "%s %s" % (fixture, flags)
@@ -102,7 +87,7 @@ def luajit(fixture, flags):
     time.sleep(0.5)
     r = live.record("-F", 997, "-d", 4, "-p", target.pid)
     live.stop(target)
-    bars(name, r)
+    live.bars(name, r)
     if flags == "-joff":
         live.check("%s: no code outside the files" % name,
                    not r.count_where(lambda f: any("outside any file" in x for x in f)))
@@ -151,7 +136,7 @@ def threads():
     time.sleep(0.5)
     r = live.record("-F", 499, "-d", 3, "--threads", "-p", target.pid)
     live.stop(target)
-    bars("three threads with a VM each", r)
+    live.bars("three threads with a VM each", r)
     roots = {}
     for frames, count in r.stacks:
         for frame in frames:
@@ -185,7 +170,7 @@ def nginx():
             pages.append(f.read())
     live.stop(load)
     server.stop()
-    bars("nginx", r)
+    live.bars("nginx", r)
     live.check("nginx: the worker was busy", r.samples > 100 * seconds, r.samples)
     ours = r.count_where(lambda f: any("demo/lua/shop/" in x and live.lua_frame(x) for x in f))
     live.check("nginx: the application's functions are there", ours > r.samples / 4, ours)

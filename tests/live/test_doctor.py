@@ -86,6 +86,10 @@ live.check("its VM is found", is_found(sections, "VMs", "ok", "1 with", "JIT com
 live.check("all samples have their Lua frames", is_found(sections, "samples", "ok", "100.0 % of the"), said)
 offsets = {o["offset"]: o for s in sections for o in s["offsets"]}
 live.check("offsets are shown", offsets.get("g->cur_L", {}).get("decoded") == 368 and len(offsets) >= 10, offsets)
+live.check("the three sources of the offsets agree", is_found(sections, "offsets", "ok", "Debian trixie", "agrees") and
+           all(o["table"] == o["decoded"] for o in offsets.values() if o["table"] is not None) and
+           sum(o["heap"] == "agrees" for o in offsets.values()) >= 8 and
+           not [o for o in offsets.values() if o["heap"] == "DISAGREES"], offsets, said)
 live.check("stripped files are noted", is_found(sections, "C names", "note", "libc.so.6", "nothing else is lost"),
            said)
 live.stop(child)

@@ -11,8 +11,8 @@ import time
 import live
 import targets
 
-CONTAINER = "beef" + "0123456789abcdef" * 3 + "facade000000"
-NEIGHBOUR = "beef" + "fedcba9876543210" * 3 + "facade000000"
+# Two ids that begin alike, of this run alone.
+CONTAINER, NEIGHBOUR = (("beef%08x" % (os.getpid() * 16 + digit)).ljust(64, "%x" % digit) for digit in (1, 2))
 BUSY = "local function %s()\n local s = 0 for i = 1, 1e5 do s = s + i %% 7 end return s\nend\nwhile true do %s() end\n"
 OUT = os.path.join(live.SCRATCH, "found.folded")
 
@@ -132,7 +132,7 @@ def by_container():
     live.check("-a has those inside and outside", count(r, "inside") > 10 and count(r, "outside") > 10, r.stderr)
     live.stop(other)
     second = targets.Container(command("inside"), NEIGHBOUR, "luaspy-second")
-    refused("an id that is cut too short", 1, ["several containers", "beef"], "-c", "beef", "-d", "1")
+    refused("an id that is cut too short", 1, ["several containers", CONTAINER[:11]], "-c", CONTAINER[:11], "-d", "1")
     refused("no such container", 1, ["nothing matches -c luaspy-third"], "-c", "luaspy-third", "-d", "1")
     second.stop()
     first.stop()

@@ -11,7 +11,7 @@ import time
 import live
 import targets
 
-CONTAINER = "5eed" + "0123456789abcdef" * 3 + "c0ffee000000"
+CONTAINER = ("5eed%08x" % os.getpid()).ljust(64, "0")
 IDLE = """
 local t = {} for i = 1, 2e4 do t[i] = { i } end
 collectgarbage() collectgarbage("stop")
@@ -95,6 +95,15 @@ for build, version, gc64, flags in (("bookworm-luajit", "LuaJIT 2.1.0-beta3", Tr
            jit="on" if flags == "-jon" else "off", heap=int(size), symbols=False,
            runtime=version if build[:3] != "sid" and build[:3] != "tri" else None)
 
+# ---- the same command with LuaJIT in a library of its own
+command = os.path.join(live.FIXTURES, "built-bookworm-lua52", "luajit-shared")
+if os.access(command, os.X_OK):
+    child, size = start([command, "-joff", "-e", IDLE])
+    expect(child.pid, "luajit, linked with the shared library", role="cli", program="luajit-shared", gc64=True, vms=1,
+           jit="off", heap=int(size), runtime="LuaJIT 2.1.0-beta3")
+else:
+    live.check("built-bookworm-lua52: the fixture is there (tests/fixtures/build_luajit)", False)
+
 # ---- a program that loads the shared library and has three VMs
 program = live.compile_c(SHARED, "shared", "-ldl")
 library = os.path.join(live.FIXTURES, "bookworm-luajit2", "shared", "libluajit-5.1.so.2")
@@ -146,6 +155,9 @@ live.wait_until(lambda: len(targets.children(sleepers.pid)) >= 500, 30)
 rows, took, done = listing()
 live.note("%d processes, %d with Lua: %.2f s" % (len([p for p in os.listdir("/proc") if p.isdigit()]), len(rows),
                                                   took))
+fastest = min(took, *(listing()[1] for _ in range(2)))
+live.check("in less than a second, beside 500 others", fastest < 1, fastest)
+live.check("there are 12 runtimes and more", len(expected) >= 12, expected)
 for pid, (name, facts) in expected.items():
     row = rows.get(pid)
     if not live.check("%s is listed" % name, row is not None, sorted(rows), done.stderr):

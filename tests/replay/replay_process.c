@@ -38,7 +38,7 @@ static int add_file(struct replay_process *self, struct unwind_rules *rules, str
 	struct replay *replay = self->replay;
 	struct file_table table = {};
 	struct unwind_table *unwind = NULL;
-	struct luajit_build build;
+	struct luajit_found found;
 	struct puc_build puc;
 	uint64_t *entries = NULL;
 	char **names;
@@ -48,10 +48,10 @@ static int add_file(struct replay_process *self, struct unwind_rules *rules, str
 	id = unwind_table__build(file->elf, rules, &unwind);
 	if (id)
 		return id;
-	if (luajit__find(file->elf, unwind, rules, &build) == 0 &&
+	if (luajit__find(file->elf, unwind, rules, &found) == 0 &&
 	    replay->build_count < REPLAY_BUILDS) {
 		self->luajit = (int)replay->file_count;
-		replay->builds[replay->build_count++] = build;
+		replay->builds[replay->build_count++] = found.build;
 		replay->vm = (uint32_t)replay->build_count;
 		table.vm = replay->vm;
 	} else if (puc__find(file->elf, unwind, rules, &puc) == 0 &&

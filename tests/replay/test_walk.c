@@ -337,6 +337,7 @@ static uint64_t activation_at(unsigned int n)
 
 static void make_activation(unsigned int n, uint64_t L, enum page caller)
 {
+	target->vm = 1;
 	replay__set_word(target, activation_at(n) + SAVE_L, L);
 	return_to(activation_at(n) + FRAME, pc_in(caller));
 }
@@ -358,6 +359,17 @@ static void test_lua_frames(void)
 	CHECK_EQ(result.word_count, 7); /* three built-ins of two words, one C frame */
 	CHECK_EQ(result.words[0], (uint64_t)FRAME_KIND_BUILTIN << FRAME_KIND_SHIFT | 1);
 	CHECK_EQ(result.activations, 1);
+}
+
+/* Of a process whose LuaJIT is not trusted (sample/lua_vms.h) no Lua frames are read. */
+static void test_no_lua_frames_wanted(void)
+{
+	target_in_lua(PAGE_INTERPRETER);
+	target->vm = 0;
+	walk_expecting(STOP_COMPLETE, LUA_OK);
+	CHECK_EQ(result.word_count, 2);
+	CHECK_EQ(result.words[0] >> FRAME_KIND_SHIFT, FRAME_KIND_NATIVE);
+	CHECK_EQ(result.activations, 0);
 }
 
 static void test_base_in_a_register(void)
@@ -538,6 +550,7 @@ int main(void)
 	RUN(test_frame_pointer, "frame pointers where there is no rule");
 	RUN(test_pc_outside_every_file, "a pc outside every file");
 	RUN(test_lua_frames, "Lua frames in place of the activation");
+	RUN(test_no_lua_frames_wanted, "C frames only, where the process has no build");
 	RUN(test_base_in_a_register, "BASE in a register");
 	RUN(test_link_in_a_register, "a frame link in a register");
 	RUN(test_no_state, "SAVE_L holds no lua_State");
