@@ -550,15 +550,22 @@ SUBPROGRAM int puc_leftover(__u32 index)
 	lua = w->lua_frames;
 	w->puc_pc = 0;
 	w->puc_rest = 1;
-	if (puc_frames() < 0)
+	if (puc_frames() < 0) {
+		w->words = words;
+		w->lua_frames = lua;
+		w->lua_error = LUA_ORDER;
 		return -1;
+	}
 	if (w->lua_frames == lua) {
 		/* C functions that were called from C: their C frames are enough. */
 		w->words = words;
 		return 0;
 	}
-	if (w->puc_is_main)
+	if (w->puc_is_main) {
+		w->words = words;
+		w->lua_frames = lua;
 		return lua_fail(w, LUA_ORDER);
+	}
 	at = w->coroutine[index].words;
 	lua_at = w->coroutine[index].lua;
 	count = w->words - words;
