@@ -151,7 +151,6 @@ static int seccomp_mode(void)
 
 static void explain_refusal(struct doctor_check *check, int err)
 {
-	doctor_check__found(check, DOCTOR_FAIL, "the kernel refused them: %s", strerror(-err));
 	switch (err) {
 	case -EPERM:
 	case -EACCES:
@@ -200,6 +199,8 @@ static void check_sampling(struct doctor_section *section, long max_rate)
 
 	err = doctor_trial__run(&trial, &self, 1, TRIAL_SECONDS, burn);
 	if (err && !trial.failed_pid) {
+		doctor_check__found(programs, DOCTOR_FAIL, "the kernel refused them: %s",
+				    strerror(-err));
 		explain_refusal(programs, err);
 		return;
 	}

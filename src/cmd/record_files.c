@@ -31,8 +31,7 @@ static const char *cure(bool closed, bool gone)
 			    : "CAP_DAC_READ_SEARCH opens such files, and root has it";
 	if (gone && !privileges__have(CAP_CHECKPOINT_RESTORE))
 		return "CAP_CHECKPOINT_RESTORE opens such files, and root has it; or restart what "
-		       "uses "
-		       "them";
+		       "uses them";
 	return "No capability is missing for it: a file system or a security module refuses it";
 }
 

@@ -358,7 +358,9 @@ static struct look look_trace_array(const struct vm *vm)
 		return disagrees(wants, array);
 	for (i = 1; i < count && looked < TRACES_LOOKED; i++) {
 		memcpy(&ref, bytes + (size_t)i * ref_size(vm), ref_size(vm));
-		if (!ref)
+		/* The one that is being recorded is a part of jit_State (J->cur), and no trace yet.
+		 */
+		if (!ref || ref - vm->g < (uint64_t)vm->build->dispatch_from_g)
 			continue;
 		if (is_trace(vm, ref, i))
 			looked++;
@@ -370,7 +372,7 @@ static struct look look_trace_array(const struct vm *vm)
 
 /* Behind parent and exitno stand, since 2021 after 8 bytes more, a bytecode pc and an instruction,
  * the protection of the area for machine code, its start, and where its free part ends (lj_jit.h,
- * jit_State). All 0 when there is none. */
+ * jit_State). No start: there is none, or none any more (jit.flush), and the rest says nothing. */
 static bool may_be_mcode_area(const struct vm *vm, uint32_t behind)
 {
 	uint64_t at = vm->g + vm->build->trace_exit + behind;
@@ -379,7 +381,7 @@ static bool may_be_mcode_area(const struct vm *vm, uint32_t behind)
 	const struct map_entry *entry = maps__find(vm->maps, area);
 
 	if (!area)
-		return !top;
+		return true;
 	return area % 4096 == 0 && area >> 47 == 0 && (!entry || !entry->inode) && protection < 8 &&
 	       top > area && top - area <= MAX_MCODE;
 }

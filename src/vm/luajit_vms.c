@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../bpf/luajit_layout.h"
+#include "../target/capabilities.h"
 #include "../target/memory.h"
 #include "luajit_heap.h"
 
@@ -274,6 +275,13 @@ int luajit_vms__find(pid_t pid, const struct maps *maps, const struct luajit_bui
 	luajit_heap__init(&search.heap, build, read_target, &search.pid);
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Its mode is for its owner alone, whatever CAP_SYS_PTRACE allows. */
+	if (fd < 0 && errno == EACCES && capabilities__raise(CAP_DAC_READ_SEARCH)) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		err = errno;
+		capabilities__lower(CAP_DAC_READ_SEARCH);
+		errno = err;
+	}
 	if (fd < 0) {
 		err = errno == ENOENT ? -ESRCH : -errno;
 	} else {
