@@ -22,7 +22,10 @@ LIBZSTD := $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 # ---- the BPF object and its skeleton -------------------------------------------------------
 BPF_SRC := src/bpf/sampler.bpf.c
 BPF_HDR := $(wildcard src/bpf/*.h)
-BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -mllvm -disable-block-placement -DLUASPY_BPF -D__TARGET_ARCH_x86 \
+# -disable-block-placement: else clang puts a loop's last block in front of its first, and older verifiers
+# (Linux 6.1 is one) refuse to fall through backwards: docs/architecture.md, "The verifier".
+BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -mllvm -disable-block-placement \
+	-DLUASPY_BPF -D__TARGET_ARCH_x86 \
 	-Wall -Wextra -Werror -Wno-unused-function -Wno-unused-parameter \
 	-I/usr/include/$(shell uname -m)-linux-gnu
 

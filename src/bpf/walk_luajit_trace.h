@@ -411,7 +411,7 @@ SUBPROGRAM int snapshot_entry(__u32 which, __u32 i)
 
 	if (!w || i > 255 || which > 1)
 		return -1;
-	barrier_var(which);
+	barrier_var(which); /* as in snapshot_parse */
 	inlined = &w->inlined[which & 1];
 	entry = w->snapmap[i];
 	if (!(entry & SNAP_FRAME))
@@ -469,8 +469,7 @@ SUBPROGRAM int snapshot_parse(__u32 which, __u32 index)
 
 	if (!w || which > 1)
 		return -1;
-	barrier_var(
-		which); /* which may be kept on the stack: old verifiers forget its bound there */
+	barrier_var(which); /* masked where it is used, for the verifier */
 	inlined = &w->inlined[which & 1];
 	inlined->count = 0;
 	inlined->base_function = 0;
