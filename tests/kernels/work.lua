@@ -16,9 +16,11 @@ local function light(n)
 	end
 end
 
+-- Of another length each time, so that it does not keep in step with the sampling.
 local function compute()
-	heavy(20000)
-	light(20000)
+	local n = math.random(1000, 5000)
+	heavy(n)
+	light(n)
 end
 
 local zeros = assert(io.open("/dev/zero"))
