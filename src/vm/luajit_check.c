@@ -15,13 +15,9 @@
 #define PAUSE_NS       1500000
 #define MAX_VMS_LOOKED 8u /* of a process, whose heaps are looked at */
 
-/* The main lua_State stands right before the global_State (lj_dispatch.h, GG_State); its size
- * differs: luajit_vms.c. */
-#define G_FROM_L_MIN 0x30u
-#define G_FROM_L_MAX 0xc0u
-#define L_ENV_GC64   0x48
-#define L_ENV_GC32   0x2c
-#define GCT_TABLE    11
+#define L_ENV_GC64 0x48
+#define L_ENV_GC32 0x2c
+#define GCT_TABLE  11
 
 #define G_READ	       0x400u /* of global_State and what follows it in the same object */
 #define STATES	       7
@@ -114,7 +110,7 @@ static bool is_alive(struct vm *vm)
 {
 	uint32_t step = ref_size(vm), back;
 
-	for (back = G_FROM_L_MIN; back <= G_FROM_L_MAX; back += step) {
+	for (back = LUAJIT_G_FROM_L_MIN; back <= LUAJIT_G_FROM_L_MAX; back += step) {
 		if (!is_thread(vm, vm->g - back))
 			continue;
 		vm->main = vm->g - back;

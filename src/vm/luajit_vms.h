@@ -21,6 +21,12 @@
 
 #define LUAJIT_MAX_VMS 256
 
+/* The main lua_State stands right before the global_State, as one object with it (lj_dispatch.h,
+ * GG_State). Its size with padding: 0x60 to 0x70 in GC64, 0x38 to 0x50 in GC32, in the builds that
+ * were looked at; what is found is verified, so the range may be generous. */
+#define LUAJIT_G_FROM_L_MIN 0x30u
+#define LUAJIT_G_FROM_L_MAX 0xc0u
+
 enum luajit_jit {
 	LUAJIT_JIT_UNKNOWN,
 	LUAJIT_JIT_OFF,
