@@ -22,7 +22,10 @@ LIBZSTD := $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 # ---- the BPF object and its skeleton -------------------------------------------------------
 BPF_SRC := src/bpf/sampler.bpf.c
 BPF_HDR := $(wildcard src/bpf/*.h)
-BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -DLUASPY_BPF -D__TARGET_ARCH_x86 \
+# -disable-block-placement: else clang puts a loop's last block in front of its first, and older verifiers
+# (Linux 6.1 is one) refuse to fall through backwards: docs/architecture.md, "The verifier".
+BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -mllvm -disable-block-placement \
+	-DLUASPY_BPF -D__TARGET_ARCH_x86 \
 	-Wall -Wextra -Werror -Wno-unused-function -Wno-unused-parameter \
 	-I/usr/include/$(shell uname -m)-linux-gnu
 
@@ -39,7 +42,7 @@ UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: all clean unit fuzz
+.PHONY: all clean unit fuzz kernels
 all: $(B)/luaspy
 
 $(B)/sampler.bpf.o: $(BPF_SRC) $(BPF_HDR)
@@ -80,6 +83,13 @@ $(B)/libreplay.a: $(REPLAY_OBJ)
 
 $(B)/tests/%: $(B)/tests/%.o $(B)/libreplay.a $(B)/libluaspy.a
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+# Runs in guests that have no libraries (tests/kernels).
+$(B)/tests/kernels/load_programs: $(B)/tests/kernels/load_programs.o
+	$(CC) -static $(LDFLAGS) -Wl,--start-group $^ -lbpf -lelf -lz $(LIBZSTD) -Wl,--end-group -o $@
+$(B)/tests/kernels/load_programs.o: $(B)/sampler.skel.h
+
+kernels: $(B)/tests/kernels/load_programs
 
 fuzz: $(FUZZ_BIN)
 

@@ -359,11 +359,16 @@ static __always_inline void set_registers(struct walk *w, const struct x86_regs 
 }
 
 /* The user registers of the current task when the sample hit the kernel. */
-static __always_inline int kernel_entry_registers(struct walk *w)
+__attribute__((noinline)) int kernel_entry_registers(void)
 {
-	struct x86_regs regs;
+	struct walk *w = walk_state();
+	struct x86_regs *regs;
 	void *saved;
 
+	_Static_assert(sizeof(*regs) <= SCRATCH_SIZE, "scratch");
+	if (!w)
+		return -1;
+	regs = (void *)w->scratch;
 	if (has_task_pt_regs) {
 		struct task_struct *task = bpf_get_current_task_btf();
 
@@ -374,37 +379,27 @@ static __always_inline int kernel_entry_registers(struct walk *w)
 		saved = BPF_CORE_READ(task, stack);
 		if (!saved)
 			return -1;
-		saved += kernel_stack_bytes - sizeof(regs);
+		saved += kernel_stack_bytes - sizeof(*regs);
 	}
-	if (bpf_probe_read_kernel(&regs, sizeof(regs), saved) != 0)
+	if (bpf_probe_read_kernel(regs, sizeof(*regs), saved) != 0)
 		return -1;
-	if ((regs.cs & 3) != 3)
+	if ((regs->cs & 3) != 3)
 		return -1;
-	set_registers(w, &regs);
+	set_registers(w, regs);
 	return 0;
 }
 
-static __always_inline void report_unknown_pc(struct walk *w, __u32 generation)
+/* Tells user space of `event` at `pc`, once per page and generation of the process. */
+__attribute__((noinline)) int report_once(__u32 event, __u32 tgid, __u32 generation, __u64 pc)
 {
-	struct unknown_key key = {
-		.tgid = w->record.tgid, .generation = generation, .page = w->unknown_pc >> 12};
+	struct unknown_key key = {.tgid = tgid, .generation = generation, .page = pc >> 12};
 	__u8 one = 1;
 
 	if (bpf_map_lookup_elem(&unknown_pages, &key))
-		return;
+		return 0;
 	bpf_map_update_elem(&unknown_pages, &key, &one, BPF_ANY);
-	send_process(PROCESS_UNKNOWN_PC, key.tgid, 0, w->unknown_pc);
-}
-
-static __always_inline void report_new_process(__u32 tgid)
-{
-	struct unknown_key key = {.tgid = tgid};
-	__u8 one = 1;
-
-	if (bpf_map_lookup_elem(&unknown_pages, &key))
-		return;
-	bpf_map_update_elem(&unknown_pages, &key, &one, BPF_ANY);
-	send_process(PROCESS_NEW, tgid, 0, 0);
+	send_process(event, tgid, 0, pc);
+	return 0;
 }
 
 SEC("perf_event")
@@ -413,7 +408,6 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	__u64 pid_tgid = current_numbers();
 	__u32 tgid = pid_tgid >> 32;
 	struct process *process;
-	struct x86_regs regs;
 	struct walk *w;
 	long bytes;
 	bool user;
@@ -421,7 +415,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	process = bpf_map_lookup_elem(&processes, &tgid);
 	if (!process) {
 		if (follow_children && tgid)
-			report_new_process(tgid);
+			report_once(PROCESS_NEW, tgid, 0, 0);
 		return 0;
 	}
 	w = walk_state();
@@ -458,26 +452,9 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	}
 	if (with_user) {
 		if (user) {
-			regs.rax = ctx->regs.rax;
-			regs.rdx = ctx->regs.rdx;
-			regs.rcx = ctx->regs.rcx;
-			regs.rbx = ctx->regs.rbx;
-			regs.rsi = ctx->regs.rsi;
-			regs.rdi = ctx->regs.rdi;
-			regs.rbp = ctx->regs.rbp;
-			regs.rsp = ctx->regs.rsp;
-			regs.r8 = ctx->regs.r8;
-			regs.r9 = ctx->regs.r9;
-			regs.r10 = ctx->regs.r10;
-			regs.r11 = ctx->regs.r11;
-			regs.r12 = ctx->regs.r12;
-			regs.r13 = ctx->regs.r13;
-			regs.r14 = ctx->regs.r14;
-			regs.r15 = ctx->regs.r15;
-			regs.rip = ctx->regs.rip;
-			set_registers(w, &regs);
+			set_registers(w, &ctx->regs);
 			walk_user();
-		} else if (kernel_entry_registers(w) == 0) {
+		} else if (kernel_entry_registers() == 0) {
 			walk_user();
 		}
 	}
@@ -498,7 +475,7 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	if (w->lua_frames)
 		count(COUNTER_WITH_LUA);
 	if (w->unknown_pc)
-		report_unknown_pc(w, process->generation);
+		report_once(PROCESS_UNKNOWN_PC, tgid, process->generation, w->unknown_pc);
 	send_stack();
 	return 0;
 }

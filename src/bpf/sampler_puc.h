@@ -48,7 +48,7 @@ __attribute__((noinline)) int send_puc_proto(__u32 i, __u64 id)
 		return 0;
 	build = puc_at(place->puc - 1);
 	proto = place->proto;
-	if (!build || bpf_probe_read_user(w->puc_bytes, PUC_PROTO_SIZE, (void *)proto) != 0)
+	if (!build || bpf_probe_read_user(w->scratch, PUC_PROTO_SIZE, (void *)proto) != 0)
 		return 0;
 	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 	if (!record) {
@@ -65,8 +65,8 @@ __attribute__((noinline)) int send_puc_proto(__u32 i, __u64 id)
 	/* The main chunk is said to be at line 0, without an end. */
 	if (!record->first_line)
 		record->line_count = 0;
-	record->parameter_count = w->puc_bytes[build->proto_parameters & 0x7f];
-	record->vararg = !!(w->puc_bytes[(build->proto_parameters + 1) & 0x7f] & 3);
+	record->parameter_count = w->scratch[build->proto_parameters & 0x7f];
+	record->vararg = !!(w->scratch[(build->proto_parameters + 1) & 0x7f] & 3);
 	record->stripped = !puc_word(w, build->proto_line_info);
 	chunk = puc_word(w, build->proto_source);
 	record->chunk[0] = '=';

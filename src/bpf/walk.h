@@ -17,6 +17,7 @@ INLINE void emit(struct walk *w, __u64 word)
 {
 	__u32 n = w->words;
 
+	barrier_var(n); /* after another emit the compiler tests for n == MAX_WORDS only */
 	if (n < MAX_WORDS) {
 		w->record.words[n] = word;
 		w->words = n + 1;
@@ -224,10 +225,10 @@ SUBPROGRAM int find_frame(void)
 INLINE int unwind_signal(struct walk *w)
 {
 	__u64 at = w->regs[DW_REG_RSP] + 40;
-	__u64 value[17];
+	__u64 *value = (__u64 *)w->scratch;
 	int i;
 
-	if (bpf_probe_read_user(value, sizeof(value), (void *)at) != 0)
+	if (bpf_probe_read_user(value, 17 * sizeof(*value), (void *)at) != 0)
 		return walk_end(w, STOP_READ_STACK);
 	for (i = 0; i < 8; i++)
 		w->regs[DW_REG_R8 + i] = value[i];
@@ -246,12 +247,17 @@ INLINE int unwind_signal(struct walk *w)
 }
 
 /* Goes to the caller by the frame pointer: for code without unwind tables. */
-INLINE int unwind_frame_pointer(struct walk *w)
+SUBPROGRAM int unwind_frame_pointer(void)
 {
 	static const __u8 sigreturn[9] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
-	__u64 rbp = w->regs[DW_REG_RBP], pair[2], code[2] = {};
+	struct walk *w = walk_state();
+	__u64 rbp, pair[2], code[2] = {};
 	const __u8 *c = (const __u8 *)code;
 	int i, differs = 0;
+
+	if (!w)
+		return 1;
+	rbp = w->regs[DW_REG_RBP];
 
 	/* musl's and some static programs' signal trampoline has no CFI: mov $15,%rax; syscall */
 	if (bpf_probe_read_user(code, sizeof(sigreturn), (void *)w->regs[DW_REG_RA]) == 0) {
@@ -463,7 +469,7 @@ SUBPROGRAM int walk_step(void)
 			return walk_end(w, STOP_COMPLETE);
 		if (rule->cfa_kind == CFA_SIGNAL)
 			return unwind_signal(w);
-		return unwind_frame_pointer(w);
+		return unwind_frame_pointer();
 	}
 	if (find_cfa(w, rule) != 0) {
 		emit(w, frame_native(w->file_id, w->vaddr));

@@ -66,6 +66,7 @@ void trace_hint_set(__u64 pc, __u32 trace);
 int find_frame(void);
 int walk_user(void);
 int walk_step(void);
+int unwind_frame_pointer(void);
 int walk_check_order(void);
 int lua_frames(void);
 int coroutine_find(void);

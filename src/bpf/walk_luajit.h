@@ -287,10 +287,10 @@ SUBPROGRAM int coroutine_find(void)
 INLINE int lua_state_read(struct walk *w, __u64 *base, __u64 *cframe, __u64 *g)
 {
 	__u64 stack, maxstack;
-	__u8 bytes[L_SIZE] __attribute__((aligned(8)));
+	__u8 *bytes = w->scratch;
 	__u32 gct;
 
-	if (!w->L || w->L & 3 || bpf_probe_read_user(bytes, sizeof(bytes), (void *)w->L) != 0)
+	if (!w->L || w->L & 3 || bpf_probe_read_user(bytes, L_SIZE, (void *)w->L) != 0)
 		return -1;
 	if (w->gc64) {
 		gct = bytes[GC64_GCT];

@@ -20,13 +20,13 @@
 INLINE __u64 chunk_hash(struct walk *w, const struct luajit_build *build, __u64 string)
 {
 	struct chunk_memo *memo = &w->chunks[(string >> 4) & (CHUNK_MEMO - 1)];
-	__u64 words[CHUNK_READ_SIZE / 8], last = 0, hash;
-	const __u8 *bytes = (const __u8 *)words;
+	__u64 last = 0, hash;
+	__u8 *bytes = w->scratch;
 	__u32 data, length;
 
 	if (memo->string == string && memo->sample == w->sample)
 		return memo->hash;
-	if (bpf_probe_read_user(words, sizeof(words), (void *)string) != 0)
+	if (bpf_probe_read_user(bytes, CHUNK_READ_SIZE, (void *)string) != 0)
 		return 0;
 	data = build->string_data & 0x1c; /* 0x10, 0x14 or 0x18 */
 	length = *(const __u32 *)(bytes + (build->string_length & 0x1c));
@@ -45,13 +45,13 @@ INLINE struct proto_memo *proto_identify(struct walk *w, const struct luajit_bui
 					 __u64 proto)
 {
 	struct proto_memo *memo = &w->protos[(proto >> 4) & (PROTO_MEMO - 1)];
-	__u8 bytes[PROTO_READ_SIZE] __attribute__((aligned(8)));
+	__u8 *bytes = w->scratch;
 	__u32 bytecodes, gct;
 	__u64 chunk, lines;
 
 	if (memo->proto == proto && memo->sample == w->sample)
 		return memo;
-	if (bpf_probe_read_user(bytes, sizeof(bytes), (void *)proto) != 0)
+	if (bpf_probe_read_user(bytes, PROTO_READ_SIZE, (void *)proto) != 0)
 		return NULL;
 	if (w->gc64) {
 		gct = bytes[GC64_GCT];
@@ -176,20 +176,21 @@ SUBPROGRAM int lua_proto_frame(void)
 SUBPROGRAM int lua_function(void)
 {
 	struct walk *w = walk_state();
-	__u8 bytes[FUNC_SIZE] __attribute__((aligned(8)));
 	struct function_memo *known;
 	const struct luajit_build *build;
 	__u64 entry, word;
 	__u32 ffid;
+	__u8 *bytes;
 
 	if (!w)
 		return -1;
+	bytes = w->scratch;
 	build = build_at(w->vm - 1);
 	if (!build)
 		return -1;
 	known = &w->functions[(w->function >> 4) & (FUNCTION_MEMO - 1)];
 	if (known->function != w->function || known->sample != w->sample) {
-		if (bpf_probe_read_user(bytes, sizeof(bytes), (void *)w->function) != 0)
+		if (bpf_probe_read_user(bytes, FUNC_SIZE, (void *)w->function) != 0)
 			return w->vm_flags & VM_LINK_SAVED ? 0 : lua_fail(w, LUA_FUNCTION);
 		if (bytes[w->gc64 ? GC64_GCT : GC32_GCT] != GCT_FUNCTION)
 			return w->vm_flags & VM_LINK_SAVED ? 0 : lua_fail(w, LUA_FUNCTION);

@@ -38,7 +38,7 @@ enum snap_kind {
 INLINE int trace_read(struct walk *w, __u32 number)
 {
 	const struct luajit_build *build;
-	__u8 bytes[TRACE_READ_SIZE] __attribute__((aligned(8)));
+	__u8 *bytes = w->scratch;
 	__u64 array = 0, trace = 0;
 	__u32 gct, size;
 
@@ -48,7 +48,7 @@ INLINE int trace_read(struct walk *w, __u32 number)
 		return -1;
 	size = w->gc64 ? 8 : 4;
 	if (bpf_probe_read_user(&trace, size, (void *)(array + (__u64)number * size)) != 0 ||
-	    !trace || bpf_probe_read_user(bytes, sizeof(bytes), (void *)trace) != 0)
+	    !trace || bpf_probe_read_user(bytes, TRACE_READ_SIZE, (void *)trace) != 0)
 		return -1;
 	if (w->gc64) {
 		gct = bytes[GC64_GCT];
@@ -411,7 +411,8 @@ SUBPROGRAM int snapshot_entry(__u32 which, __u32 i)
 
 	if (!w || i > 255 || which > 1)
 		return -1;
-	inlined = &w->inlined[which];
+	barrier_var(which); /* as in snapshot_parse */
+	inlined = &w->inlined[which & 1];
 	entry = w->snapmap[i];
 	if (!(entry & SNAP_FRAME))
 		return 0;
@@ -468,7 +469,8 @@ SUBPROGRAM int snapshot_parse(__u32 which, __u32 index)
 
 	if (!w || which > 1)
 		return -1;
-	inlined = &w->inlined[which];
+	barrier_var(which); /* masked where it is used, for the verifier */
+	inlined = &w->inlined[which & 1];
 	inlined->count = 0;
 	inlined->base_function = 0;
 	w->snap_top = 0;

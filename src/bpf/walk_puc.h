@@ -39,12 +39,12 @@
 
 INLINE __u64 puc_word(const struct walk *w, __u32 offset)
 {
-	return *(const __u64 *)(w->puc_bytes + (offset & 0x78));
+	return *(const __u64 *)(w->scratch + (offset & 0x78));
 }
 
 INLINE __u32 puc_half(const struct walk *w, __u32 offset)
 {
-	return *(const __u32 *)(w->puc_bytes + (offset & 0x7c));
+	return *(const __u32 *)(w->scratch + (offset & 0x7c));
 }
 
 /* Reads walk.L: its innermost CallInfo goes to walk.frame, the limits of its stack, the outermost
@@ -59,8 +59,8 @@ SUBPROGRAM int puc_state_read(void)
 		return -1;
 	build = puc_at(w->puc - 1);
 	if (!build || !w->L || w->L & 7 ||
-	    bpf_probe_read_user(w->puc_bytes, PUC_STATE_SIZE, (void *)w->L) != 0 ||
-	    w->puc_bytes[PUC_GCT] != PUC_TYPE_THREAD)
+	    bpf_probe_read_user(w->scratch, PUC_STATE_SIZE, (void *)w->L) != 0 ||
+	    w->scratch[PUC_GCT] != PUC_TYPE_THREAD)
 		return -1;
 	g = puc_word(w, build->L_g);
 	w->frame = puc_word(w, build->L_ci);
@@ -105,21 +105,21 @@ INLINE __u64 puc_chunk_hash(struct walk *w, const struct puc_build *build, __u64
 		return 1; /* stripped */
 	if (memo->string == string && memo->sample == w->sample)
 		return memo->hash;
-	if (bpf_probe_read_user(w->puc_bytes, 32, (void *)string) != 0)
+	if (bpf_probe_read_user(w->scratch, 32, (void *)string) != 0)
 		return 0;
 	length = puc_word(w, build->string_length);
 	if (build->string_short_length) {
-		half = w->puc_bytes[build->string_short_length & 0x1f];
-		if (build->string_is_pointer ? half < 0x80 : !(w->puc_bytes[PUC_GCT] & 0x10))
+		half = w->scratch[build->string_short_length & 0x1f];
+		if (build->string_is_pointer ? half < 0x80 : !(w->scratch[PUC_GCT] & 0x10))
 			length = half;
 		else if (build->string_is_pointer)
 			at = puc_word(w, build->string_data);
 	}
-	if (bpf_probe_read_user(w->puc_bytes, CHUNK_HASHED_SIZE, (void *)at) != 0)
+	if (bpf_probe_read_user(w->scratch, CHUNK_HASHED_SIZE, (void *)at) != 0)
 		return 0;
 	memo->string = string;
 	memo->sample = w->sample;
-	memo->hash = chunk_fingerprint(w->puc_bytes, 0, (__u32)length);
+	memo->hash = chunk_fingerprint(w->scratch, 0, (__u32)length);
 	if (length > CHUNK_HASHED_SIZE &&
 	    bpf_probe_read_user(&last, sizeof(last), (void *)(at + length - 8)) == 0)
 		memo->hash = hash_mix(memo->hash, last);
@@ -135,8 +135,8 @@ INLINE struct proto_memo *puc_identify(struct walk *w, const struct puc_build *b
 
 	if (memo->proto == proto && memo->sample == w->sample)
 		return memo;
-	if (bpf_probe_read_user(w->puc_bytes, PUC_PROTO_SIZE, (void *)proto) != 0 ||
-	    w->puc_bytes[PUC_GCT] != build->proto_type)
+	if (bpf_probe_read_user(w->scratch, PUC_PROTO_SIZE, (void *)proto) != 0 ||
+	    w->scratch[PUC_GCT] != build->proto_type)
 		return NULL;
 	count = puc_half(w, build->proto_size_code);
 	first = puc_half(w, build->proto_first_line);
@@ -279,7 +279,7 @@ SUBPROGRAM int puc_frame(void)
 		w->stop = STOP_TRUNCATED;
 		return -1;
 	}
-	if (!ci || ci & 7 || bpf_probe_read_user(w->puc_bytes, PUC_CALL_SIZE, (void *)ci) != 0)
+	if (!ci || ci & 7 || bpf_probe_read_user(w->scratch, PUC_CALL_SIZE, (void *)ci) != 0)
 		return lua_fail(w, LUA_READ_STACK);
 	func = puc_word(w, build->ci_func);
 	w->return_pc = puc_word(w, build->ci_savedpc);

@@ -33,7 +33,7 @@ SUBPROGRAM int puc_look(void)
 	build = puc_at(w->puc - 1);
 	ci = w->frame;
 	if (!build || !ci || ci & 7 || ci == w->bottom ||
-	    bpf_probe_read_user(w->puc_bytes, PUC_CALL_SIZE, (void *)ci) != 0)
+	    bpf_probe_read_user(w->scratch, PUC_CALL_SIZE, (void *)ci) != 0)
 		return -1;
 	func = puc_word(w, build->ci_func);
 	previous = puc_word(w, build->ci_previous);

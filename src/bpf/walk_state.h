@@ -15,7 +15,8 @@
 #define CHUNK_MEMO	  32u
 #define FUNCTION_MEMO	  32u
 #define INSTRUCTION_MEMO  32u
-#define FRAME_TRACE_SHIFT 56 /* walk.in_trace to the flags of a frame */
+#define SCRATCH_SIZE	  168u /* the registers that the kernel saves */
+#define FRAME_TRACE_SHIFT 56   /* walk.in_trace to the flags of a frame */
 #define REGISTERS_KEPT                                                                             \
 	(1u << DW_REG_RBX | 1u << DW_REG_RBP | 1u << DW_REG_RSP | 1u << DW_REG_R12 |               \
 	 1u << DW_REG_R13 | 1u << DW_REG_R14 | 1u << DW_REG_R15 | 1u << DW_REG_RA)
@@ -169,7 +170,6 @@ struct walk {
 	__u32 puc_called;  /* the last CallInfo was a Lua function's */
 	__u32 puc_begun;   /* the function that was looked at last is past its first instruction */
 	__u32 puc_rest;	   /* no activation has these frames */
-	__u8 puc_bytes[136] __attribute__((aligned(8)));
 
 	/* the trace that is looked at; see walk_luajit_trace.h */
 	__u64 g;	/* of the innermost activation */
@@ -201,6 +201,10 @@ struct walk {
 	__u64 inlined_pc;
 	__u32 inlined_which;
 	__u32 inlined_from;
+
+	/* An object of the target, between its being read and the copying of its fields. No more
+	 * than one at a time, and none across a call of a subprogram. */
+	__u8 scratch[SCRATCH_SIZE] __attribute__((aligned(8)));
 
 	/* while it is sent: Lua frames so far, the one before if it can have been called */
 	__u64 sent_callee;

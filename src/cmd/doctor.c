@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../symbol/frame_names.h"
+#include "../target/process_info.h"
 #include "commands.h"
 #include "doctor_machine.h"
 #include "doctor_process.h"
@@ -78,8 +79,9 @@ static int find_processes(struct doctor_options *self, struct doctor_report *rep
 	return err;
 }
 
-/* Leaves those in `pids` that can be profiled. */
-static int check_processes(struct doctor_report *report, pid_t *pids, size_t *count)
+/* Leaves those in `pids` that can be profiled. The first `named` have to be there; of the others,
+ * which a search has found, some may have ended meanwhile. */
+static int check_processes(struct doctor_report *report, pid_t *pids, size_t *count, size_t named)
 {
 	size_t i, examined = *count;
 	struct doctor_section *section;
@@ -90,7 +92,10 @@ static int check_processes(struct doctor_report *report, pid_t *pids, size_t *co
 		section = doctor_report__add_section(report, "process");
 		if (!section)
 			return -ENOMEM;
-		doctor_process__check(pids[i], section);
+		if (doctor_process__check(pids[i], section) == -ESRCH && i >= named) {
+			doctor_report__drop_last(report);
+			continue;
+		}
 		if (doctor_section__status(section) != DOCTOR_FAIL)
 			pids[(*count)++] = pids[i];
 		err = doctor_report__merge_last(report);
@@ -134,6 +139,10 @@ static void check_trial(struct doctor_section *section, const pid_t *pids, size_
 	uint64_t samples, complete, through, lua;
 	int err = doctor_trial__run(&trial, pids, count, TRIAL_SECONDS, NULL);
 
+	if (err == -ESRCH) {
+		doctor_check__found(check, DOCTOR_NOTE, "none: the processes have ended meanwhile");
+		return;
+	}
 	if (err) {
 		doctor_check__found(check, DOCTOR_FAIL, "none could be taken%s: %s",
 				    trial.failed_pid ? " of these processes" : "", strerror(-err));
@@ -158,7 +167,11 @@ static void check_trial(struct doctor_section *section, const pid_t *pids, size_
 			    "%.1f %% of the %" PRIu64 " in the Lua VM with all their Lua frames",
 			    samples, TRIAL_SECONDS, TRIAL_RATE_HZ, percent(complete, samples),
 			    percent(lua, through), through);
-	if (complete < samples - samples / 20 || lua < through - through / 20) {
+	if (trial.failed_pid && trial.add_error != -ESRCH) {
+		check->status = DOCTOR_WARN;
+		doctor_check__advise(check, "Process %d was left out: %s.", (int)trial.failed_pid,
+				     strerror(-trial.add_error));
+	} else if (complete < samples - samples / 20 || lua < through - through / 20) {
 		check->status = DOCTOR_WARN;
 		doctor_check__advise(check, "The most frequent reason: %s.",
 				     worst_reason(&trial) ? worst_reason(&trial) : "not known");
@@ -177,11 +190,19 @@ static int examine(struct doctor_options *self, struct doctor_report *report)
 	doctor_machine__check(section);
 	if (!target_options__given(&self->targets))
 		return 0;
+	/* The numbers in another namespace's /proc are those of others; the machine's check says
+	 * so. */
+	if (process_info__check_proc() == -EXDEV)
+		return 0;
 	err = find_processes(self, report, &pids, &count);
-	if (count > EXAMINED_AT_MOST)
+	if (!err && count > EXAMINED_AT_MOST) {
+		doctor_check__found(doctor_section__add(section, "processes"), DOCTOR_NOTE,
+				    "%zu match, the first %d are looked at", count,
+				    EXAMINED_AT_MOST);
 		count = EXAMINED_AT_MOST;
+	}
 	if (!err)
-		err = check_processes(report, pids, &count);
+		err = check_processes(report, pids, &count, self->targets.pid_count);
 	if (!err && count) {
 		section = doctor_report__add_section(report, "One second of samples");
 		if (section)
@@ -209,16 +230,18 @@ int cmd_doctor(int argc, char **argv)
 	argp_err_exit_status = 2;
 	argp_parse(&argp, argc, argv, 0, NULL, &self);
 	err = examine(&self, &report);
+	if (err)
+		fprintf(stderr, "luaspy: the processes cannot be looked at: %s.\n", strerror(-err));
+	failed = err || doctor_report__status(&report) == DOCTOR_FAIL;
 	if (!err && self.json)
 		err = doctor_report__write_json(&report, stdout);
 	else if (!err)
 		doctor_report__write_text(&report, terminal__width(TEXT_WIDTH), stdout);
-	if (!err && fflush(stdout) != 0)
+	if (fflush(stdout) != 0)
 		err = -errno;
-	failed = doctor_report__status(&report) == DOCTOR_FAIL;
+	if (err && !failed)
+		fprintf(stderr, "luaspy: writing to stdout failed: %s.\n", strerror(-err));
 	doctor_report__free(&report);
 	target_options__free(&self.targets);
-	if (err)
-		fprintf(stderr, "luaspy: %s.\n", strerror(-err));
 	return err || failed ? 1 : 0;
 }

@@ -18,15 +18,14 @@
 #include "doctor_trial.h"
 #include "privileges.h"
 
-#define BTF_PATH	      "/sys/kernel/btf/vmlinux"
-#define OLDEST_MAJOR	      5
-#define OLDEST_MINOR	      10
-#define DEFAULT_RATE_HZ	      99
-#define LARGEST_RATE_HZ	      9999
-#define TRIAL_SECONDS	      0.15
-#define TRIAL_RATE_HZ	      999
-#define MAP_BYTES	      (64u << 20) /* of the BPF maps, and a reserve */
-#define INITIAL_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
+#define BTF_PATH	"/sys/kernel/btf/vmlinux"
+#define OLDEST_MAJOR	5
+#define OLDEST_MINOR	10
+#define DEFAULT_RATE_HZ 99
+#define LARGEST_RATE_HZ 9999
+#define TRIAL_SECONDS	0.15
+#define TRIAL_RATE_HZ	999
+#define MAP_BYTES	(64u << 20) /* of the BPF maps, and a reserve */
 
 /* A sysctl's value; `otherwise` when this kernel has none. */
 static long read_sysctl(const char *path, long otherwise)
@@ -88,20 +87,13 @@ static void check_privileges(struct doctor_section *section)
 {
 	struct doctor_check *check = doctor_section__add(section, "privileges");
 	struct privilege privileges[PRIVILEGES_MAX];
-	size_t count = privileges__read(privileges), i, missing = 0;
-	char why[PRIVILEGES_TEXT_BYTES], names[256] = "";
-	size_t length;
+	size_t count = privileges__read(privileges), i;
+	char why[PRIVILEGES_TEXT_BYTES], missing[256];
 
-	for (i = 0; i < count; i++) {
-		if (privileges[i].have || !privileges[i].needed)
-			continue;
-		length = strlen(names);
-		snprintf(names + length, sizeof(names) - length, "%s%s", missing++ ? ", " : "",
-			 privileges[i].name);
-	}
-	if (missing) {
+	privileges__missing(missing, sizeof(missing));
+	if (*missing) {
 		privileges__explain(why, sizeof(why));
-		doctor_check__found(check, DOCTOR_FAIL, "missing: %s", names);
+		doctor_check__found(check, DOCTOR_FAIL, "missing: %s", missing);
 		doctor_check__advise(check, "%s", why);
 	} else {
 		doctor_check__found(check, DOCTOR_OK, "uid %d, with the capabilities that it takes",
@@ -151,7 +143,6 @@ static int seccomp_mode(void)
 
 static void explain_refusal(struct doctor_check *check, int err)
 {
-	doctor_check__found(check, DOCTOR_FAIL, "the kernel refused them: %s", strerror(-err));
 	switch (err) {
 	case -EPERM:
 	case -EACCES:
@@ -200,6 +191,8 @@ static void check_sampling(struct doctor_section *section, long max_rate)
 
 	err = doctor_trial__run(&trial, &self, 1, TRIAL_SECONDS, burn);
 	if (err && !trial.failed_pid) {
+		doctor_check__found(programs, DOCTOR_FAIL, "the kernel refused them: %s",
+				    strerror(-err));
 		explain_refusal(programs, err);
 		return;
 	}
@@ -279,7 +272,6 @@ static void check_settings(struct doctor_section *section)
 {
 	struct doctor_check *check = doctor_section__add(section, "settings");
 	struct rlimit files = {}, locked = {};
-	struct utsname kernel;
 	char text[64] = "unlimited";
 
 	getrlimit(RLIMIT_NOFILE, &files);
@@ -293,20 +285,12 @@ static void check_settings(struct doctor_section *section)
 			    read_sysctl("/proc/sys/kernel/unprivileged_bpf_disabled", 0),
 			    seccomp_mode() ? "in force" : "off", (uint64_t)files.rlim_max, text);
 	/* Since then BPF maps count against the control group's memory. */
-	if (uname(&kernel) == 0 && kernel_version(&kernel) < (5 << 16 | 11) &&
-	    locked.rlim_max < MAP_BYTES && geteuid() != 0) {
+	if (privileges__locked_memory_counts() && locked.rlim_max < MAP_BYTES && geteuid() != 0) {
 		check->status = DOCTOR_WARN;
 		doctor_check__advise(check,
 				     "On this kernel the BPF maps count as locked memory: `ulimit "
 				     "-l unlimited`, or give luaspy CAP_SYS_RESOURCE.");
 	}
-}
-
-static bool in_own_pid_namespace(void)
-{
-	struct stat status;
-
-	return stat("/proc/self/ns/pid", &status) == 0 && status.st_ino != INITIAL_PID_NAMESPACE;
 }
 
 static void check_view(struct doctor_section *section)
@@ -324,7 +308,7 @@ static void check_view(struct doctor_section *section)
 				    "/proc is not mounted, or is that of another PID namespace");
 		doctor_check__advise(check, "Start the container with --pid=host, or mount the "
 					    "right one (unshare --mount-proc).");
-	} else if (in_own_pid_namespace()) {
+	} else if (process_info__pid_namespace()) {
 		doctor_check__found(check, DOCTOR_NOTE,
 				    "%s, in a PID namespace of its own: it sees only the processes "
 				    "in it",

@@ -271,8 +271,9 @@ static void check_vms(struct examination *e, const struct lua_file *lua)
 	if (err && err != -ETIME && err != -E2BIG && err != -ENODATA) {
 		doctor_check__found(check, DOCTOR_WARN, "its memory cannot be read: %s",
 				    strerror(-err));
-		doctor_check__advise(check, "Names of built-in functions will be missing. Give "
-					    "luaspy CAP_SYS_PTRACE, or run it as root.");
+		doctor_check__advise(check, "Give luaspy %s, or run it as root.",
+				     privileges__have(CAP_SYS_PTRACE) ? "CAP_DAC_READ_SEARCH"
+								      : "CAP_SYS_PTRACE");
 		return;
 	}
 	doctor_check__found(check, DOCTOR_OK, "%s%u with %.1f MB of Lua heap, JIT compiler %s",
@@ -339,9 +340,9 @@ static void check_offsets(struct examination *e, const struct lua_file *lua)
 	if (conflict) {
 		doctor_check__found(
 			check, DOCTOR_WARN,
-			"%s is %d by LuaJIT's code, which %s contradicts: no Lua frames "
+			"%s is 0x%x by LuaJIT's code, which %s contradicts: no Lua frames "
 			"would be shown, C frames are right",
-			conflict->what, (int)conflict->value,
+			conflict->what, conflict->value,
 			conflict->table == LUAJIT_DISAGREES ? "the table of known builds"
 							    : "the live heap");
 		doctor_check__advise(check, "Please report it, with this output.");
@@ -393,20 +394,17 @@ static void check_lua(struct examination *e)
 static void report_error(struct doctor_section *section, const char *name, pid_t pid, int err)
 {
 	struct doctor_check *check = doctor_section__add(section, name);
-	char why[PRIVILEGES_TEXT_BYTES];
 
 	if (err == -ESRCH) {
 		doctor_check__found(check, DOCTOR_FAIL, "there is no process %d", (int)pid);
 		return;
 	}
 	doctor_check__found(check, DOCTOR_FAIL, "it may not be looked into: %s", strerror(-err));
-	if (err == -EACCES || err == -EPERM) {
-		privileges__explain(why, sizeof(why));
-		doctor_check__advise(check, "%s", why);
-	}
+	if ((err == -EACCES || err == -EPERM) && !privileges__complete())
+		doctor_check__advise(check, "See privileges.");
 }
 
-void doctor_process__check(pid_t pid, struct doctor_section *section)
+int doctor_process__check(pid_t pid, struct doctor_section *section)
 {
 	struct examination e = {.pid = pid, .section = section, .root_fd = -1};
 	char path[64];
@@ -414,21 +412,21 @@ void doctor_process__check(pid_t pid, struct doctor_section *section)
 
 	section->pids = malloc(sizeof(*section->pids));
 	if (!section->pids)
-		return;
+		return 0;
 	section->pids[section->pid_count++] = pid;
 	err = process_info__read(pid, &e.info);
 	if (err) {
 		report_error(section, "process", pid, err);
-		return;
+		return err == -ESRCH ? err : 0;
 	}
 	snprintf(section->title, sizeof(section->title), "%s", e.info.comm);
 	check_identity(&e);
 	if (e.info.is_kernel_thread || e.info.is_zombie)
-		return;
+		return 0;
 	err = e.info.exe_error ? e.info.exe_error : maps__read(pid, &e.maps);
 	if (err) {
 		report_error(section, "access", pid, err);
-		return;
+		return err == -ESRCH ? err : 0;
 	}
 	e.lua_files = lua_files__new();
 	e.rules = unwind_rules__new();
@@ -445,4 +443,5 @@ void doctor_process__check(pid_t pid, struct doctor_section *section)
 	unwind_rules__free(e.rules);
 	lua_files__free(e.lua_files);
 	maps__free(&e.maps);
+	return 0;
 }

@@ -10,7 +10,8 @@
 
 #include "doctor_report.h"
 
-/* Sets the section's title as well. */
-void doctor_process__check(pid_t pid, struct doctor_section *section);
+/* Sets the section's title as well. -ESRCH when there is no such process (any more), which is a
+ * failed check too; else 0. */
+int doctor_process__check(pid_t pid, struct doctor_section *section);
 
 #endif

@@ -39,10 +39,15 @@ static void section_free(struct doctor_section *section)
 	free(section);
 }
 
+void doctor_report__drop_last(struct doctor_report *self)
+{
+	section_free(self->sections[--self->count]);
+}
+
 void doctor_report__free(struct doctor_report *self)
 {
 	while (self->count)
-		section_free(self->sections[--self->count]);
+		doctor_report__drop_last(self);
 	free(self->sections);
 	self->sections = NULL;
 }
@@ -243,7 +248,7 @@ static void write_title(const struct doctor_section *section, FILE *out)
 static void write_offsets(const struct doctor_section *section, FILE *out)
 {
 	const struct doctor_offset *offset;
-	char table[32];
+	char table[32], decoded[32];
 	size_t i;
 
 	if (section->offset_count)
@@ -251,9 +256,10 @@ static void write_offsets(const struct doctor_section *section, FILE *out)
 			"TABLE", "HEAP", "DECODED FROM");
 	for (i = 0; i < section->offset_count; i++) {
 		offset = &section->offsets[i];
-		snprintf(table, sizeof(table), offset->in_table ? "%lld" : "-", offset->table);
-		fprintf(out, "  %-*s %8lld %8s  %-12s %s\n", OFFSET_WIDTH, offset->name,
-			offset->decoded, table, offset->heap ? offset->heap : "-", offset->from);
+		snprintf(decoded, sizeof(decoded), "0x%llx", offset->decoded);
+		snprintf(table, sizeof(table), offset->in_table ? "0x%llx" : "-", offset->table);
+		fprintf(out, "  %-*s %8s %8s  %-12s %s\n", OFFSET_WIDTH, offset->name, decoded,
+			table, offset->heap ? offset->heap : "-", offset->from);
 	}
 }
 

@@ -62,6 +62,7 @@ struct doctor_section *doctor_report__add_section(struct doctor_report *self, co
 /* Drops the last section if an earlier one is equal to it but for its pids and own checks; its pids
  * go there. 0 or -ENOMEM. */
 int doctor_report__merge_last(struct doctor_report *self);
+void doctor_report__drop_last(struct doctor_report *self);
 void doctor_report__free(struct doctor_report *self);
 
 /* A new check, which is OK with nothing found. What is too many goes into the last one. */

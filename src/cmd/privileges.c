@@ -63,7 +63,7 @@ static const struct row {
 #define ROWS (sizeof(table) / sizeof(table[0]))
 _Static_assert(ROWS <= PRIVILEGES_MAX, "the callers' arrays");
 
-static bool is_old_kernel(void)
+bool privileges__locked_memory_counts(void)
 {
 	unsigned int major = 0, minor = 0;
 	struct utsname name;
@@ -84,7 +84,7 @@ static int one_for(const struct row *row, uint64_t set)
 
 size_t privileges__read(struct privilege *privileges)
 {
-	bool old = is_old_kernel();
+	bool old = privileges__locked_memory_counts();
 	struct capabilities own;
 	size_t i, count = 0;
 
@@ -129,16 +129,15 @@ __attribute__((format(printf, 3, 4))) static void add(char *text, size_t size, c
 	va_end(args);
 }
 
-/* The names of the needed ones that are missing, "" when none is. */
-static void list_missing(char *missing, size_t size)
+void privileges__missing(char *names, size_t size)
 {
 	struct privilege privileges[PRIVILEGES_MAX];
 	size_t count = privileges__read(privileges), i;
 
-	*missing = '\0';
+	*names = '\0';
 	for (i = 0; i < count; i++) {
 		if (privileges[i].needed && !privileges[i].have)
-			add(missing, size, "%s%s", *missing ? ", " : "", privileges[i].name);
+			add(names, size, "%s%s", *names ? ", " : "", privileges[i].name);
 	}
 }
 
@@ -146,7 +145,7 @@ bool privileges__complete(void)
 {
 	char missing[128];
 
-	list_missing(missing, sizeof(missing));
+	privileges__missing(missing, sizeof(missing));
 	return !*missing;
 }
 
@@ -160,7 +159,7 @@ static bool is_usual(const struct row *row, bool old)
 static void explain_missing(const char *missing, char *text, size_t size)
 {
 	char path[256], self[256] = "luaspy";
-	bool old = is_old_kernel();
+	bool old = privileges__locked_memory_counts();
 	ssize_t n;
 	size_t i;
 
@@ -211,7 +210,7 @@ void privileges__explain(char *text, size_t size)
 	char missing[128], lockdown[128];
 	struct rlimit locked;
 
-	list_missing(missing, sizeof(missing));
+	privileges__missing(missing, sizeof(missing));
 	small_file__read_line("/sys/kernel/security/lockdown", lockdown, sizeof(lockdown));
 	if (*missing)
 		explain_missing(missing, text, size);
@@ -224,7 +223,7 @@ void privileges__explain(char *text, size_t size)
 		snprintf(text, size,
 			 "the kernel is locked down in confidentiality mode, which closes BPF "
 			 "memory reads to everybody. It is a boot setting (lockdown=).");
-	else if (is_old_kernel() && getrlimit(RLIMIT_MEMLOCK, &locked) == 0 &&
+	else if (privileges__locked_memory_counts() && getrlimit(RLIMIT_MEMLOCK, &locked) == 0 &&
 		 locked.rlim_cur != RLIM_INFINITY)
 		snprintf(text, size,
 			 "before Linux 5.11 BPF maps count against the limit of locked memory, "

@@ -29,8 +29,14 @@ size_t privileges__read(struct privilege *privileges);
 /* Whether this one of the table (CAP_BPF, ...) is there. */
 bool privileges__have(int capability);
 
+/* The names of those that are needed and missing, with commas; "" when none is. */
+void privileges__missing(char *names, size_t size);
+
 /* Whether all that are needed are there. */
 bool privileges__complete(void);
+
+/* Do BPF maps count against the limit of locked memory, as before Linux 5.11? */
+bool privileges__locked_memory_counts(void);
 
 /*
  * Writes to `text` (PRIVILEGES_TEXT_BYTES will do) why profiling is not permitted here (the missing
@@ -42,8 +48,9 @@ void privileges__explain(char *text, size_t size);
 /*
  * To be called first. A user who is not root and has luaspy's capabilities from its file is not to
  * have more of the file systems by it than he has without: CAP_DAC_READ_SEARCH is lowered, and
- * raised only to open what a target has mapped (target/elf_file.h). Of the others, those that
- * luaspy has a use for are made effective. 0, or -EPERM after a message: a setuid or setgid file.
+ * raised only to open what a target has mapped (target/elf_file.h) and to see which of its pages
+ * are there (vm/luajit_vms.c). Of the others, those that luaspy has a use for are made effective.
+ * 0, or -EPERM after a message: a setuid or setgid file.
  */
 int privileges__begin(void);
 

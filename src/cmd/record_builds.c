@@ -8,16 +8,6 @@
 
 #define REPORT "Please report it, with what -v shows"
 
-/* A path or version is the target's own text. */
-static void print_text(FILE *out, const char *text)
-{
-	char bytes[4] = {};
-	uint32_t c;
-
-	while ((c = text__next(&text)))
-		fwrite(bytes, 1, text__encode(c, bytes), out);
-}
-
 /* ---- disagreements --------------------------------------------------------------------------- */
 
 /* Of a file: NULL when its sources agree. `facts` has LUAJIT_OFFSETS elements. */
@@ -38,7 +28,7 @@ static void warn_file(const struct modules *modules, const struct module *module
 	if (!fact)
 		return;
 	fprintf(out, "luaspy: warning: ");
-	print_text(out, module->path);
+	text__write(out, module->path);
 	fprintf(out,
 		": %s is 0x%x by its code, but 0x%x by the table of known builds (%s). No Lua "
 		"frames are shown for this file; C frames are right. " REPORT ".\n",
@@ -52,7 +42,7 @@ static void warn_process(const struct modules *modules, const struct lua_conflic
 	const struct module *module = modules__of_build(modules, conflict->build);
 
 	fprintf(out, "luaspy: warning: process %u, ", conflict->tgid);
-	print_text(out, module ? module->path : "");
+	text__write(out, module ? module->path : "");
 	fprintf(out,
 		": %s is 0x%x by its code, but in the live heap that place holds 0x%" PRIx64
 		", not %s. No Lua frames are shown for this process; C frames are "
@@ -88,7 +78,7 @@ void record_builds__print_conflicts(const struct modules *modules, const struct 
 		if (!fact)
 			continue;
 		fprintf(out, "  without Lua frames            ");
-		print_text(out, module->path);
+		text__write(out, module->path);
 		fprintf(out, ": known otherwise (%s)\n", fact->what);
 	}
 	for (i = 0; (conflict = lua_vms__conflict(vms, i)); i++)
@@ -139,9 +129,9 @@ static void print_build(const struct module *module, const struct luajit_found *
 		count = luajit__facts(found, decoded);
 		facts = decoded;
 	}
-	print_text(out, module->path);
+	text__write(out, module->path);
 	fprintf(out, ": ");
-	print_text(out, version ? version : "LuaJIT 2.1");
+	text__write(out, version ? version : "LuaJIT 2.1");
 	fprintf(out, ", %s, %s, %s\n", found->build.gc64 ? "GC64" : "GC32",
 		found->build.trace_array ? "with JIT compiler" : "without JIT compiler",
 		found->build.ffi ? "with FFI" : "without FFI");
@@ -163,7 +153,7 @@ void record_builds__print(const struct modules *modules, const struct lua_vms *v
 
 	for (id = 0; (module = modules__find(modules, id)); id++) {
 		if (module->vm_unknown) {
-			print_text(out, module->path);
+			text__write(out, module->path);
 			fprintf(out, ": LuaJIT of a form that is not known here: its C frames are "
 				     "shown\n");
 		}

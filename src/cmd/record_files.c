@@ -8,18 +8,6 @@
 #include "../output/text.h"
 #include "privileges.h"
 
-static void print_path(const char *path, FILE *out)
-{
-	char bytes[4] = {};
-	uint32_t code_point;
-	size_t length;
-
-	while ((code_point = text__next(&path))) {
-		length = text__encode(code_point, bytes);
-		fwrite(bytes, 1, length, out);
-	}
-}
-
 /* What would open them: those that are closed to us, those that are gone from their place. */
 static const char *cure(bool closed, bool gone)
 {
@@ -31,8 +19,7 @@ static const char *cure(bool closed, bool gone)
 			    : "CAP_DAC_READ_SEARCH opens such files, and root has it";
 	if (gone && !privileges__have(CAP_CHECKPOINT_RESTORE))
 		return "CAP_CHECKPOINT_RESTORE opens such files, and root has it; or restart what "
-		       "uses "
-		       "them";
+		       "uses them";
 	return "No capability is missing for it: a file system or a security module refuses it";
 }
 
@@ -53,7 +40,7 @@ void record_files__warn(const struct modules *modules, uint32_t *next, FILE *out
 	if (!count)
 		return;
 	fprintf(out, "luaspy: warning: ");
-	print_path(first->path, out);
+	text__write(out, first->path);
 	if (count > 1)
 		fprintf(out, " and %u other files", count - 1);
 	fprintf(out,

@@ -72,6 +72,15 @@ size_t text__encode(uint32_t c, char bytes[4])
 	return 4;
 }
 
+void text__write(FILE *out, const char *text)
+{
+	char bytes[4] = {};
+	uint32_t c;
+
+	while ((c = text__next(&text)))
+		fwrite(bytes, 1, text__encode(c, bytes), out);
+}
+
 const char *text__name(const char *name)
 {
 	return name && *name ? name : "(no name)";

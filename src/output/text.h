@@ -19,6 +19,9 @@ uint32_t text__next(const char **text);
 /* Writes the code point as 1 to 4 bytes (no NUL) and returns their number. */
 size_t text__encode(uint32_t code_point, char bytes[4]);
 
+/* As plain text, with U+FFFD for what text__next does not let through. */
+void text__write(FILE *out, const char *text);
+
 /* What to show for a name: itself, or a stand-in where it is empty or NULL. */
 const char *text__name(const char *name);
 

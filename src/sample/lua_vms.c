@@ -13,9 +13,9 @@
 /* The VMs of a process have the same libraries, mostly; a read takes some milliseconds. */
 #define MAX_VMS_PER_PROCESS 8
 
-/* One read takes at most a quarter of a second (luajit_heap.h), and other things have to wait. What
- * a process, and all together, may take before their names are not read any more; a thousand VMs of
- * the usual kind fit into the second. */
+/* One read takes at most a quarter of a second (luajit_heap.h), a check of the offsets some
+ * milliseconds, and other things have to wait. What a process, and all together, may take before
+ * their names are not read any more; a thousand VMs of the usual kind fit into the second. */
 #define MAX_PROCESS_NS 500000000ull
 #define MAX_ALL_NS     10000000000ull
 

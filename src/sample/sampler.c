@@ -21,9 +21,8 @@
 #include "sampler.skel.h"
 #include "targets.h"
 
-#define WAKEUP_GAP_NS	      2000000ll
-#define MAX_READ_AHEAD	      64u
-#define INITIAL_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
+#define WAKEUP_GAP_NS  2000000ll
+#define MAX_READ_AHEAD 64u
 
 struct sampler {
 	struct sampler_options options;
@@ -144,28 +143,13 @@ static void raise_limits(void)
 	}
 }
 
-/* The inode number of our PID namespace, 0 for the initial one. -EXDEV when /proc shows another. */
-static int find_pid_namespace(uint32_t *inode)
-{
-	struct stat status;
-	int err = process_info__check_proc();
-
-	*inode = 0;
-	if (err)
-		return err;
-	if (stat("/proc/self/ns/pid", &status) == 0 && status.st_ino != INITIAL_PID_NAMESPACE)
-		*inode = (uint32_t)status.st_ino;
-	return 0;
-}
-
 /* Begins to load the programs; the maps are there when it returns. */
 static int start_loading(struct sampler *self)
 {
 	struct sampler_bpf *bpf;
-	uint32_t pid_namespace;
 	int err;
 
-	err = find_pid_namespace(&pid_namespace);
+	err = process_info__check_proc();
 	if (err)
 		return err;
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
@@ -174,7 +158,7 @@ static int start_loading(struct sampler *self)
 	if (err)
 		return err;
 	bpf = self->bpf;
-	bpf->rodata->pid_namespace = pid_namespace;
+	bpf->rodata->pid_namespace = process_info__pid_namespace();
 	bpf->rodata->with_kernel = self->options.kernel;
 	bpf->rodata->per_thread = self->options.per_thread;
 	bpf->rodata->follow_children = self->options.children;

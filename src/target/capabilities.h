@@ -3,7 +3,8 @@
  * Our own capabilities as the kernel keeps them (capabilities(7)): read, raised for a moment, given
  * up. Which of them luaspy wants and why is cmd/privileges.h's matter.
  *
- * The kernel keeps them per thread; luaspy has one.
+ * The kernel keeps them per thread. Only the main thread raises any; the one that loads the BPF
+ * programs (sample/bpf_loading.c) has ended when they are given up for good.
  */
 #ifndef LUASPY_CAPABILITIES_H
 #define LUASPY_CAPABILITIES_H

@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PF_KTHREAD  0x00200000 /* include/linux/sched.h, all versions since 2.6.27 */
-#define MAX_THREADS (4U << 20) /* the largest pid_max */
+#define PF_KTHREAD	      0x00200000  /* include/linux/sched.h, all versions since 2.6.27 */
+#define INITIAL_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
+#define MAX_THREADS	      (4U << 20)  /* the largest pid_max */
 
 enum stat_field {
 	STAT_STATE = 3,
@@ -240,6 +242,15 @@ uint64_t process_info__cpu_time_ns(pid_t pid)
 		return 0;
 	return (line.fields[STAT_UTIME] + line.fields[STAT_STIME]) *
 	       (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+uint32_t process_info__pid_namespace(void)
+{
+	struct stat status;
+
+	if (stat("/proc/self/ns/pid", &status) != 0 || status.st_ino == INITIAL_PID_NAMESPACE)
+		return 0;
+	return (uint32_t)status.st_ino;
 }
 
 int process_info__check_proc(void)

@@ -42,6 +42,9 @@ int process_info__threads(pid_t pid, pid_t **tids, size_t *count);
  */
 uint64_t process_info__cpu_time_ns(pid_t pid);
 
+/* The inode number of our PID namespace; 0 for the initial one, or when it cannot be told. */
+uint32_t process_info__pid_namespace(void);
+
 /* Is the mounted /proc that of our own PID namespace? -EXDEV when it is another's, or none. */
 int process_info__check_proc(void);
 

@@ -15,13 +15,9 @@
 #define PAUSE_NS       1500000
 #define MAX_VMS_LOOKED 8u /* of a process, whose heaps are looked at */
 
-/* The main lua_State stands right before the global_State (lj_dispatch.h, GG_State); its size
- * differs: luajit_vms.c. */
-#define G_FROM_L_MIN 0x30u
-#define G_FROM_L_MAX 0xc0u
-#define L_ENV_GC64   0x48
-#define L_ENV_GC32   0x2c
-#define GCT_TABLE    11
+#define L_ENV_GC64 0x48
+#define L_ENV_GC32 0x2c
+#define GCT_TABLE  11
 
 #define G_READ	       0x400u /* of global_State and what follows it in the same object */
 #define STATES	       7
@@ -114,7 +110,7 @@ static bool is_alive(struct vm *vm)
 {
 	uint32_t step = ref_size(vm), back;
 
-	for (back = G_FROM_L_MIN; back <= G_FROM_L_MAX; back += step) {
+	for (back = LUAJIT_G_FROM_L_MIN; back <= LUAJIT_G_FROM_L_MAX; back += step) {
 		if (!is_thread(vm, vm->g - back))
 			continue;
 		vm->main = vm->g - back;
@@ -358,7 +354,9 @@ static struct look look_trace_array(const struct vm *vm)
 		return disagrees(wants, array);
 	for (i = 1; i < count && looked < TRACES_LOOKED; i++) {
 		memcpy(&ref, bytes + (size_t)i * ref_size(vm), ref_size(vm));
-		if (!ref)
+		/* The one that is being recorded is a part of jit_State (J->cur), and no trace yet.
+		 */
+		if (!ref || ref - vm->g < (uint64_t)vm->build->dispatch_from_g)
 			continue;
 		if (is_trace(vm, ref, i))
 			looked++;
@@ -370,7 +368,7 @@ static struct look look_trace_array(const struct vm *vm)
 
 /* Behind parent and exitno stand, since 2021 after 8 bytes more, a bytecode pc and an instruction,
  * the protection of the area for machine code, its start, and where its free part ends (lj_jit.h,
- * jit_State). All 0 when there is none. */
+ * jit_State). No start: there is none, or none any more (jit.flush), and the rest says nothing. */
 static bool may_be_mcode_area(const struct vm *vm, uint32_t behind)
 {
 	uint64_t at = vm->g + vm->build->trace_exit + behind;
@@ -379,7 +377,7 @@ static bool may_be_mcode_area(const struct vm *vm, uint32_t behind)
 	const struct map_entry *entry = maps__find(vm->maps, area);
 
 	if (!area)
-		return !top;
+		return true;
 	return area % 4096 == 0 && area >> 47 == 0 && (!entry || !entry->inode) && protection < 8 &&
 	       top > area && top - area <= MAX_MCODE;
 }

@@ -11,11 +11,6 @@
 #define MAX_G_HEAD     0x400u
 #define MAX_HEAP_BYTES (1ull << 46)
 
-/* sizeof(lua_State) with its padding: 0x60 to 0x70 in GC64, 0x38 to 0x50 in GC32, in the builds
- * that were looked at; what is found is verified, so the range may be generous. */
-#define G_FROM_L_MIN 0x30u
-#define G_FROM_L_MAX 0xc0u
-
 /* global_State begins with the allocator (since 2020), or with the string hash (pointer and two
  * 32-bit numbers) in front of it. Then come the allocator's data and GCState.total. */
 #define G_ALLOCATOR	0x00
@@ -122,7 +117,7 @@ static void try_word(struct search *self, uint64_t address, const uint8_t *block
 {
 	uint32_t gct = self->build->gc64 ? GC64_GCT : GC32_GCT;
 
-	if (g - L - G_FROM_L_MIN > G_FROM_L_MAX - G_FROM_L_MIN ||
+	if (g - L - LUAJIT_G_FROM_L_MIN > LUAJIT_G_FROM_L_MAX - LUAJIT_G_FROM_L_MIN ||
 	    (L >= address && block[L - address + gct] != GCT_THREAD))
 		return;
 	try_vm(self, L, g);

@@ -16,6 +16,12 @@
 #include "../target/maps.h"
 #include "vm_search.h"
 
+/* The main lua_State stands right before the global_State, as one object with it (lj_dispatch.h,
+ * GG_State). Its size with padding: 0x60 to 0x70 in GC64, 0x38 to 0x50 in GC32, in the builds that
+ * were looked at; what is found is verified, so the range may be generous. */
+#define LUAJIT_G_FROM_L_MIN 0x30u
+#define LUAJIT_G_FROM_L_MAX 0xc0u
+
 /* Finds all VMs of a process with these mappings, of a LuaJIT of that build, as vm_search__run. */
 int luajit_vms__find(pid_t pid, const struct maps *maps, const struct luajit_build *build,
 		     uint64_t deadline_ns, struct found_vms *vms);

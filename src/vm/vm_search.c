@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../target/capabilities.h"
 #include "../target/memory.h"
 
 #define PAGE		 4096u
@@ -154,6 +155,13 @@ int vm_search__run(struct vm_search *self)
 		return -ENOMEM;
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)self->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Its mode is for its owner alone, whatever CAP_SYS_PTRACE allows. */
+	if (fd < 0 && errno == EACCES && capabilities__raise(CAP_DAC_READ_SEARCH)) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		err = errno;
+		capabilities__lower(CAP_DAC_READ_SEARCH);
+		errno = err;
+	}
 	if (fd < 0) {
 		err = errno == ENOENT ? -ESRCH : -errno;
 	} else {

@@ -3,6 +3,7 @@
 """`luaspy doctor`: what it says of this machine, and of processes that lack one thing or another."""
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -10,6 +11,18 @@ import live
 import targets
 
 BUSY = "local function spin() local s = 0 for i = 1, 1e6 do s = s + i % 7 end return s end while true do spin() end"
+FLUSHED = """
+local function f(n) local s = 0 for i = 1, n do s = s + i % 7 end return s end
+for i = 1, 200 do f(1000) end
+jit.off() jit.flush()
+while true do f(100000) end
+"""
+RECORDING = """
+jit.opt.start("hotloop=2")
+local ffi = require("ffi")
+ffi.cdef("int usleep(unsigned);")
+for i = 1, 7 do ffi.C.usleep(2000000) end
+"""
 BARE = r"""
 #include <sys/syscall.h>
 static long syscall0(long number) {
@@ -55,6 +68,13 @@ def is_found(sections, name, status, *words):
     return len(checks) == 1 and checks[0]["status"] == status and all(word in checks[0]["found"] for word in words)
 
 
+def has_lua(sections):
+    """The share of the samples in the Lua VM that have all their Lua frames: a few in 10,000 have not."""
+    checks = find(sections, "samples")
+    found = re.search(r"([\d.]+) % of the \d+ in the Lua VM", checks[0]["found"]) if checks else None
+    return found and checks[0]["status"] == "ok" and float(found.group(1)) >= 98
+
+
 # ---- the machine
 sections, status, said = doctor()
 live.check("this machine has no failed check", status == 0 and len(sections) == 1, said)
@@ -83,7 +103,7 @@ live.check("a busy LuaJIT is well", status == 0 and
            not [c for s in sections for c in s["checks"] if c["status"] in ("warn", "fail")], said)
 live.check("its runtime is named", is_found(sections, "Lua", "ok", "LuaJIT 2.1.1737090214", "GC64", "stripped"), said)
 live.check("its VM is found", is_found(sections, "VMs", "ok", "1 with", "JIT compiler on"), said)
-live.check("all samples have their Lua frames", is_found(sections, "samples", "ok", "100.0 % of the"), said)
+live.check("all samples have their Lua frames", has_lua(sections), said)
 offsets = {o["offset"]: o for s in sections for o in s["offsets"]}
 live.check("offsets are shown", offsets.get("g->cur_L", {}).get("decoded") == 368 and len(offsets) >= 10, offsets)
 live.check("the three sources of the offsets agree", is_found(sections, "offsets", "ok", "Debian trixie", "agrees") and
@@ -93,6 +113,15 @@ live.check("the three sources of the offsets agree", is_found(sections, "offsets
 live.check("stripped files are noted", is_found(sections, "C names", "note", "libc.so.6", "nothing else is lost"),
            said)
 live.stop(child)
+
+# ---- offsets agree whatever the VM is doing: its code is gone after a flush; a trace is being recorded while
+# the third call sleeps
+for name, program, pause in (("after jit.flush", FLUSHED, 0.5), ("while a trace is recorded", RECORDING, 4.2)):
+    child = live.start([live.fixture("bookworm-luajit"), "-e", program])
+    live.wait_until(lambda: False, pause)
+    sections, status, said = doctor("-p", child.pid)
+    live.check("the offsets agree %s" % name, status == 0 and is_found(sections, "offsets", "ok", "agrees"), said)
+    live.stop(child)
 
 # ---- what is missing is said
 path = os.path.join(live.SCRATCH, "replaced")
@@ -135,8 +164,10 @@ live.check("a name that nothing has", status == 1 and is_found(sections, "proces
 # ---- an nginx master stands for its workers, which are alike
 nginx = targets.OwnNginx(os.path.join(live.SCRATCH, "nginx"), 3)
 sections, status, said = doctor("-p", nginx.pid)
-workers = [section for section in sections if sorted(section["pids"]) == sorted(nginx.workers())]
-live.check("nginx's workers are one section", status == 0 and len(workers) == 1 and len(sections) == 4, said)
-live.check("and their samples have all their Lua frames", is_found(sections, "samples", "ok", "100.0 % of the"), said)
+workers = set(nginx.workers())
+of_workers = [section for section in sections if workers & set(section["pids"])]
+live.check("nginx's workers are one section", status == 0 and len(workers) == 3 and len(of_workers) == 1 and
+           workers <= set(of_workers[0]["pids"]), said)
+live.check("and their samples have all their Lua frames", has_lua(sections), said)
 nginx.stop()
 live.finish()

@@ -4,6 +4,7 @@
 of other users, not dumpable, under seccomp; and what a setcap luaspy must not show to whoever runs it."""
 import atexit
 import concurrent.futures
+import json
 import os
 import re
 import shutil
@@ -242,6 +243,9 @@ for name, prefix, program in ways:
     done = run(prefix, "list", program=program)
     live.check("list, %s" % name, done.returncode == 0 and everything <= listed(done),
                everything - listed(done), done.stderr)
+    rows = {row["pid"]: row for row in json.loads(run(prefix, "list", "--json", program=program).stdout)["processes"]}
+    live.check("list, %s: VMs of other users' processes" % name, rows.get(cli.pid, {}).get("vms") == 1,
+               rows.get(cli.pid))
 done = run(user(OWN), "list")
 live.check("list without privileges: what is the user's own, and how many others", done.returncode == 0 and
            own.pid in listed(done) and not listed(done) & (everything - {own.pid}) and

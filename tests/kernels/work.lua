@@ -1,0 +1,36 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What a guest's targets run: `compute`, three quarters of it in `heavy` and one quarter in `light`,
+-- or `read`, most of it in the kernel.
+
+local total = 0
+
+local function heavy(n)
+	for i = 1, 3 * n do
+		total = total + i % 7
+	end
+end
+
+local function light(n)
+	for i = 1, n do
+		total = total + i % 7
+	end
+end
+
+-- Of another length each time, so that it does not keep in step with the sampling.
+local function compute()
+	local n = math.random(1000, 5000)
+	heavy(n)
+	light(n)
+end
+
+local zeros = assert(io.open("/dev/zero"))
+
+local function read_zeros()
+	return #zeros:read(1048576)
+end
+
+local step = arg[1] == "read" and read_zeros or compute
+
+while true do
+	step()
+end
