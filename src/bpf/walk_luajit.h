@@ -433,6 +433,27 @@ INLINE int lua_in_callback(struct walk *w, const struct luajit_build *build)
 }
 
 /*
+ * To stitch traces, the recorder moves a C function's frame up by three slots and back
+ * (lj_ffrecord.c, recff_stitch). In between, what stands at L->base is not what it is taken for:
+ * the link is the address of the continuation, or the continuation's slot holds an argument or a
+ * link. With GC32 such a frame's function and link cannot both be taken for some.
+ */
+INLINE int lua_frame_is_moving(struct walk *w, const struct luajit_build *build)
+{
+	__u64 start = build->interpreter_start + w->lookup_pc - w->vaddr, link, continuation;
+	__u64 size = build->interpreter_end - build->interpreter_start;
+
+	if (!w->gc64 || lua_stack_load(w, w->frame) != 0)
+		return 0;
+	link = lua_slot(w, w->frame);
+	if (link - start < size)
+		return 1;
+	continuation = lua_slot(w, w->frame - 24);
+	return (link & LINK_TYPE_P) == LINK_CONT && continuation > CONT_FFI_CALLBACK &&
+	       continuation - start >= size;
+}
+
+/*
  * The interpreter's frame of walk.rule and walk.cfa: writes its Lua frames. Returns 0 when it has
  * none (it is being entered or left), so that the caller writes the native frame.
  */
@@ -535,6 +556,10 @@ SUBPROGRAM int lua_activation(void)
 	}
 	if (lua_base_set(w, base) != 0) {
 		lua_fail(w, LUA_BASE);
+		return lua_lost(w);
+	}
+	if (w->vm_flags & VM_L_BASE && lua_frame_is_moving(w, build)) {
+		lua_fail(w, LUA_FRAME_LINK);
 		return lua_lost(w);
 	}
 	w->link_override = 0;

@@ -481,6 +481,31 @@ static void test_no_function(void)
 	expect_lost(LUA_FUNCTION);
 }
 
+/* The recorder is moving the innermost frame, to stitch two traces. */
+static void test_frame_is_moving(void)
+{
+	uint64_t frame = frame_at(state_at(0), 3), code = TEXT + 0x40;
+
+	target_in_lua(PAGE_INTERPRETER);
+	target->builds[0].interpreter_start = TEXT;
+	target->builds[0].interpreter_end = TEXT + 0x1000;
+	make_state(state_at(0), 4, 1, activation_at(0));
+	replay__set_word(target, frame, 32 | LINK_CONT);
+	replay__set_word(target, frame - 24, code);
+	walk_expecting(STOP_COMPLETE, LUA_OK);
+	CHECK_EQ(result.word_count, 7);
+	replay__set_word(target, frame - 24, 0); /* a tail call's */
+	walk_expecting(STOP_COMPLETE, LUA_OK);
+
+	replay__set_word(target, frame - 24, 48 | LINK_CONT); /* where a link was moved to */
+	expect_lost(LUA_FRAME_LINK);
+	replay__set_word(target, frame - 24, TEXT + 0x1000);
+	expect_lost(LUA_FRAME_LINK);
+	replay__set_word(target, frame - 24, code);
+	replay__set_word(target, frame, code); /* the continuation, in the link's place */
+	expect_lost(LUA_FRAME_LINK);
+}
+
 static void test_frames_of_one_state_in_two_activations(void)
 {
 	target_in_lua(PAGE_INTERPRETER);
@@ -560,6 +585,7 @@ int main(void)
 	RUN(test_unreadable_lua_stack, "an unreadable Lua stack");
 	RUN(test_corrupt_links, "corrupt frame links");
 	RUN(test_no_function, "a frame without a function");
+	RUN(test_frame_is_moving, "a frame that the recorder is moving");
 	RUN(test_frames_of_one_state_in_two_activations, "one state, two activations");
 	RUN(test_frames_left_over, "Lua frames without an activation");
 	RUN(test_activation_left_over, "an activation without Lua frames");
