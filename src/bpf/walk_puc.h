@@ -31,8 +31,8 @@
 #define PUC_LIGHT_FUNCTION 0x16 /* a C function without a closure (5.2 and later) */
 #define PUC_IS_C	   10	/* 5.1: of a closure */
 #define PUC_EXTRA_STACK	   (5 * 16)
-#define PUC_OP_CALL	   28 /* 5.1: and OP_TAILCALL behind it, in the lowest six bits */
-#define PUC_C_FUNCTION	   1  /* in BUILTIN frames, as LuaJIT's ffid of C functions */
+#define PUC_C_FUNCTION	   1 /* in BUILTIN frames, as LuaJIT's ffid of C functions */
+#define PUC_C_CLOSURE_SIZE 40
 #define PUC_STATE_SIZE	   104
 #define PUC_CALL_SIZE	   72
 #define PUC_PROTO_SIZE	   120
@@ -193,16 +193,16 @@ INLINE void puc_c_frame(struct walk *w, __u64 entry)
 #define PUC_GO_ON 0
 #define PUC_END	  1 /* of the activation */
 
-/* 5.1: was what this Lua function has called run by the same activation? Only call instructions do
- * that. */
-INLINE int puc_at_call(struct walk *w, __u64 savedpc)
+/* Up to 5.3: does the same activation run what this Lua function has called? Only call instructions
+ * do that. */
+INLINE int puc_at_call(struct walk *w, const struct puc_build *build, __u64 savedpc)
 {
 	__u32 instruction;
 
 	if (lua_instruction(w, savedpc - 4, &instruction) != 0)
 		return 0;
 	instruction &= 0x3f;
-	return instruction == PUC_OP_CALL || instruction == PUC_OP_CALL + 1;
+	return instruction == build->op_call || instruction == build->op_call + 1u;
 }
 
 /* The frame of a Lua function whose closure is walk.function. */
@@ -303,12 +303,15 @@ SUBPROGRAM int puc_frame(void)
 	if (build->boundary == PUC_FRESH_CALLER) {
 		is_lua = 0;
 		if (type == PUC_TYPE_FUNCTION) {
-			__u8 is_c = 1;
+			__u8 head[4] = {};
 
-			bpf_probe_read_user(&is_c, sizeof(is_c), (void *)(value[0] + PUC_IS_C));
-			is_lua = !is_c;
+			bpf_probe_read_user(head, sizeof(head), (void *)(value[0] + PUC_GCT));
+			if (head[0] != PUC_TYPE_FUNCTION)
+				return lua_fail(w, LUA_FUNCTION);
+			is_lua = !head[PUC_IS_C - PUC_GCT];
 		}
-		if (w->puc_called && !w->puc_rest && (!is_lua || !puc_at_call(w, w->return_pc)))
+		if (w->puc_called && !w->puc_rest &&
+		    (!is_lua || !puc_at_call(w, build, w->return_pc)))
 			return PUC_END;
 	} else {
 		is_lua = (status & build->ci_lua) == build->ci_lua_value;
@@ -320,15 +323,19 @@ SUBPROGRAM int puc_frame(void)
 	if (!is_lua) {
 		if (puc_room(w) != 0)
 			return -1;
-		/* While an error is handled its message stands where a function was. */
+		/* While an error is handled its message stands where a function was, or is being
+		 * put there: the value comes before the type. */
 		if (type != PUC_LIGHT_FUNCTION && type != PUC_C_CLOSURE &&
 		    (type != PUC_TYPE_FUNCTION || build->boundary != PUC_FRESH_CALLER))
 			return lua_fail(w, LUA_FUNCTION);
 		entry = value[0];
-		if (type != PUC_LIGHT_FUNCTION &&
-		    bpf_probe_read_user(&entry, sizeof(entry),
-					(void *)(value[0] + build->closure_c)) != 0)
-			entry = 0;
+		if (type != PUC_LIGHT_FUNCTION) {
+			if (bpf_probe_read_user(w->scratch, PUC_C_CLOSURE_SIZE, (void *)value[0]) !=
+				    0 ||
+			    (w->scratch[PUC_GCT] & PUC_VALUE_TYPE) != type)
+				return lua_fail(w, LUA_FUNCTION);
+			entry = puc_word(w, build->closure_c);
+		}
 		puc_c_frame(w, entry);
 		w->frame = previous;
 		return PUC_GO_ON;
