@@ -86,7 +86,11 @@ INLINE int puc_was_fresh(struct walk *w, const struct puc_build *build)
 	if (build->boundary == PUC_FRESH_CALLER) {
 		w->frame = w->puc_top;
 		kind = puc_look();
-		return kind <= PUC_CI_C || !puc_at_call(w, build, w->puc_savedpc);
+		/* (L->savedpc may still be the popped one's.) */
+		return kind <= PUC_CI_C ||
+		       bpf_probe_read_user(&next, sizeof(next),
+					   (void *)(w->puc_top + build->ci_savedpc)) != 0 ||
+		       !puc_at_call(w, build, next);
 	}
 	/* CallInfos are kept for the next call: the popped one is still what it was. */
 	next = w->puc_ci;
@@ -141,11 +145,13 @@ INLINE int puc_skip_unbegun(struct walk *w, const struct puc_build *build)
 	w->puc_pc = savedpc;
 	w->puc_begun = 1;
 	if (puc_look() == PUC_CI_HOLDS && !w->puc_begun &&
-	    (build->boundary == PUC_FRESH_SET || status & build->ci_fresh ||
+	    ((build->boundary == PUC_FRESH_CLEAR && status & build->ci_fresh) || !build->op_call ||
 	     puc_called_by_lua(w, build))) {
 		w->puc_pc = 0;
 		return 0;
 	}
+	/* Up to 5.3 luaV_execute itself sets the bit, which has no meaning yet. */
+	w->puc_entered = !w->puc_begun;
 	w->puc_pc = 0;
 	w->frame = ci;
 	return 0;
