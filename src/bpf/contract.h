@@ -312,7 +312,9 @@ struct puc_build {
 	__u8 string_short_length; /* 0: no such field */
 	__u8 string_is_pointer;	  /* 5.5: long strings' characters are elsewhere */
 	__u8 proto_type;	  /* LUA_TPROTO */
-	__u8 reserved[1];
+	/* The function's place on the stack while a hook of its yields (the bit behind ci_tail),
+	 * when ci_func is another; 0: it never is. 5.2 and 5.3 */
+	__u8 ci_extra;
 };
 _Static_assert(sizeof(struct puc_build) == 72, "puc_build is part of the contract");
 

@@ -292,6 +292,9 @@ SUBPROGRAM int puc_frame(void)
 		previous = puc_word(w, build->ci_previous);
 		status = puc_half(w, build->ci_callstatus & ~3u) >> 8 * (build->ci_callstatus & 3);
 		tail = status & build->ci_tail;
+		/* ldebug.c, luaG_traceexec: "protect stack below results" */
+		if (build->ci_extra && status & build->ci_tail << 1)
+			func = w->stack_low + puc_word(w, build->ci_extra);
 	}
 	/* Callers stand below: this keeps a forged chain from being a circle. */
 	last_func = w->puc_func;
