@@ -6,11 +6,13 @@ it in the program (puc_vms.lua), in the order in which it was."""
 import os
 import re
 import subprocess
+import time
 
 import live
 
 HERE = os.path.join(live.TOP, "tests", "live")
 VMS = 24
+SAMPLES = 2000
 
 # What stands in front of a function (root first): a Lua function, then the C functions with a name; natives without
 # one, and the VM's own, are left out.
@@ -94,30 +96,45 @@ def why_wrong(frames, seen):
     return None
 
 
-def judge(name, r, features):
-    wrong, seen, vms, in_vm = [], {}, {}, 0
-    for frames, count in r.stacks:
-        lua = live.lua_frames(frames)
-        in_vm += count if lua else 0
-        for frame in lua:
-            found = re.search(r"vm_(\d+)\.lua", frame["chunk"])
-            if found:
-                vms[int(found.group(1))] = vms.get(int(found.group(1)), 0) + count
-        if any(f.startswith("[Lua ") for f in frames):
-            continue  # says that it has not all; counted in the figure
-        why = why_wrong(frames, seen)
-        if why:
-            wrong.append((count, why, ";".join(frames)))
+def recorded(name, pid):
+    """Recordings until there are SAMPLES in Lua: on a busy machine that takes some."""
+    recordings, samples, end = [], 0, time.time() + 15
+    while samples < SAMPLES and time.time() < end:
+        recordings.append(live.record("-F", 4999, "-d", 1.5, "-p", pid))
+        samples += recordings[-1].count_where(live.lua_frames)
+    live.check("%s: %d samples in Lua" % (name, SAMPLES), samples >= SAMPLES or samples and time.time() >= end, samples,
+               recordings[-1].stderr)
+    return recordings
+
+
+def judge(name, recordings, features, few):
+    wrong, seen, vms, samples, in_vm, complete, with_lua = [], {}, set(), 0, 0, 0, 0
+    for r in recordings:
+        samples += r.samples
+        complete += r.samples * (r.complete() or 0)
+        lua_samples = r.count_where(live.lua_frames)
+        in_vm += lua_samples
+        with_lua += lua_samples * (r.lua_complete() or 0)
+        for frames, count in r.stacks:
+            for frame in live.lua_frames(frames):
+                found = re.search(r"vm_(\d+)\.lua", frame["chunk"])
+                if found:
+                    vms.add(int(found.group(1)))
+            if any(f.startswith("[Lua ") for f in frames):
+                continue  # says that it has not all; counted in the figure
+            why = why_wrong(frames, seen)
+            if why:
+                wrong.append((count, why, ";".join(frames)))
     bad = sum(count for count, _, _ in wrong)
-    live.note("%s: %d samples, %d in Lua, %d VMs, %d wrong; complete %s %%, Lua frames %s %%" %
-              (name, r.samples, in_vm, len(vms), bad, r.complete(), r.lua_complete()))
-    live.check("%s: no sample has another VM's frames, or a wrong order" % name, bad == 0 and in_vm > 300, bad, in_vm,
-               *wrong[:5])
-    live.check("%s: complete" % name, (r.complete() or 0) >= 99.5 and (r.lua_complete() or 0) >= 99.5, r.stderr)
-    live.check("%s: all VMs are seen" % name, len(vms) == VMS, sorted(vms))
-    # Where many threads share few cores the rates are lower.
-    missing = [f for f in features if not seen.get(f)]
-    live.check("%s: each way of calling is seen" % name, not missing, missing, seen)
+    complete, with_lua = complete / max(1, samples), with_lua / max(1, in_vm)
+    live.note("%s: %d samples, %d in Lua, %d VMs, %d wrong; complete %.2f %%, Lua frames %.2f %%" %
+              (name, samples, in_vm, len(vms), bad, complete, with_lua))
+    live.check("%s: no sample has another VM's frames, or a wrong order" % name, bad == 0 and in_vm > 0, *wrong[:5])
+    live.check("%s: complete" % name, complete >= 99.5 and with_lua >= 99.5, *[r.stderr for r in recordings])
+    if in_vm >= SAMPLES:
+        live.check("%s: the VMs are seen" % name, len(vms) >= VMS - few, sorted(vms))
+        missing = [f for f in features if not seen.get(f)]
+        live.check("%s: each way of calling is seen" % name, not missing, missing, seen)
 
 
 def run(version):
@@ -130,10 +147,12 @@ def run(version):
     for mode in ("one", "threads", "pool"):
         target = live.start([host, mode, live.SCRATCH])
         live.wait_until(lambda: target.poll() is not None, 0.3)
-        r = live.record("-F", 4999, "-d", 2.5 if mode == "one" else 2, "-p", target.pid)
-        live.check("lua%s, %s: it runs" % (version, mode), target.poll() is None)
+        name = "lua%s, %s" % (version, mode)
+        recordings = recorded(name, target.pid)
+        live.check("%s: it runs" % name, target.poll() is None)
         live.stop(target)
-        judge("lua%s, %s" % (version, mode), r, features if mode == "one" else ())
+        # In the pool, those whose threads wait for a core while they hold a VM.
+        judge(name, recordings, features if mode == "one" else (), 8 if mode == "pool" else 0)
 
 
 write_scripts()
