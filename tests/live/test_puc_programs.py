@@ -294,7 +294,7 @@ def redis():
                  ["store@", "redis.call", "scriptCall", "call", "hsetCommand"],
                  ["store@", "pcall", "redis.call", "scriptCall", "call", "saddCommand"],
                  ["store@", "cjson.encode"], ["store@", "cmsgpack.pack", "mp_encode_lua_type"],
-                 ["check@", "cmsgpack.unpack"], ["check@", "struct.pack"]], lines_of(REDIS))
+                 ["check@", "cmsgpack.unpack"]], lines_of(REDIS))
     memory = re.search(r"used_memory_vm_eval:(\d+)", server.ask("INFO", "memory"))
     row = listed(server.server.pid)
     live.check("redis: list's heap is about what redis says of its scripts'", memory and
