@@ -238,6 +238,10 @@ SUBPROGRAM int puc_lua_frame(void)
 	w->puc_pc = 0;
 	if (position == BCPOS_NONE)
 		position = puc_position(memo, w->return_pc);
+	/* The CallInfo is in another function: while a Lua stack is moved (luaD_reallocstack) its
+	 * old place is free, and may be another VM's stack by now. */
+	if (position == BCPOS_NONE)
+		return lua_fail(w, LUA_FUNCTION);
 	emit(w, (__u64)FRAME_KIND_LUA << FRAME_KIND_SHIFT | position);
 	emit(w, memo->id);
 	place = lua_place(w->lua_frames);
