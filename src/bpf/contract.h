@@ -313,8 +313,12 @@ struct puc_build {
 	__u8 string_is_pointer;	  /* 5.5: long strings' characters are elsewhere */
 	__u8 proto_type;	  /* LUA_TPROTO */
 	__u8 op_call;		  /* up to 5.3: OP_CALL; OP_TAILCALL is behind it */
+	/* The function's place on the stack while a hook of its yields (the bit behind ci_tail),
+	 * when ci_func is another; 0: it never is. 5.2 and 5.3 */
+	__u8 ci_extra;
+	__u8 reserved[7];
 };
-_Static_assert(sizeof(struct puc_build) == 72, "puc_build is part of the contract");
+_Static_assert(sizeof(struct puc_build) == 80, "puc_build is part of the contract");
 
 /* ---- results ----------------------------------------------------------------------------- */
 

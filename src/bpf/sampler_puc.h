@@ -39,7 +39,7 @@ __attribute__((noinline)) int send_puc_proto(__u32 i, __u64 id)
 	struct lua_place *place;
 	struct record_proto *record;
 	__u64 proto, chunk, length = 0, at;
-	__u8 one = 1;
+	__u8 one = 1, parameters[2] = {};
 
 	if (!w)
 		return 0;
@@ -65,8 +65,11 @@ __attribute__((noinline)) int send_puc_proto(__u32 i, __u64 id)
 	/* The main chunk is said to be at line 0, without an end. */
 	if (!record->first_line)
 		record->line_count = 0;
-	record->parameter_count = w->scratch[build->proto_parameters & 0x7f];
-	record->vararg = !!(w->scratch[(build->proto_parameters + 1) & 0x7f] & 3);
+	/* Behind PUC_PROTO_SIZE in 5.2. */
+	bpf_probe_read_user(parameters, sizeof(parameters),
+			    (void *)(proto + build->proto_parameters));
+	record->parameter_count = parameters[0];
+	record->vararg = !!(parameters[1] & 3);
 	record->stripped = !puc_word(w, build->proto_line_info);
 	chunk = puc_word(w, build->proto_source);
 	record->chunk[0] = '=';

@@ -240,8 +240,10 @@ SUBPROGRAM int puc_lua_frame(void)
 	w->puc_pc = 0;
 	if (position == BCPOS_NONE)
 		position = puc_position(memo, w->return_pc);
+	/* It is another one: the result of one that is left; or its CallInfo is not up to date: while
+	 * a Lua stack is moved its old place is free, and may be another VM's by now. */
 	if (position == BCPOS_NONE)
-		return PUC_GONE; /* it is another one: the result is a function */
+		return PUC_GONE;
 	emit(w, (__u64)FRAME_KIND_LUA << FRAME_KIND_SHIFT | position);
 	emit(w, memo->id);
 	place = lua_place(w->lua_frames);
@@ -307,6 +309,9 @@ SUBPROGRAM int puc_frame(void)
 		previous = puc_word(w, build->ci_previous);
 		status = puc_half(w, build->ci_callstatus & ~3u) >> 8 * (build->ci_callstatus & 3);
 		tail = status & build->ci_tail;
+		/* ldebug.c, luaG_traceexec: "protect stack below results" */
+		if (build->ci_extra && status & build->ci_tail << 1)
+			func = w->stack_low + puc_word(w, build->ci_extra);
 	}
 	/* Callers stand below: this keeps a forged chain from being a circle. */
 	last_func = w->puc_func;

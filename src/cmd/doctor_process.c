@@ -20,6 +20,8 @@
 #include "../vm/lua_files.h"
 #include "../vm/luajit_check.h"
 #include "../vm/luajit_vms.h"
+#include "../vm/puc.h"
+#include "../vm/puc_vms.h"
 #include "privileges.h"
 
 #define NAMES_SHOWN	      4
@@ -46,6 +48,10 @@ struct examination {
 	struct file_names unreadable, without_unwind, without_names;
 	int open_error;	   /* of the first unreadable one */
 	char build_id[64]; /* of the first one without names */
+	/* The first file with PUC Lua: what puc__find said of it; inode 0: there is none. */
+	uint64_t puc_device, puc_inode;
+	struct puc_build puc;
+	int puc_error;
 };
 
 static void file_names__add(struct file_names *self, const char *name)
@@ -139,14 +145,29 @@ static void examine_names(struct examination *e, const struct elf_file *file, co
 	elf_symbols__free(symbols);
 }
 
-static void examine_unwinding(struct examination *e, const struct elf_file *file, const char *path)
+static void examine_puc(struct examination *e, const struct elf_file *file,
+			struct unwind_table *table, const struct map_entry *entry)
 {
+	if (e->puc_inode)
+		return;
+	e->puc_error = puc__find(file->elf, table, e->rules, &e->puc);
+	if (e->puc_error == -ENOENT)
+		return;
+	e->puc_device = entry->device;
+	e->puc_inode = entry->inode;
+}
+
+static void examine_unwinding(struct examination *e, const struct elf_file *file,
+			      const struct map_entry *entry)
+{
+	const char *path = entry->path;
 	struct unwind_table *table;
 
 	if (unwind_table__build(file->elf, e->rules, &table) != 0) {
 		file_names__add(&e->without_unwind, base_name(path));
 		return;
 	}
+	examine_puc(e, file, table, entry);
 	if (table->function_count)
 		e->with_table++;
 	else
@@ -188,7 +209,7 @@ static void examine_files(struct examination *e)
 			file_names__add(&e->unreadable, base_name(entry->path));
 			continue;
 		}
-		examine_unwinding(e, file, entry->path);
+		examine_unwinding(e, file, entry);
 		examine_names(e, file, entry->path);
 		elf_file__free(file);
 	}
@@ -260,6 +281,27 @@ static uint64_t search_deadline(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec + VM_SEARCH_NS;
 }
 
+static int find_vms(struct examination *e, const struct lua_file *lua, struct found_vms *vms)
+{
+	if (lua->kind == LUA_PUC)
+		return puc_vms__find(e->pid, &e->maps, &e->puc, search_deadline(), vms);
+	return luajit_vms__find(e->pid, &e->maps, &lua->build, search_deadline(), vms);
+}
+
+static const char *jit_text(const struct lua_file *lua, const struct found_vms *vms)
+{
+	if (lua->kind == LUA_PUC)
+		return "";
+	switch (luajit_vms__jit(vms)) {
+	case LUAJIT_JIT_ON:
+		return ", JIT compiler on";
+	case LUAJIT_JIT_OFF:
+		return ", JIT compiler off";
+	default:
+		return ", JIT compiler on in some";
+	}
+}
+
 static void check_vms(struct examination *e, const struct lua_file *lua)
 {
 	struct doctor_check *check = doctor_section__add(e->section, "VMs");
@@ -267,7 +309,7 @@ static void check_vms(struct examination *e, const struct lua_file *lua)
 	int err;
 
 	check->own = true;
-	err = luajit_vms__find(e->pid, &e->maps, &lua->build, search_deadline(), &vms);
+	err = find_vms(e, lua, &vms);
 	if (err && err != -ETIME && err != -E2BIG && err != -ENODATA) {
 		doctor_check__found(check, DOCTOR_WARN, "its memory cannot be read: %s",
 				    strerror(-err));
@@ -276,12 +318,9 @@ static void check_vms(struct examination *e, const struct lua_file *lua)
 								      : "CAP_SYS_PTRACE");
 		return;
 	}
-	doctor_check__found(check, DOCTOR_OK, "%s%u with %.1f MB of Lua heap, JIT compiler %s",
+	doctor_check__found(check, DOCTOR_OK, "%s%u with %.1f MB of Lua heap%s",
 			    err ? "at least " : "", vms.count,
-			    (double)found_vms__heap_bytes(&vms) / 1e6,
-			    luajit_vms__jit(&vms) == LUAJIT_JIT_ON    ? "on"
-			    : luajit_vms__jit(&vms) == LUAJIT_JIT_OFF ? "off"
-								      : "on in some");
+			    (double)found_vms__heap_bytes(&vms) / 1e6, jit_text(lua, &vms));
 	if (!vms.count && !err)
 		doctor_check__found(check, DOCTOR_NOTE, "none (yet): no Lua is loaded in it");
 }
@@ -369,15 +408,16 @@ static void check_lua(struct examination *e)
 		doctor_check__found(check, DOCTOR_WARN, "none was found in its files");
 		doctor_check__advise(check, "Its C frames can be profiled. Of nginx, the workers "
 					    "run Lua; `luaspy list` shows all Lua processes.");
-	} else if (lua->kind == LUA_PUC) {
-		doctor_check__found(check, DOCTOR_WARN,
-				    "%s, which is not followed yet: its C frames are shown",
-				    lua->version);
+	} else if (lua->kind == LUA_PUC && e->puc_inode == lua->inode &&
+		   e->puc_device == lua->device && !e->puc_error) {
+		doctor_check__found(check, DOCTOR_OK, "%s%s", lua->version,
+				    lua->has_symbols ? "" : ", stripped");
+		check_vms(e, lua);
 	} else if (!lua->has_build) {
 		doctor_check__found(check, DOCTOR_WARN,
 				    "%s of a form that is not known here: its C frames are shown",
 				    lua->version);
-		doctor_check__advise(check, "Please report it, with where that LuaJIT comes from.");
+		doctor_check__advise(check, "Please report it, with where that Lua comes from.");
 	} else {
 		doctor_check__found(check, DOCTOR_OK, "%s, %s, %s JIT compiler, %s FFI%s",
 				    lua->version, lua->build.gc64 ? "GC64" : "GC32",

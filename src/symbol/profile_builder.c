@@ -9,7 +9,9 @@
 
 #include "frame_names.h"
 
-#define MAX_NAME 1024
+#define MAX_NAME    1024
+#define MAX_CALLERS 16u /* functions of VMs that call C functions */
+#define NONE	    UINT32_MAX
 
 /* Frame ids by encoded frame, so that each distinct frame is named once. */
 struct frame_key {
@@ -29,7 +31,11 @@ struct builder {
 	struct frame_names names;
 	const struct profile_builder_options *options;
 	struct frame_entry *frames;
-	uint32_t *ids; /* of the stack being built, leaf first */
+	uint32_t *ids;	   /* of the stack being built, leaf first */
+	uint64_t *entries; /* of those that are C functions on the Lua stack, as words */
+	uint32_t *placed;  /* of place_builtins */
+	uint32_t callers[MAX_CALLERS]; /* ids of native frames that call C functions for a VM */
+	uint32_t caller_count;
 	uint32_t count;
 };
 
@@ -78,23 +84,92 @@ static int push_frame(struct builder *b, uint32_t tgid, uint64_t word, uint64_t 
 	return 0;
 }
 
-/*
- * A C function called from Lua has a frame on both stacks, one above the other. One of them is
- * enough: the one on the Lua stack, which says that Lua called it.
- */
-static void merge_builtin(struct builder *b, uint64_t entry)
+/* The index of the native frame of the C function at `entry` among those from `low` on, before
+ * `high`, the nearest to the root; `high` when there is none. */
+static uint32_t find_native(const struct builder *b, uint64_t entry, uint32_t low, uint32_t high)
 {
-	const struct profile_frame *native;
 	char name[MAX_NAME];
+	uint32_t at;
 
-	if (b->count < 2)
-		return;
+	if (!entry)
+		return high;
 	frame_names__entry(&b->names, entry, name, sizeof(name));
-	native = profile__frame_at(b->profile, b->ids[b->count - 2]);
-	if (native->type == PROFILE_NATIVE && strcmp(native->name, name) == 0) {
-		b->ids[b->count - 2] = b->ids[b->count - 1];
-		b->count--;
+	for (at = high; at-- > low;) {
+		if (strcmp(profile__frame_at(b->profile, b->ids[at])->name, name) == 0)
+			return at;
 	}
+	return high;
+}
+
+static bool is_caller(const struct builder *b, uint32_t id)
+{
+	uint32_t i;
+
+	for (i = 0; i < b->caller_count; i++) {
+		if (b->callers[i] == id)
+			return true;
+	}
+	return false;
+}
+
+/* The same for a native frame that calls such functions. */
+static uint32_t find_caller(const struct builder *b, uint32_t low, uint32_t high)
+{
+	uint32_t at;
+
+	for (at = high; at-- > low;) {
+		if (is_caller(b, b->ids[at]))
+			return at;
+	}
+	return high;
+}
+
+static void learn_caller(struct builder *b, uint32_t id)
+{
+	if (b->caller_count < MAX_CALLERS && !is_caller(b, id))
+		b->callers[b->caller_count++] = id;
+}
+
+/* Moves the native frames before `high`, from the root's side on, down to `low`. */
+static void take(struct builder *b, uint32_t *count, uint32_t high, uint32_t low)
+{
+	while (high-- > low)
+		b->placed[(*count)++] = b->ids[high];
+}
+
+/*
+ * C functions that Lua called have a frame on both stacks, and one of them is enough: the name from
+ * the Lua stack, at the place on the C stack. The walk writes those of an activation together,
+ * behind its native frames and innermost first: they are the frames from `start` on, and
+ * `b->entries` has their C entries.
+ *
+ * One that has jumped to another function as its last act (redis.call) has no native frame any
+ * more: its place is behind the function by which the VM calls C functions, PUC Lua's luaD_precall.
+ * What of those stands between the interpreter and the outermost C function is left out.
+ */
+static void place_builtins(struct builder *b, uint32_t start)
+{
+	uint32_t end = b->count, low = start, high = start, count = 0, i, at, behind;
+
+	while (low && profile__frame_at(b->profile, b->ids[low - 1])->type == PROFILE_NATIVE)
+		low--;
+	for (i = end; i-- > start;) {
+		at = behind = find_native(b, b->entries[i], low, high);
+		if (at < high)
+			behind++;
+		else
+			at = behind = find_caller(b, low, high);
+		if (behind > at && behind < start)
+			learn_caller(b, b->ids[behind]);
+		if (i + 1 < end)
+			take(b, &count, high, behind);
+		b->placed[count++] = b->ids[i];
+		high = at;
+	}
+	take(b, &count, high, low);
+	for (i = 0; i < count; i++)
+		b->ids[low + count - 1 - i] = b->placed[i];
+	b->count = low + count;
 }
 
 /* What the VM itself does on behalf of the innermost Lua function. */
@@ -121,7 +196,7 @@ static int push_words(struct builder *b, const struct stored_stack *stack)
 {
 	bool lua_noted = false, lua_seen = false;
 	uint64_t word, second, kind;
-	uint32_t i;
+	uint32_t i, builtins = NONE; /* where those of an activation began */
 	int err;
 
 	for (i = 0; i < stack->word_count; i++) {
@@ -151,12 +226,19 @@ static int push_words(struct builder *b, const struct stored_stack *stack)
 			   !b->options->native) {
 			continue;
 		}
+		if (kind != FRAME_KIND_BUILTIN && builtins != NONE) {
+			place_builtins(b, builtins);
+			builtins = NONE;
+		} else if (kind == FRAME_KIND_BUILTIN && builtins == NONE) {
+			builtins = b->count;
+		}
 		err = push_frame(b, stack->tgid, word, second);
 		if (err)
 			return err;
-		if (kind == FRAME_KIND_BUILTIN)
-			merge_builtin(b, second);
+		b->entries[b->count - 1] = second;
 	}
+	if (builtins != NONE)
+		place_builtins(b, builtins);
 	return 0;
 }
 
@@ -205,6 +287,21 @@ static int add_stack(struct builder *b, const struct stored_stack *stack)
 	return profile__add(b->profile, b->ids, b->count, stack->count);
 }
 
+static bool has_builtin(const struct stored_stack *stack)
+{
+	uint32_t i;
+
+	for (i = 0; i < stack->word_count; i++) {
+		switch (stack->words[i] >> FRAME_KIND_SHIFT) {
+		case FRAME_KIND_BUILTIN:
+			return true;
+		case FRAME_KIND_LUA:
+			i++;
+		}
+	}
+	return false;
+}
+
 int profile_builder__add(struct profile *profile, const struct stack_store *stacks,
 			 const struct frame_names *names,
 			 const struct profile_builder_options *options)
@@ -215,8 +312,16 @@ int profile_builder__add(struct profile *profile, const struct stack_store *stac
 	int err = 0;
 
 	b.ids = calloc(MAX_WORDS + 4, sizeof(*b.ids));
-	if (!b.ids)
-		return -ENOMEM;
+	b.entries = calloc(MAX_WORDS + 4, sizeof(*b.entries));
+	b.placed = calloc(MAX_WORDS + 4, sizeof(*b.placed));
+	if (!b.ids || !b.entries || !b.placed)
+		err = -ENOMEM;
+	for (stack = stack_store__next(stacks, NULL); stack && !err;
+	     stack = stack_store__next(stacks, stack)) {
+		b.count = 0;
+		if (options->native && has_builtin(stack))
+			err = push_words(&b, stack); /* learns the callers */
+	}
 	for (stack = stack_store__next(stacks, NULL); stack && !err;
 	     stack = stack_store__next(stacks, stack))
 		err = add_stack(&b, stack);
@@ -224,6 +329,8 @@ int profile_builder__add(struct profile *profile, const struct stack_store *stac
 		HASH_DEL(b.frames, entry); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(entry);
 	}
+	free(b.placed);
+	free(b.entries);
 	free(b.ids);
 	return err;
 }

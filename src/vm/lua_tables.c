@@ -48,6 +48,7 @@ struct walk {
 	struct place *queue;
 	size_t count, capacity, next;
 	uint64_t registry, loaded, globals;
+	uint8_t components; /* of keys of the roots: tables under longer ones are left for later */
 };
 
 /* The manuals of Lua 5.1 to 5.5 and LuaJIT: for these, other names are aliases. */
@@ -338,7 +339,8 @@ static int visit_table(struct walk *walk, const struct place *place)
 			continue;
 		}
 		if (count == limit || !is_child(walk, &value, &child) ||
-		    lua_heap__string(walk->heap, key.ref, child.name) != 0)
+		    lua_heap__string(walk->heap, key.ref, child.name) != 0 ||
+		    (!place->path[0] && components(child.name) > walk->components))
 			continue;
 		err = add_child(&children, &count, &capacity, &child);
 		if (err)
@@ -528,6 +530,10 @@ static int visit_roots(struct walk *walk, uint64_t env, uint64_t g)
 		err = visit_root(walk, walk->loaded, SOURCE_MODULE);
 	if (!err && walk->globals)
 		err = visit_root(walk, walk->globals, SOURCE_GLOBAL);
+	/* Neovim's global `vim` is the module "vim._editor", which nobody calls it. */
+	walk->components = UINT8_MAX;
+	if (!err && walk->loaded)
+		err = visit_root(walk, walk->loaded, SOURCE_MODULE);
 	if (!err)
 		err = visit_environments(walk, env);
 	if (!err)
@@ -559,6 +565,7 @@ int lua_tables__walk(struct lua_heap *heap, uint64_t vm, lua_found_fn found, voi
 	walk->found = found;
 	walk->context = context;
 	walk->result = result;
+	walk->components = 1;
 	err = visit_roots(walk, env, g);
 	while (!err && walk->next < walk->count && !is_over(walk)) {
 		place = walk->queue[walk->next++];

@@ -18,7 +18,7 @@
 
 #define OBJECT_TYPE	  8 /* behind the pointer to the next object */
 #define OBJECT_SIZE	  0x30
-#define TABLE_LSIZE	  11 /* log2 of the number of nodes */
+#define TABLE_LSIZE	  11 /* log2 of the number of nodes, but in lua_51_redis */
 #define MAX_LSIZE	  30
 #define VALUE_SIZE	  16
 #define VALUE_TYPE	  8
@@ -33,6 +33,7 @@
 struct puc_heap_layout {
 	uint8_t node_size;
 	uint8_t node_key_type;
+	uint8_t table_lsize;
 	uint8_t table_metatable;
 	uint8_t table_array; /* since 5.2 */
 	uint8_t table_node;
@@ -51,8 +52,26 @@ struct puc_heap_layout {
 static const struct puc_heap_layout lua_51 = {
 	.node_size = 40,
 	.node_key_type = 24,
+	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x10,
 	.table_node = 0x20,
+	.userdata_metatable = 0x10,
+	.function_is_c = 10,
+	.function_env = 0x18,
+	.g_allocator = 0x10,
+	.g_total = 0x78,
+	.g_registry = 0xa0,
+	.g_metatables = 0x30,
+};
+
+/* Redis's own Lua 5.1 (since 7.0, and in the last of 6.x): an int `readonly` in front of a table's
+ * lsizenode. */
+static const struct puc_heap_layout lua_51_redis = {
+	.node_size = 40,
+	.node_key_type = 24,
+	.table_lsize = 0x10,
+	.table_metatable = 0x18,
+	.table_node = 0x28,
 	.userdata_metatable = 0x10,
 	.function_is_c = 10,
 	.function_env = 0x18,
@@ -65,6 +84,7 @@ static const struct puc_heap_layout lua_51 = {
 static const struct puc_heap_layout lua_520 = {
 	.node_size = 40,
 	.node_key_type = 24,
+	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x10,
 	.table_array = 0x18,
 	.table_node = 0x20,
@@ -80,6 +100,7 @@ static const struct puc_heap_layout lua_520 = {
 static const struct puc_heap_layout lua_52 = {
 	.node_size = 40,
 	.node_key_type = 24,
+	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x10,
 	.table_array = 0x18,
 	.table_node = 0x20,
@@ -94,6 +115,7 @@ static const struct puc_heap_layout lua_52 = {
 static const struct puc_heap_layout lua_524 = {
 	.node_size = 40,
 	.node_key_type = 24,
+	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x28,
 	.table_array = 0x10,
 	.table_node = 0x18,
@@ -108,6 +130,7 @@ static const struct puc_heap_layout lua_524 = {
 static const struct puc_heap_layout lua_53 = {
 	.node_size = 32,
 	.node_key_type = 24,
+	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x28,
 	.table_array = 0x10,
 	.table_node = 0x18,
@@ -122,6 +145,7 @@ static const struct puc_heap_layout lua_53 = {
 static const struct puc_heap_layout lua_54 = {
 	.node_size = 24,
 	.node_key_type = 9,
+	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x28,
 	.table_array = 0x10,
 	.table_node = 0x18,
@@ -136,6 +160,7 @@ static const struct puc_heap_layout lua_54 = {
 static const struct puc_heap_layout lua_55 = {
 	.node_size = 24,
 	.node_key_type = 9,
+	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x20,
 	.table_array = 0x10,
 	.table_node = 0x18,
@@ -348,9 +373,9 @@ static int read_nodes(struct lua_heap *self, uint64_t ref, struct lua_nodes *nod
 
 	if (err)
 		return err;
-	if (bytes[TABLE_LSIZE] > MAX_LSIZE)
+	if (bytes[layout->table_lsize] > MAX_LSIZE)
 		return -EINVAL;
-	nodes->count = 1u << bytes[TABLE_LSIZE];
+	nodes->count = 1u << bytes[layout->table_lsize];
 	nodes->address = word_at(bytes, layout->table_node);
 	nodes->metatable = word_at(bytes, layout->table_metatable);
 	return 0;
@@ -367,6 +392,21 @@ static void decode_node(const struct lua_heap *self, const void *node, struct lu
 
 /* ---- roots ------------------------------------------------------------------------------- */
 
+/* The table `_LOADED`, which the first library makes, is there under one layout of tables only:
+ * that one holds from here on. */
+static void choose_tables(struct lua_heap *self, uint64_t registry)
+{
+	static const struct puc_heap_layout *const layouts[] = {&lua_51, &lua_51_redis};
+	size_t i;
+
+	for (i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
+		self->layout = layouts[i];
+		if (lua_heap__field(self, registry, "_LOADED").type == VALUE_TABLE)
+			return;
+	}
+	self->layout = layouts[0];
+}
+
 static uint64_t find_registry(struct lua_heap *self, uint64_t g)
 {
 	struct lua_value value;
@@ -375,7 +415,11 @@ static uint64_t find_registry(struct lua_heap *self, uint64_t g)
 	if (lua_heap__read(self, g + layout_of(self)->g_registry, words, sizeof(words)) != 0)
 		return 0;
 	value = decode(words[0], (uint8_t)words[1]);
-	return value.type == VALUE_TABLE ? value.ref : 0;
+	if (value.type != VALUE_TABLE)
+		return 0;
+	if (layout_of_release(self->puc->release) == &lua_51)
+		choose_tables(self, value.ref);
+	return value.ref;
 }
 
 static uint64_t base_metatable(struct lua_heap *self, uint64_t g, unsigned int index,

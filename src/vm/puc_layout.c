@@ -67,6 +67,7 @@ static const struct puc_build lua_52 = {
 	.ci_previous = 16,
 	.ci_savedpc = 56,
 	.ci_callstatus = 34,
+	.ci_extra = 40,
 	.closure_proto = 24,
 	.closure_c = 24,
 	.proto_code = 24,
@@ -97,6 +98,7 @@ static const struct puc_build lua_53 = {
 	.ci_previous = 16,
 	.ci_savedpc = 40,
 	.ci_callstatus = 66,
+	.ci_extra = 56,
 	.closure_proto = 24,
 	.closure_c = 24,
 	.proto_code = 56,
@@ -159,6 +161,7 @@ int puc_layout__get(unsigned int release, struct puc_build *build)
 		if (release == 50200) {
 			build->g_mainthread = 240;
 			build->ci_savedpc = 48;
+			build->ci_extra = 0; /* it is where savedpc is */
 		}
 		break;
 	case 503:
