@@ -312,7 +312,7 @@ struct puc_build {
 	__u8 string_short_length; /* 0: no such field */
 	__u8 string_is_pointer;	  /* 5.5: long strings' characters are elsewhere */
 	__u8 proto_type;	  /* LUA_TPROTO */
-	__u8 reserved[1];
+	__u8 op_call;		  /* up to 5.3: OP_CALL; OP_TAILCALL is behind it */
 };
 _Static_assert(sizeof(struct puc_build) == 72, "puc_build is part of the contract");
 

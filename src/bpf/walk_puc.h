@@ -31,8 +31,8 @@
 #define PUC_LIGHT_FUNCTION 0x16 /* a C function without a closure (5.2 and later) */
 #define PUC_IS_C	   10	/* 5.1: of a closure */
 #define PUC_EXTRA_STACK	   (5 * 16)
-#define PUC_OP_CALL	   28 /* 5.1: and OP_TAILCALL behind it, in the lowest six bits */
-#define PUC_C_FUNCTION	   1  /* in BUILTIN frames, as LuaJIT's ffid of C functions */
+#define PUC_C_FUNCTION	   1 /* in BUILTIN frames, as LuaJIT's ffid of C functions */
+#define PUC_C_CLOSURE_SIZE 40
 #define PUC_STATE_SIZE	   104
 #define PUC_CALL_SIZE	   72
 #define PUC_PROTO_SIZE	   120
@@ -192,20 +192,22 @@ INLINE void puc_c_frame(struct walk *w, __u64 entry)
 
 #define PUC_GO_ON 0
 #define PUC_END	  1 /* of the activation */
+#define PUC_GONE  2 /* the frame's function: a result or an error's message stands in its place */
 
-/* 5.1: was what this Lua function has called run by the same activation? Only call instructions do
- * that. */
-INLINE int puc_at_call(struct walk *w, __u64 savedpc)
+/* Up to 5.3: does the same activation run what this Lua function has called? Only call instructions
+ * do that. */
+INLINE int puc_at_call(struct walk *w, const struct puc_build *build, __u64 savedpc)
 {
 	__u32 instruction;
 
 	if (lua_instruction(w, savedpc - 4, &instruction) != 0)
 		return 0;
 	instruction &= 0x3f;
-	return instruction == PUC_OP_CALL || instruction == PUC_OP_CALL + 1;
+	return instruction == build->op_call || instruction == build->op_call + 1u;
 }
 
-/* The frame of a Lua function whose closure is walk.function. */
+/* Writes the frame of a Lua function whose closure is walk.function. PUC_GO_ON, PUC_GONE or
+ * negative. */
 SUBPROGRAM int puc_lua_frame(void)
 {
 	struct walk *w = walk_state();
@@ -224,20 +226,22 @@ SUBPROGRAM int puc_lua_frame(void)
 	if (known->function != w->function || known->sample != w->sample) {
 		if (bpf_probe_read_user(&known->pc, sizeof(known->pc),
 					(void *)(w->function + build->closure_proto)) != 0)
-			return lua_fail(w, LUA_FUNCTION);
+			return PUC_GONE;
 		known->function = w->function;
 		known->sample = w->sample;
 	}
 	w->proto = known->pc;
 	memo = puc_identify(w, build);
 	if (!memo)
-		return lua_fail(w, LUA_FUNCTION);
+		return PUC_GONE;
 	position = BCPOS_NONE;
 	if (w->puc_pc)
 		position = puc_position(memo, w->puc_pc);
 	w->puc_pc = 0;
 	if (position == BCPOS_NONE)
 		position = puc_position(memo, w->return_pc);
+	if (position == BCPOS_NONE)
+		return PUC_GONE; /* it is another one: the result is a function */
 	emit(w, (__u64)FRAME_KIND_LUA << FRAME_KIND_SHIFT | position);
 	emit(w, memo->id);
 	place = lua_place(w->lua_frames);
@@ -249,6 +253,16 @@ SUBPROGRAM int puc_lua_frame(void)
 	}
 	w->lua_frames++;
 	return PUC_GO_ON;
+}
+
+/* The frame's function is gone. The innermost one is being left (5.4 and later move its results
+ * before they pop it): it is left out. */
+INLINE int puc_gone(struct walk *w, __u64 ci, __u64 previous, __u32 ends)
+{
+	if (ci != w->puc_top || w->puc_rest)
+		return lua_fail(w, LUA_FUNCTION);
+	w->frame = previous;
+	return ends ? PUC_END : PUC_GO_ON;
 }
 
 /*
@@ -286,8 +300,9 @@ SUBPROGRAM int puc_frame(void)
 	if (build->boundary == PUC_FRESH_CALLER) {
 		previous = ci - build->ci_size;
 		tail = puc_half(w, build->ci_tailcalls);
-		if (ci == w->puc_top)
-			w->return_pc = w->puc_savedpc;
+		/* L has the innermost one's; but for a moment the one's that has been left. */
+		if (ci == w->puc_top && !w->puc_pc)
+			w->puc_pc = w->puc_savedpc;
 	} else {
 		previous = puc_word(w, build->ci_previous);
 		status = puc_half(w, build->ci_callstatus & ~3u) >> 8 * (build->ci_callstatus & 3);
@@ -303,40 +318,50 @@ SUBPROGRAM int puc_frame(void)
 	if (build->boundary == PUC_FRESH_CALLER) {
 		is_lua = 0;
 		if (type == PUC_TYPE_FUNCTION) {
-			__u8 is_c = 1;
+			__u8 head[4] = {};
 
-			bpf_probe_read_user(&is_c, sizeof(is_c), (void *)(value[0] + PUC_IS_C));
-			is_lua = !is_c;
+			bpf_probe_read_user(head, sizeof(head), (void *)(value[0] + PUC_GCT));
+			if (head[0] != PUC_TYPE_FUNCTION)
+				return puc_gone(w, ci, previous, 0);
+			is_lua = !head[PUC_IS_C - PUC_GCT];
 		}
-		if (w->puc_called && !w->puc_rest && (!is_lua || !puc_at_call(w, w->return_pc)))
+		if (w->puc_called && !w->puc_rest &&
+		    (!is_lua || !puc_at_call(w, build, w->return_pc)))
 			return PUC_END;
 	} else {
 		is_lua = (status & build->ci_lua) == build->ci_lua_value;
 		fresh = build->boundary == PUC_FRESH_ALL ||
-			!(status & build->ci_fresh) == (build->boundary == PUC_FRESH_CLEAR);
+			!(status & build->ci_fresh) == (build->boundary == PUC_FRESH_CLEAR) ||
+			(w->puc_entered && ci == w->puc_top);
 	}
 	w->puc_func = func;
 	w->puc_called = is_lua;
 	if (!is_lua) {
 		if (puc_room(w) != 0)
 			return -1;
-		/* While an error is handled its message stands where a function was. */
+		/* While an error is handled its message stands where a function was, or is being
+		 * put there: the value comes before the type. */
 		if (type != PUC_LIGHT_FUNCTION && type != PUC_C_CLOSURE &&
 		    (type != PUC_TYPE_FUNCTION || build->boundary != PUC_FRESH_CALLER))
-			return lua_fail(w, LUA_FUNCTION);
+			return puc_gone(w, ci, previous, 0);
 		entry = value[0];
-		if (type != PUC_LIGHT_FUNCTION &&
-		    bpf_probe_read_user(&entry, sizeof(entry),
-					(void *)(value[0] + build->closure_c)) != 0)
-			entry = 0;
+		if (type != PUC_LIGHT_FUNCTION) {
+			if (bpf_probe_read_user(w->scratch, PUC_C_CLOSURE_SIZE, (void *)value[0]) !=
+				    0 ||
+			    (w->scratch[PUC_GCT] & PUC_VALUE_TYPE) != type)
+				return puc_gone(w, ci, previous, 0);
+			entry = puc_word(w, build->closure_c);
+		}
 		puc_c_frame(w, entry);
 		w->frame = previous;
 		return PUC_GO_ON;
 	}
-	if (type != PUC_TYPE_FUNCTION)
-		return lua_fail(w, LUA_FUNCTION);
+	result = PUC_GONE;
 	w->function = value[0];
-	result = puc_lua_frame();
+	if (type == PUC_TYPE_FUNCTION)
+		result = puc_lua_frame();
+	if (result == PUC_GONE)
+		return puc_gone(w, ci, previous, fresh);
 	if (result != PUC_GO_ON)
 		return result;
 	if (tail)
@@ -419,7 +444,7 @@ SUBPROGRAM int puc_activation(void)
 	const struct file_table *file;
 	const struct unwind_rule *rule;
 	const struct puc_build *build;
-	__u32 index, reg;
+	__u32 index, reg, words;
 	int result, is_new;
 
 	if (!w)
@@ -450,6 +475,7 @@ SUBPROGRAM int puc_activation(void)
 	}
 	w->puc_pc = 0;
 	w->puc_rest = 0;
+	w->puc_entered = 0;
 	if (index >= MAX_COROUTINES) {
 		lua_fail(w, LUA_COROUTINES);
 		return puc_lost(w);
@@ -467,7 +493,8 @@ SUBPROGRAM int puc_activation(void)
 	w->coroutine[index].next = w->frame;
 	if (!w->vm_state)
 		w->vm_state = VM_STATE_INTERPRETED;
-	w->coroutine[index].words = w->words;
+	words = w->words;
+	w->coroutine[index].words = words;
 	w->coroutine[index].lua = w->lua_frames;
 	if (is_new && puc_find_current() != 0) {
 		w->activations--;
@@ -477,7 +504,12 @@ SUBPROGRAM int puc_activation(void)
 	w->coroutine[index].next = w->frame;
 	w->coroutine[index].words = w->words;
 	w->coroutine[index].lua = w->lua_frames;
-	return result < 0 ? puc_lost(w) : 1;
+	if (result < 0)
+		return puc_lost(w);
+	if (w->words > words)
+		return 1;
+	w->activations--; /* its only function is gone */
+	return 0;
 }
 
 /* ---- what no activation has --------------------------------------------------------------------

@@ -56,7 +56,7 @@ SUBPROGRAM int puc_look(void)
 	return w->puc_pc >= code && w->puc_pc <= code + 4ull * size ? PUC_CI_HOLDS : PUC_CI_OTHER;
 }
 
-/* 5.1: is the CallInfo at walk.frame that of a Lua function at a call instruction? */
+/* Up to 5.3: is the CallInfo at walk.frame that of a Lua function at a call instruction? */
 INLINE int puc_called_by_lua(struct walk *w, const struct puc_build *build)
 {
 	__u64 caller = w->frame, savedpc = 0, pc = w->puc_pc;
@@ -65,11 +65,13 @@ INLINE int puc_called_by_lua(struct walk *w, const struct puc_build *build)
 	if (bpf_probe_read_user(&savedpc, sizeof(savedpc), (void *)(caller + build->ci_savedpc)) !=
 	    0)
 		return 0;
+	if (savedpc == pc)
+		return 1; /* it has been replaced already: a tail call */
 	w->puc_pc = savedpc;
 	kind = puc_look();
 	w->frame = caller;
 	w->puc_pc = pc;
-	return kind > PUC_CI_C && puc_at_call(w, savedpc);
+	return kind > PUC_CI_C && puc_at_call(w, build, savedpc);
 }
 
 /* The function that luaV_execute is in was popped. Was it the one entered from C? */
@@ -84,7 +86,11 @@ INLINE int puc_was_fresh(struct walk *w, const struct puc_build *build)
 	if (build->boundary == PUC_FRESH_CALLER) {
 		w->frame = w->puc_top;
 		kind = puc_look();
-		return kind <= PUC_CI_C || !puc_at_call(w, w->puc_savedpc);
+		/* (L->savedpc may still be the popped one's.) */
+		return kind <= PUC_CI_C ||
+		       bpf_probe_read_user(&next, sizeof(next),
+					   (void *)(w->puc_top + build->ci_savedpc)) != 0 ||
+		       !puc_at_call(w, build, next);
 	}
 	/* CallInfos are kept for the next call: the popped one is still what it was. */
 	next = w->puc_ci;
@@ -131,17 +137,21 @@ INLINE int puc_skip_unbegun(struct walk *w, const struct puc_build *build)
 					(void *)(ci + (build->ci_callstatus & ~3u))) != 0)
 			return 0;
 		status >>= 8 * (build->ci_callstatus & 3);
-		if (!(status & build->ci_fresh) == (build->boundary == PUC_FRESH_CLEAR))
+		if (build->boundary == PUC_FRESH_SET && status & build->ci_fresh)
 			return 0;
 	}
-	/* Is it at its first instruction? */
+	/* Is it at its first instruction? (Where a bit says that it was not entered from C, that
+	 * is not set yet.) */
 	w->puc_pc = savedpc;
 	w->puc_begun = 1;
 	if (puc_look() == PUC_CI_HOLDS && !w->puc_begun &&
-	    (build->boundary != PUC_FRESH_CALLER || puc_called_by_lua(w, build))) {
+	    ((build->boundary == PUC_FRESH_CLEAR && status & build->ci_fresh) || !build->op_call ||
+	     puc_called_by_lua(w, build))) {
 		w->puc_pc = 0;
 		return 0;
 	}
+	/* Up to 5.3 luaV_execute itself sets the bit, which has no meaning yet. */
+	w->puc_entered = !w->puc_begun;
 	w->puc_pc = 0;
 	w->frame = ci;
 	return 0;
@@ -180,7 +190,7 @@ SUBPROGRAM int puc_find_current(void)
 		if (kind < 0 || kind == PUC_CI_HOLDS || (kind == PUC_CI_OTHER && i))
 			break;
 	}
-	if (kind == PUC_CI_HOLDS && !i && !w->puc_begun && !w->puc_ci) {
+	if (kind == PUC_CI_HOLDS && !i && !w->puc_begun) {
 		w->frame = ci;
 		return puc_skip_unbegun(w, build);
 	}

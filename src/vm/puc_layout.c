@@ -46,6 +46,7 @@ static const struct puc_build lua_51 = {
 	.proto_source = 64,
 	.proto_parameters = 113,
 	.proto_type = 9,
+	.op_call = 28,
 	.string_data = 24,
 	.string_length = 16,
 };
@@ -75,6 +76,7 @@ static const struct puc_build lua_52 = {
 	.proto_source = 72,
 	.proto_parameters = 120,
 	.proto_type = 9,
+	.op_call = 29,
 	.string_data = 24,
 	.string_length = 16,
 };
@@ -104,6 +106,7 @@ static const struct puc_build lua_53 = {
 	.proto_source = 104,
 	.proto_parameters = 10,
 	.proto_type = 9,
+	.op_call = 36,
 	.string_data = 24,
 	.string_length = 16,
 	.string_short_length = 11,

@@ -227,9 +227,13 @@ static void set_position(struct unwind_rule *rule, int place)
 
 /* The position is in the CallInfo. Which one that is, is worth knowing all the same: L->ci may be
  * that of a function that is being called, or of the caller of one that has been left. */
-static void set_CI(struct unwind_rule *rule, const struct puc_state *state,
-		   const struct x86_instruction *i, const struct next_fetch *next, int *before)
+static void set_CI(const struct puc_analysis *self, struct unwind_rule *rule,
+		   const struct puc_state *state, const struct x86_instruction *i,
+		   const struct next_fetch *next, int *before)
 {
+	/* 5.1 has the innermost function's in L. */
+	if (self->build->boundary == PUC_FRESH_CALLER)
+		return;
 	*before = best_place(state, i, rank_CI, next, POSITION_SLOTS, *before);
 	if (*before == NOWHERE)
 		return;
@@ -270,7 +274,7 @@ static void state_facts(struct puc_analysis *self, uint32_t at, struct places *p
 		if (places->position != NOWHERE && is_exact(value_at(state, places->position)))
 			set_position(rule, places->position);
 		else
-			set_CI(rule, state, i, &next, &places->ci);
+			set_CI(self, rule, state, i, &next, &places->ci);
 		return;
 	}
 	self->met = *state;
@@ -283,7 +287,7 @@ static void state_facts(struct puc_analysis *self, uint32_t at, struct places *p
 	if (lives_in_memory(self->build) && rank <= rank_position(&state->memory, &next))
 		value = &state->memory;
 	if (value == &state->memory)
-		set_CI(rule, state, i, &next, &places->ci);
+		set_CI(self, rule, state, i, &next, &places->ci);
 	else
 		set_position(rule, places->position);
 	if (value && value->kind == PUC_IS_PC && distance_flags(distance_of(value, &next)) > 0)
