@@ -38,7 +38,8 @@ ORDER = 20000
 PROOF = 12000
 FORMS = ("lua", "lua-shared", "host")
 INSTALLED = ("5.1", "5.2", "5.3", "5.4")
-PACKAGES = ("bullseye-lua5.3", "bullseye-lua5.4", "trixie-lua5.4", "sid-lua5.4", "sid-lua5.5")
+PACKAGES = ("bullseye-lua5.3", "bullseye-lua5.4", "trixie-lua5.4", "sid-lua5.1", "sid-lua5.2", "sid-lua5.3",
+            "sid-lua5.4", "sid-lua5.5")
 STEP = "x = s + 7 ; s = x - 7 ; x = s + 3 ; s = x - 3"
 
 REFUSED = ()
@@ -106,8 +107,8 @@ def stopped(pid):
 def recordings(row, target, samples, *options):
     """Until there are as many; the last may be empty."""
     taken = rounds = 0
-    while taken < samples and rounds < 8:
-        r = live.record("-F", RATE, "-d", "%.2f" % min(12, (samples - taken) / RATE * 1.15 + 0.2), "-p", target.pid, *options)
+    while taken < samples and rounds < 25:
+        r = live.record("-F", RATE, "-d", "%.2f" % min(12, (samples - taken) / RATE * 1.3 + 0.2), "-p", target.pid, *options)
         row.expect("recording", r.status == 0, r.stderr)
         taken += r.samples
         rounds += 1
