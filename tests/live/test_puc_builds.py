@@ -109,7 +109,9 @@ def recordings(row, target, samples, *options):
     taken = rounds = 0
     while taken < samples and rounds < 25:
         r = live.record("-F", RATE, "-d", "%.2f" % min(12, (samples - taken) / RATE * 1.3 + 0.2), "-p", target.pid, *options)
-        row.expect("recording", r.status == 0, r.stderr)
+        if r.status != 0:
+            row.expect("recording", False, r.stderr)
+            return
         taken += r.samples
         rounds += 1
         yield r
@@ -172,7 +174,7 @@ def test_host(row, samples):
             way = host_way(frames)
             right = any(way == whole[:len(way)] for whole in HOST_WAYS)
             full += count if way in HOST_WAYS else 0
-            lost = any(f.startswith("[Lua ") for f in frames)
+            lost = any(f.startswith(("[Lua ", "[lua interpreter", "[incomplete")) for f in frames)
             row.lost += count if lost else 0
             row.order += count
             if not right and not lost:
