@@ -91,6 +91,13 @@ SUBPROGRAM int puc_state_read(void)
 	return 0;
 }
 
+/* Since 5.4.5, while a stack is reallocated, what points into it are distances from its beginning
+ * (ldo.c: relstack). */
+INLINE __u64 puc_stack_place(const struct walk *w, __u64 place)
+{
+	return place < w->stack_high - w->stack_low ? w->stack_low + place : place;
+}
+
 /* ---- functions --------------------------------------------------------------------------------
  */
 
@@ -297,7 +304,7 @@ SUBPROGRAM int puc_frame(void)
 	}
 	if (!ci || ci & 7 || bpf_probe_read_user(w->scratch, PUC_CALL_SIZE, (void *)ci) != 0)
 		return lua_fail(w, LUA_READ_STACK);
-	func = puc_word(w, build->ci_func);
+	func = puc_stack_place(w, puc_word(w, build->ci_func));
 	w->return_pc = puc_word(w, build->ci_savedpc);
 	if (build->boundary == PUC_FRESH_CALLER) {
 		previous = ci - build->ci_size;

@@ -35,7 +35,7 @@ SUBPROGRAM int puc_look(void)
 	if (!build || !ci || ci & 7 || ci == w->bottom ||
 	    bpf_probe_read_user(w->scratch, PUC_CALL_SIZE, (void *)ci) != 0)
 		return -1;
-	func = puc_word(w, build->ci_func);
+	func = puc_stack_place(w, puc_word(w, build->ci_func));
 	previous = puc_word(w, build->ci_previous);
 	status = puc_half(w, build->ci_callstatus & ~3u) >> 8 * (build->ci_callstatus & 3);
 	w->frame = build->boundary == PUC_FRESH_CALLER ? ci - build->ci_size : previous;

@@ -8,6 +8,7 @@
 #include "lua_texts.h"
 #include "puc_code.h"
 #include "puc_flow.h"
+#include "puc_release.h"
 
 /* Functions that may have such a jump table (several small ones in a row look like one): each is
  * decoded, for a millisecond or two. Those that have it are analysed, for ten times as long. */
@@ -84,7 +85,7 @@ static bool has_table(const struct puc_code *code, unsigned int entries)
 }
 
 static int examine(struct puc_image *image, struct unwind_table *table, struct unwind_rules *rules,
-		   const struct unwind_function *function, struct puc_build *build,
+		   const struct unwind_function *function, bool is_told, struct puc_build *build,
 		   unsigned int *analysed)
 {
 	struct puc_code code;
@@ -100,7 +101,8 @@ static int examine(struct puc_image *image, struct unwind_table *table, struct u
 		err = puc_flow__analyse(&code, build, opcodes_of(build->release), rules, &flow);
 	}
 	if (!err) {
-		err = replace_rows(table, &code, &flow);
+		err = is_told || flow.counts.is_newest ? replace_rows(table, &code, &flow)
+						       : -EINVAL;
 		puc_flow__free(&flow);
 	}
 	puc_code__close(&code);
@@ -114,7 +116,7 @@ static int examine(struct puc_image *image, struct unwind_table *table, struct u
 int puc__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
 	      struct puc_build *build)
 {
-	unsigned int candidates = 0, analysed = 0, least, release;
+	unsigned int candidates = 0, analysed = 0, least, told;
 	struct lua_versions versions;
 	struct puc_image image;
 	size_t i;
@@ -125,11 +127,8 @@ int puc__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
 		return err;
 	if (!versions.puc[0] && !versions.puc_short[0])
 		return -ENOENT;
-	/* 5.1.0 calls itself "Lua 5.1"; all of 5.1 have one layout. */
-	release = release_of(versions.puc);
-	if (!release && strcmp(versions.puc_short, "Lua 5.1") == 0)
-		release = 50100;
-	if (puc_layout__get(release, build) != 0)
+	told = release_of(versions.puc);
+	if (puc_layout__get(told ? told : puc_release__newest(versions.puc_short), build) != 0)
 		return -EINVAL;
 	err = puc_image__open(&image, elf);
 	if (err)
@@ -144,7 +143,7 @@ int puc__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
 		if (!puc_code__may_be(&image, &function, least))
 			continue;
 		candidates++;
-		err = examine(&image, table, rules, &function, build, &analysed);
+		err = examine(&image, table, rules, &function, told != 0, build, &analysed);
 	}
 	puc_image__close(&image);
 	return err == -EIO ? -EINVAL : err;

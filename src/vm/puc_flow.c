@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "puc_release.h"
 #include "puc_rows.h"
 
 /* Blocks are executed some ten times each; a file that is made to take longer is not understood. */
@@ -495,6 +496,7 @@ static int analyse(struct puc_analysis *self, struct puc_flow *flow)
 		return err;
 	find_left(self, counts);
 	find_popped(self);
+	counts->is_newest = puc_release__is_newest(self);
 	err = puc_rows__make(self, flow);
 	if (err)
 		return err;

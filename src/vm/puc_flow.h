@@ -19,6 +19,7 @@ struct puc_flow_counts {
 	size_t without_L;	 /* of those reached */
 	size_t without_position; /* and not in memory either */
 	size_t fetches, dispatches, saves, returns;
+	bool is_newest; /* puc_release.h */
 };
 
 struct puc_flow {

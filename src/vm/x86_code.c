@@ -75,6 +75,7 @@ static void take_memory(struct x86_instruction *out, const cs_x86_op *op)
 {
 	out->base = dwarf_number(op->mem.base);
 	out->index = dwarf_number(op->mem.index);
+	out->scale = (uint8_t)op->mem.scale;
 	out->disp = (int32_t)op->mem.disp;
 	out->width = op->size;
 	if (op->mem.base == X86_REG_RIP)

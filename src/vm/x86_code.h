@@ -66,6 +66,7 @@ struct x86_instruction {
 	uint8_t reg;	     /* destination */
 	uint8_t source;	     /* source register; of an indirect call or jump */
 	uint8_t base, index; /* of the memory operand */
+	uint8_t scale;	     /* of the index */
 	uint8_t adds;	     /* enum x86_addend */
 	uint8_t link_at;     /* its bytes that depend on where other code and data are: */
 	uint8_t link_size;   /* a reference to outside of the text; 0: none */

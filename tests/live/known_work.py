@@ -74,36 +74,45 @@ class Program:
         return path
 
 
-def leaf(p, name, steps, times=1, local=True):
+def leaf(p, name, steps, times=1, local=True, **step):
+    """A function of steps; the line where it starts."""
     p.open("%s %s(s)" % ("local function" if local else "function", name))
+    first = p.stack[-1]
     for _ in range(steps):
-        p.step(times)
+        p.step(times, **step)
+    p.add("return s")
+    p.close()
+    return first
+
+
+def nest(p, rounds, **step):
+    """run(s), which does `rounds` rounds of steps, and what it calls."""
+    three = leaf(p, "three", 15, **step)
+    five = leaf(p, "five", 25, **step)
+    p.open("local function eight(s)")
+    eight = p.stack[-1]
+    for _ in range(10):
+        p.step(**step)
+    p.call("s = five(s)", five)
+    p.call("s = three(s)", three)
+    for _ in range(5):
+        p.step(**step)
+    p.add("return s")
+    p.close()
+    p.open("local function run(s)")
+    p.add("for i = 1, %d do" % rounds)
+    p.add("s = ring[s] ; seen[s] = s")  # has what entering the trace costs as well
+    for _ in range(5):
+        p.step(**step)
+    p.call("s = eight(s)", eight)
+    p.add("end")
     p.add("return s")
     p.close()
 
 
 def nested():
     p = Program("nested")
-    leaf(p, "three", 15)
-    leaf(p, "five", 25)
-    p.open("local function eight(s)")
-    for _ in range(10):
-        p.step()
-    p.add("s = five(s)")
-    p.add("s = three(s)")
-    for _ in range(5):
-        p.step()
-    p.add("return s")
-    p.close()
-    p.open("local function run(s)")
-    p.add("for i = 1, 1e4 do")
-    p.add("s = ring[s] ; seen[s] = s")  # has what entering the trace costs as well
-    for _ in range(5):
-        p.step()
-    p.add("s = eight(s)")
-    p.add("end")
-    p.add("return s")
-    p.close()
+    nest(p, 10000)
     p.add("local s = 1")
     p.forever()
     return p

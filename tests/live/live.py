@@ -144,9 +144,9 @@ class Recording:
 
 def record(*arguments, timeout=120, environment=None):
     """Runs luaspy record with folded output and waits for it."""
-    path = os.path.join(SCRATCH, "out.folded")
-    if os.path.exists(path):
-        os.unlink(path)
+    handle, path = tempfile.mkstemp(".folded", dir=SCRATCH)  # of its own: recordings may run side by side
+    os.close(handle)
+    os.unlink(path)
     command = [LUASPY, "record", "-f", "folded", "-o", path, *[str(a) for a in arguments]]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, timeout=timeout, env=environment)
@@ -154,6 +154,7 @@ def record(*arguments, timeout=120, environment=None):
     if os.path.exists(path):
         with open(path, errors="replace") as f:
             text = f.read()
+        os.unlink(path)
     return Recording(done.returncode, done.stderr.decode(errors="replace"), text)
 
 
