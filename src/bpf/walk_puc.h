@@ -36,6 +36,7 @@
 #define PUC_STATE_SIZE	   104
 #define PUC_CALL_SIZE	   72
 #define PUC_PROTO_SIZE	   120
+#define PUC_CLOSURE_SIZE   40 /* the first upvalue is behind it, or its own end (5.2) */
 
 INLINE __u64 puc_word(const struct walk *w, __u32 offset)
 {
@@ -89,6 +90,89 @@ SUBPROGRAM int puc_state_read(void)
 	w->puc_is_main = main == w->L;
 	w->g = g;
 	return 0;
+}
+
+/* ---- what it reads again and again ------------------------------------------------------------
+ */
+
+/*
+ * Puts the CallInfo at `ci` into walk.scratch. With it come those around it, in the same page: the
+ * walk goes to callers, which stand below it in 5.1's array, and mostly in what malloc gave as
+ * well; above it when that was so for the one before. Negative when it cannot be read.
+ */
+INLINE int puc_call_read(struct walk *w, __u64 ci)
+{
+	struct call_block *b = &w->calls;
+	__u64 at = ci - b->start, start, size;
+	const __u8 *from;
+	__u32 i;
+
+	if (!ci || ci & 7)
+		return -1;
+	barrier_var(at);
+	if (b->size < PUC_CALL_SIZE || at > b->size - PUC_CALL_SIZE) {
+		start = ci;
+		size = 4096 - (ci & 4095);
+		if (ci < b->start) {
+			size = (ci & 4095) + PUC_CALL_SIZE;
+			if (size > CALLS_SIZE)
+				size = CALLS_SIZE;
+			start = ci + PUC_CALL_SIZE - size;
+		}
+		if (size > CALLS_SIZE)
+			size = CALLS_SIZE;
+		if (size < PUC_CALL_SIZE || start + size < size)
+			size = PUC_CALL_SIZE;
+		barrier_var(size);
+		if (size > CALLS_SIZE)
+			return -1;
+		b->start = start;
+		b->size = size;
+		if (bpf_probe_read_user(b->bytes, size, (void *)start) != 0) {
+			b->size = 0;
+			return -1;
+		}
+		at = ci - start;
+		barrier_var(at);
+	}
+	if (at > CALLS_SIZE - PUC_CALL_SIZE)
+		return -1;
+	from = b->bytes + at;
+	for (i = 0; i < PUC_CALL_SIZE; i += 8)
+		*(__u64 *)(w->scratch + i) = load_u64(from + i);
+	return 0;
+}
+
+/* The value at `address`, mostly of the Lua stack: what it holds, and its type. */
+INLINE int puc_value_read(struct walk *w, __u64 address, __u64 value[2])
+{
+	if (address >= w->stack_low && address < w->stack_high &&
+	    lua_stack_load(w, address + 8) == 0) {
+		value[0] = lua_slot(w, address);
+		value[1] = lua_slot(w, address + 8);
+		return 0;
+	}
+	return bpf_probe_read_user(value, 16, (void *)address) == 0 ? 0 : -1;
+}
+
+/* What is known of the closure at `address`, memorised within the sample; NULL when it cannot be
+ * read. walk.scratch is used. */
+INLINE struct function_memo *puc_closure(struct walk *w, const struct puc_build *build,
+					 __u64 address)
+{
+	struct function_memo *known = &w->functions[(address >> 4) & (FUNCTION_MEMO - 1)];
+	__u32 size = build->closure_proto + 8;
+
+	if (known->function == address && known->sample == w->sample)
+		return known;
+	barrier_var(size);
+	if (size > PUC_CLOSURE_SIZE || bpf_probe_read_user(w->scratch, size, (void *)address) != 0)
+		return NULL;
+	known->function = address;
+	known->sample = w->sample;
+	known->ffid = w->scratch[PUC_IS_C];
+	known->pc = puc_word(w, build->closure_proto);
+	return known;
 }
 
 /* ---- functions --------------------------------------------------------------------------------
@@ -209,7 +293,7 @@ INLINE int puc_at_call(struct walk *w, __u64 savedpc)
 SUBPROGRAM int puc_lua_frame(void)
 {
 	struct walk *w = walk_state();
-	struct function_memo *known;
+	const struct function_memo *known;
 	const struct puc_build *build;
 	struct proto_memo *memo;
 	struct lua_place *place;
@@ -220,14 +304,9 @@ SUBPROGRAM int puc_lua_frame(void)
 	build = puc_at(w->puc - 1);
 	if (!build || puc_room(w) != 0)
 		return -1;
-	known = &w->functions[(w->function >> 4) & (FUNCTION_MEMO - 1)];
-	if (known->function != w->function || known->sample != w->sample) {
-		if (bpf_probe_read_user(&known->pc, sizeof(known->pc),
-					(void *)(w->function + build->closure_proto)) != 0)
-			return lua_fail(w, LUA_FUNCTION);
-		known->function = w->function;
-		known->sample = w->sample;
-	}
+	known = puc_closure(w, build, w->function);
+	if (!known)
+		return lua_fail(w, LUA_FUNCTION);
 	w->proto = known->pc;
 	memo = puc_identify(w, build);
 	if (!memo)
@@ -258,6 +337,7 @@ SUBPROGRAM int puc_lua_frame(void)
 SUBPROGRAM int puc_frame(void)
 {
 	struct walk *w = walk_state();
+	const struct function_memo *known;
 	const struct puc_build *build;
 	__u64 ci, func, previous, value[2], entry, last_func;
 	__u32 status = 0, is_lua, fresh = 0, tail, type;
@@ -279,7 +359,7 @@ SUBPROGRAM int puc_frame(void)
 		w->stop = STOP_TRUNCATED;
 		return -1;
 	}
-	if (!ci || ci & 7 || bpf_probe_read_user(w->scratch, PUC_CALL_SIZE, (void *)ci) != 0)
+	if (puc_call_read(w, ci) != 0)
 		return lua_fail(w, LUA_READ_STACK);
 	func = puc_word(w, build->ci_func);
 	w->return_pc = puc_word(w, build->ci_savedpc);
@@ -297,16 +377,14 @@ SUBPROGRAM int puc_frame(void)
 	last_func = w->puc_func;
 	if (func < w->stack_low || func >= w->stack_high || func & 7 || func >= last_func)
 		return lua_fail(w, LUA_FRAME_LINK);
-	if (bpf_probe_read_user(value, sizeof(value), (void *)func) != 0)
+	if (puc_value_read(w, func, value) != 0)
 		return lua_fail(w, LUA_READ_STACK);
 	type = (__u32)value[1] & PUC_VALUE_TYPE;
 	if (build->boundary == PUC_FRESH_CALLER) {
 		is_lua = 0;
 		if (type == PUC_TYPE_FUNCTION) {
-			__u8 is_c = 1;
-
-			bpf_probe_read_user(&is_c, sizeof(is_c), (void *)(value[0] + PUC_IS_C));
-			is_lua = !is_c;
+			known = puc_closure(w, build, value[0]);
+			is_lua = known && !known->ffid;
 		}
 		if (w->puc_called && !w->puc_rest && (!is_lua || !puc_at_call(w, w->return_pc)))
 			return PUC_END;
@@ -325,10 +403,10 @@ SUBPROGRAM int puc_frame(void)
 		    (type != PUC_TYPE_FUNCTION || build->boundary != PUC_FRESH_CALLER))
 			return lua_fail(w, LUA_FUNCTION);
 		entry = value[0];
-		if (type != PUC_LIGHT_FUNCTION &&
-		    bpf_probe_read_user(&entry, sizeof(entry),
-					(void *)(value[0] + build->closure_c)) != 0)
-			entry = 0;
+		if (type != PUC_LIGHT_FUNCTION) {
+			known = puc_closure(w, build, value[0]);
+			entry = known ? known->pc : 0;
+		}
 		puc_c_frame(w, entry);
 		w->frame = previous;
 		return PUC_GO_ON;
