@@ -395,6 +395,13 @@ SUBPROGRAM int puc_frame(void)
 	}
 	w->puc_func = func;
 	w->puc_called = is_lua;
+	/* It has returned: its results are put where it stood, before it is popped (5.4: ldo.c,
+	 * luaD_poscall). */
+	if (ci == w->puc_top && build->boundary != PUC_FRESH_CALLER && type != PUC_TYPE_FUNCTION &&
+	    type != PUC_LIGHT_FUNCTION && type != PUC_C_CLOSURE) {
+		w->frame = previous;
+		return is_lua && fresh && !w->puc_rest ? PUC_END : PUC_GO_ON;
+	}
 	if (!is_lua) {
 		if (puc_room(w) != 0)
 			return -1;
