@@ -20,6 +20,7 @@
 #include "../vm/lua_files.h"
 #include "../vm/luajit_check.h"
 #include "../vm/luajit_vms.h"
+#include "../vm/puc.h"
 #include "privileges.h"
 
 #define NAMES_SHOWN	      4
@@ -360,6 +361,54 @@ static void check_offsets(struct examination *e, const struct lua_file *lua)
 			    found.fact_count, table, in_heap);
 }
 
+/* Is luaV_execute of the file found and understood? */
+static int find_puc(const struct examination *e, const struct lua_file *lua)
+{
+	struct unwind_table *table = NULL;
+	const struct map_entry *entry;
+	struct elf_file *file = NULL;
+	struct puc_build build;
+	int err = -ENOENT;
+	size_t i;
+
+	for (i = 0; i < e->maps.count; i++) {
+		entry = &e->maps.entries[i];
+		if (entry->executable && entry->inode == lua->inode && entry->device == lua->device)
+			break;
+	}
+	if (i == e->maps.count)
+		return err;
+	err = elf_file__open_mapping(e->pid, entry, &file);
+	if (!err)
+		err = unwind_table__build(file->elf, e->rules, &table);
+	if (!err)
+		err = puc__find(file->elf, table, e->rules, &build);
+	unwind_table__free(table);
+	elf_file__free(file);
+	return err;
+}
+
+static void check_puc(const struct examination *e, struct doctor_check *check,
+		      const struct lua_file *lua)
+{
+	if (find_puc(e, lua) == 0) {
+		doctor_check__found(check, DOCTOR_OK, "%s%s", lua->version,
+				    lua->has_symbols ? "" : ", stripped");
+	} else if (!lua->release) {
+		doctor_check__found(check, DOCTOR_WARN,
+				    "%s, which does not say of which release it is: its C frames "
+				    "are shown",
+				    lua->version);
+		doctor_check__advise(check, "Keep lua_ident when linking: without it the layouts of "
+					    "its structures are not known.");
+	} else {
+		doctor_check__found(check, DOCTOR_WARN,
+				    "%s of a form that is not known here: its C frames are shown",
+				    lua->version);
+		doctor_check__advise(check, "Please report it, with where that Lua comes from.");
+	}
+}
+
 static void check_lua(struct examination *e)
 {
 	struct doctor_check *check = doctor_section__add(e->section, "Lua");
@@ -370,9 +419,7 @@ static void check_lua(struct examination *e)
 		doctor_check__advise(check, "Its C frames can be profiled. Of nginx, the workers "
 					    "run Lua; `luaspy list` shows all Lua processes.");
 	} else if (lua->kind == LUA_PUC) {
-		doctor_check__found(check, DOCTOR_WARN,
-				    "%s, which is not followed yet: its C frames are shown",
-				    lua->version);
+		check_puc(e, check, lua);
 	} else if (!lua->has_build) {
 		doctor_check__found(check, DOCTOR_WARN,
 				    "%s of a form that is not known here: its C frames are shown",

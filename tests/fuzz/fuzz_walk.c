@@ -334,7 +334,7 @@ static void check(const struct replay_result *result)
 	expect(result->lua_frames <= MAX_LUA_FRAMES);
 	for (i = 0; i < result->word_count; i++) {
 		kind = result->words[i] >> FRAME_KIND_SHIFT;
-		expect(kind >= FRAME_KIND_NATIVE && kind <= FRAME_KIND_SKIPPED);
+		expect(kind >= FRAME_KIND_NATIVE && kind <= FRAME_KIND_TAIL_CALL);
 		if (kind != FRAME_KIND_LUA && kind != FRAME_KIND_BUILTIN)
 			continue;
 		lua += kind == FRAME_KIND_LUA;
