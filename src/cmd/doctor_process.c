@@ -399,8 +399,9 @@ static void check_puc(const struct examination *e, struct doctor_check *check,
 				    "%s, which does not say of which release it is: its C frames "
 				    "are shown",
 				    lua->version);
-		doctor_check__advise(check, "Keep lua_ident when linking: without it the layouts of "
-					    "its structures are not known.");
+		doctor_check__advise(check,
+				     "Keep lua_ident when linking: without it the layouts of "
+				     "its structures are not known.");
 	} else {
 		doctor_check__found(check, DOCTOR_WARN,
 				    "%s of a form that is not known here: its C frames are shown",

@@ -23,7 +23,7 @@
 #include "vm/puc.h"
 
 #define MAX_PROGRAMS 4
-#define MAX_EDITS 32
+#define MAX_EDITS    32
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
