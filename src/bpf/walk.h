@@ -534,6 +534,8 @@ SUBPROGRAM int walk_user(void)
 	w->stop = STOP_COUNT; /* not ended */
 	w->stack.size = 0;
 	w->lua_stack.size = 0;
+	w->calls.start = ~0ull;
+	w->calls.size = 0;
 	for (i = 0; i < (int)MAX_NATIVE_FRAMES + 2; i++) {
 		step = walk_step();
 		if (step == STEP_TRACE)

@@ -70,7 +70,7 @@ INLINE __u64 lua_slot(struct walk *w, __u64 address)
 	barrier_var(at);
 	if (w->lua_stack.size < 8 || at > w->lua_stack.size - 8 || at > BLOCK_SIZE - 8)
 		return 0;
-	return *(__u64 *)(w->lua_stack.bytes + at);
+	return load_u64(w->lua_stack.bytes + at);
 }
 
 INLINE int lua_fail(struct walk *w, __u32 error)

@@ -32,10 +32,10 @@
 #define PUC_IS_C	   10	/* 5.1: of a closure */
 #define PUC_EXTRA_STACK	   (5 * 16)
 #define PUC_C_FUNCTION	   1 /* in BUILTIN frames, as LuaJIT's ffid of C functions */
-#define PUC_C_CLOSURE_SIZE 40
 #define PUC_STATE_SIZE	   104
 #define PUC_CALL_SIZE	   72
 #define PUC_PROTO_SIZE	   120
+#define PUC_CLOSURE_SIZE   40 /* the first upvalue is behind it, or its own end (5.2) */
 
 INLINE __u64 puc_word(const struct walk *w, __u32 offset)
 {
@@ -96,6 +96,91 @@ SUBPROGRAM int puc_state_read(void)
 INLINE __u64 puc_stack_place(const struct walk *w, __u64 place)
 {
 	return place < w->stack_high - w->stack_low ? w->stack_low + place : place;
+}
+
+/* ---- what it reads again and again ------------------------------------------------------------
+ */
+
+/*
+ * Puts the CallInfo at `ci` into walk.scratch. With it come those around it, in the same page: the
+ * walk goes to callers, which stand below it in 5.1's array, and mostly in what malloc gave as
+ * well; above it when that was so for the one before. Negative when it cannot be read.
+ */
+INLINE int puc_call_read(struct walk *w, __u64 ci)
+{
+	struct call_block *b = &w->calls;
+	__u64 at = ci - b->start, start, size;
+	const __u8 *from;
+	__u32 i;
+
+	if (!ci || ci & 7)
+		return -1;
+	barrier_var(at);
+	if (b->size < PUC_CALL_SIZE || at > b->size - PUC_CALL_SIZE) {
+		start = ci;
+		size = 4096 - (ci & 4095);
+		if (ci < b->start) {
+			size = (ci & 4095) + PUC_CALL_SIZE;
+			if (size > CALLS_SIZE)
+				size = CALLS_SIZE;
+			start = ci + PUC_CALL_SIZE - size;
+		}
+		if (size > CALLS_SIZE)
+			size = CALLS_SIZE;
+		if (size < PUC_CALL_SIZE || start + size < size)
+			size = PUC_CALL_SIZE;
+		barrier_var(size);
+		if (size > CALLS_SIZE)
+			return -1;
+		b->start = start;
+		b->size = size;
+		if (bpf_probe_read_user(b->bytes, size, (void *)start) != 0) {
+			b->size = 0;
+			return -1;
+		}
+		at = ci - start;
+		barrier_var(at);
+	}
+	if (at > CALLS_SIZE - PUC_CALL_SIZE)
+		return -1;
+	from = b->bytes + at;
+	for (i = 0; i < PUC_CALL_SIZE; i += 8)
+		*(__u64 *)(w->scratch + i) = load_u64(from + i);
+	return 0;
+}
+
+/* The value at `address`, mostly of the Lua stack: what it holds, and its type. */
+INLINE int puc_value_read(struct walk *w, __u64 address, __u64 value[2])
+{
+	if (address >= w->stack_low && address < w->stack_high &&
+	    lua_stack_load(w, address + 8) == 0) {
+		value[0] = lua_slot(w, address);
+		value[1] = lua_slot(w, address + 8);
+		return 0;
+	}
+	return bpf_probe_read_user(value, 16, (void *)address) == 0 ? 0 : -1;
+}
+
+/* What is known of the closure at `address`, memorised within the sample; NULL when there is none
+ * of that type: of a value that is being written the address comes first. walk.scratch is used. */
+INLINE struct function_memo *puc_closure(struct walk *w, const struct puc_build *build,
+					 __u64 address, __u32 type)
+{
+	struct function_memo *known = &w->functions[(address >> 4) & (FUNCTION_MEMO - 1)];
+	__u32 size = build->closure_proto + 8;
+
+	if (known->function != address || known->sample != w->sample) {
+		barrier_var(size);
+		if (size > PUC_CLOSURE_SIZE ||
+		    bpf_probe_read_user(w->scratch, size, (void *)address) != 0)
+			return NULL;
+		known->function = address;
+		known->sample = w->sample;
+		known->gct = w->scratch[PUC_GCT] & PUC_VALUE_TYPE;
+		known->ffid = w->scratch[PUC_IS_C];
+		known->pc = puc_word(w, build->closure_proto);
+	}
+	return known->gct == type ? known : NULL;
 }
 
 /* ---- functions --------------------------------------------------------------------------------
@@ -218,7 +303,7 @@ INLINE int puc_at_call(struct walk *w, const struct puc_build *build, __u64 save
 SUBPROGRAM int puc_lua_frame(void)
 {
 	struct walk *w = walk_state();
-	struct function_memo *known;
+	const struct function_memo *known;
 	const struct puc_build *build;
 	struct proto_memo *memo;
 	struct lua_place *place;
@@ -229,14 +314,9 @@ SUBPROGRAM int puc_lua_frame(void)
 	build = puc_at(w->puc - 1);
 	if (!build || puc_room(w) != 0)
 		return -1;
-	known = &w->functions[(w->function >> 4) & (FUNCTION_MEMO - 1)];
-	if (known->function != w->function || known->sample != w->sample) {
-		if (bpf_probe_read_user(&known->pc, sizeof(known->pc),
-					(void *)(w->function + build->closure_proto)) != 0)
-			return PUC_GONE;
-		known->function = w->function;
-		known->sample = w->sample;
-	}
+	known = puc_closure(w, build, w->function, PUC_TYPE_FUNCTION);
+	if (!known)
+		return PUC_GONE;
 	w->proto = known->pc;
 	memo = puc_identify(w, build);
 	if (!memo)
@@ -247,8 +327,8 @@ SUBPROGRAM int puc_lua_frame(void)
 	w->puc_pc = 0;
 	if (position == BCPOS_NONE)
 		position = puc_position(memo, w->return_pc);
-	/* It is another one: the result of one that is left; or its CallInfo is not up to date: while
-	 * a Lua stack is moved its old place is free, and may be another VM's by now. */
+	/* It is another one: the result of one that is left; or its CallInfo is not up to date:
+	 * while a Lua stack is moved its old place is free, and may be another VM's by now. */
 	if (position == BCPOS_NONE)
 		return PUC_GONE;
 	emit(w, (__u64)FRAME_KIND_LUA << FRAME_KIND_SHIFT | position);
@@ -281,6 +361,7 @@ INLINE int puc_gone(struct walk *w, __u64 ci, __u64 previous, __u32 ends)
 SUBPROGRAM int puc_frame(void)
 {
 	struct walk *w = walk_state();
+	const struct function_memo *known;
 	const struct puc_build *build;
 	__u64 ci, func, previous, value[2], entry, last_func;
 	__u32 status = 0, is_lua, fresh = 0, tail, type;
@@ -302,7 +383,7 @@ SUBPROGRAM int puc_frame(void)
 		w->stop = STOP_TRUNCATED;
 		return -1;
 	}
-	if (!ci || ci & 7 || bpf_probe_read_user(w->scratch, PUC_CALL_SIZE, (void *)ci) != 0)
+	if (puc_call_read(w, ci) != 0)
 		return lua_fail(w, LUA_READ_STACK);
 	func = puc_stack_place(w, puc_word(w, build->ci_func));
 	w->return_pc = puc_word(w, build->ci_savedpc);
@@ -324,18 +405,16 @@ SUBPROGRAM int puc_frame(void)
 	last_func = w->puc_func;
 	if (func < w->stack_low || func >= w->stack_high || func & 7 || func >= last_func)
 		return lua_fail(w, LUA_FRAME_LINK);
-	if (bpf_probe_read_user(value, sizeof(value), (void *)func) != 0)
+	if (puc_value_read(w, func, value) != 0)
 		return lua_fail(w, LUA_READ_STACK);
 	type = (__u32)value[1] & PUC_VALUE_TYPE;
 	if (build->boundary == PUC_FRESH_CALLER) {
 		is_lua = 0;
 		if (type == PUC_TYPE_FUNCTION) {
-			__u8 head[4] = {};
-
-			bpf_probe_read_user(head, sizeof(head), (void *)(value[0] + PUC_GCT));
-			if (head[0] != PUC_TYPE_FUNCTION)
+			known = puc_closure(w, build, value[0], type);
+			if (!known)
 				return puc_gone(w, ci, previous, 0);
-			is_lua = !head[PUC_IS_C - PUC_GCT];
+			is_lua = !known->ffid;
 		}
 		if (w->puc_called && !w->puc_rest &&
 		    (!is_lua || !puc_at_call(w, build, w->return_pc)))
@@ -348,6 +427,13 @@ SUBPROGRAM int puc_frame(void)
 	}
 	w->puc_func = func;
 	w->puc_called = is_lua;
+	/* It has returned: its results are put where it stood, before it is popped (5.4: ldo.c,
+	 * luaD_poscall). */
+	if (ci == w->puc_top && build->boundary != PUC_FRESH_CALLER && type != PUC_TYPE_FUNCTION &&
+	    type != PUC_LIGHT_FUNCTION && type != PUC_C_CLOSURE) {
+		w->frame = previous;
+		return is_lua && fresh && !w->puc_rest ? PUC_END : PUC_GO_ON;
+	}
 	if (!is_lua) {
 		if (puc_room(w) != 0)
 			return -1;
@@ -358,11 +444,10 @@ SUBPROGRAM int puc_frame(void)
 			return puc_gone(w, ci, previous, 0);
 		entry = value[0];
 		if (type != PUC_LIGHT_FUNCTION) {
-			if (bpf_probe_read_user(w->scratch, PUC_C_CLOSURE_SIZE, (void *)value[0]) !=
-				    0 ||
-			    (w->scratch[PUC_GCT] & PUC_VALUE_TYPE) != type)
+			known = puc_closure(w, build, value[0], type);
+			if (!known)
 				return puc_gone(w, ci, previous, 0);
-			entry = puc_word(w, build->closure_c);
+			entry = known->pc;
 		}
 		puc_c_frame(w, entry);
 		w->frame = previous;

@@ -24,34 +24,31 @@ SUBPROGRAM int puc_look(void)
 {
 	struct walk *w = walk_state();
 	const struct puc_build *build;
-	__u64 ci, func, previous, value[2], proto, code = 0;
-	__u32 status, size = 0;
-	__u8 is_c = 1;
+	const struct function_memo *known;
+	__u64 ci, func, previous, value[2], code;
+	__u32 status, size;
 
 	if (!w)
 		return -1;
 	build = puc_at(w->puc - 1);
 	ci = w->frame;
-	if (!build || !ci || ci & 7 || ci == w->bottom ||
-	    bpf_probe_read_user(w->scratch, PUC_CALL_SIZE, (void *)ci) != 0)
+	if (!build || ci == w->bottom || puc_call_read(w, ci) != 0)
 		return -1;
 	func = puc_stack_place(w, puc_word(w, build->ci_func));
 	previous = puc_word(w, build->ci_previous);
 	status = puc_half(w, build->ci_callstatus & ~3u) >> 8 * (build->ci_callstatus & 3);
 	w->frame = build->boundary == PUC_FRESH_CALLER ? ci - build->ci_size : previous;
-	if (bpf_probe_read_user(value, sizeof(value), (void *)func) != 0)
+	if (puc_value_read(w, func, value) != 0)
 		return PUC_CI_C;
-	if (build->boundary == PUC_FRESH_CALLER)
-		bpf_probe_read_user(&is_c, sizeof(is_c), (void *)(value[0] + PUC_IS_C));
-	else
-		is_c = (status & build->ci_lua) != build->ci_lua_value;
-	if (is_c)
+	if (build->boundary != PUC_FRESH_CALLER && (status & build->ci_lua) != build->ci_lua_value)
 		return PUC_CI_C;
-	if (bpf_probe_read_user(&proto, sizeof(proto), (void *)(value[0] + build->closure_proto)) !=
-		    0 ||
-	    bpf_probe_read_user(&code, sizeof(code), (void *)(proto + build->proto_code)) != 0 ||
-	    bpf_probe_read_user(&size, sizeof(size), (void *)(proto + build->proto_size_code)) != 0)
+	known = puc_closure(w, build, value[0], PUC_TYPE_FUNCTION);
+	if (build->boundary == PUC_FRESH_CALLER && (!known || known->ffid))
+		return PUC_CI_C;
+	if (!known || bpf_probe_read_user(w->scratch, PUC_PROTO_SIZE, (void *)known->pc) != 0)
 		return PUC_CI_OTHER;
+	code = puc_word(w, build->proto_code);
+	size = puc_half(w, build->proto_size_code);
 	w->puc_begun = w->puc_pc != code;
 	return w->puc_pc >= code && w->puc_pc <= code + 4ull * size ? PUC_CI_HOLDS : PUC_CI_OTHER;
 }

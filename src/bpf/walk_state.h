@@ -40,6 +40,14 @@ struct block {
 	__u8 bytes[BLOCK_SIZE + 16];
 };
 
+/* PUC Lua's CallInfos are small and stand near one another, mostly: read by the kilobyte. */
+#define CALLS_SIZE 1024u
+struct call_block {
+	__u64 start;
+	__u64 size;
+	__u8 bytes[CALLS_SIZE];
+};
+
 /* A lua_State that the walk has met, and where its next outer activation continues. */
 struct coroutine {
 	__u64 L;
@@ -64,10 +72,10 @@ struct proto_memo {
 struct function_memo {
 	__u64 function;
 	__u64 sample;
-	__u64 pc;
+	__u64 pc;    /* PUC Lua: its proto, or where C's starts */
 	__u64 entry; /* of a C function */
-	__u32 ffid;
-	__u32 reserved;
+	__u32 ffid;  /* PUC Lua: it is C's (5.1) */
+	__u32 gct;   /* PUC Lua: its type */
 };
 
 struct instruction_memo {
@@ -230,6 +238,7 @@ struct walk {
 	struct instruction_memo instructions[INSTRUCTION_MEMO];
 	struct block stack;
 	struct block lua_stack;
+	struct call_block calls;
 	struct record_stack record;
 };
 

@@ -399,6 +399,28 @@ static void check_offsets(struct examination *e, const struct lua_file *lua)
 			    found.fact_count, table, in_heap);
 }
 
+static void check_puc(struct examination *e, struct doctor_check *check, const struct lua_file *lua)
+{
+	if (e->puc_inode == lua->inode && e->puc_device == lua->device && !e->puc_error) {
+		doctor_check__found(check, DOCTOR_OK, "%s%s", lua->version,
+				    lua->has_symbols ? "" : ", stripped");
+		check_vms(e, lua);
+	} else if (!lua->release) {
+		doctor_check__found(check, DOCTOR_WARN,
+				    "%s, which does not say of which release it is: its C frames "
+				    "are shown",
+				    lua->version);
+		doctor_check__advise(check,
+				     "Keep lua_ident when linking: without it the layouts of "
+				     "its structures are not known.");
+	} else {
+		doctor_check__found(check, DOCTOR_WARN,
+				    "%s of a form that is not known here: its C frames are shown",
+				    lua->version);
+		doctor_check__advise(check, "Please report it, with where that Lua comes from.");
+	}
+}
+
 static void check_lua(struct examination *e)
 {
 	struct doctor_check *check = doctor_section__add(e->section, "Lua");
@@ -408,11 +430,8 @@ static void check_lua(struct examination *e)
 		doctor_check__found(check, DOCTOR_WARN, "none was found in its files");
 		doctor_check__advise(check, "Its C frames can be profiled. Of nginx, the workers "
 					    "run Lua; `luaspy list` shows all Lua processes.");
-	} else if (lua->kind == LUA_PUC && e->puc_inode == lua->inode &&
-		   e->puc_device == lua->device && !e->puc_error) {
-		doctor_check__found(check, DOCTOR_OK, "%s%s", lua->version,
-				    lua->has_symbols ? "" : ", stripped");
-		check_vms(e, lua);
+	} else if (lua->kind == LUA_PUC) {
+		check_puc(e, check, lua);
 	} else if (!lua->has_build) {
 		doctor_check__found(check, DOCTOR_WARN,
 				    "%s of a form that is not known here: its C frames are shown",

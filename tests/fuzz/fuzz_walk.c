@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Walks over recordings (tests/replay/recordings) whose memory, registers, mappings, rules, tables
- * and LuaJIT build were changed as the input says: a corrupt, racing or hostile target. Built with
+ * and build of LuaJIT or PUC Lua were changed as the input says: a corrupt, racing or hostile
+ * target. Built with
  *
  *   clang -std=gnu11 -D_GNU_SOURCE -Isrc -g -O1 -fsanitize=fuzzer,address,undefined \
  *         tests/fuzz/fuzz_walk.c tests/replay/replay_env.c tests/replay/recording.c \
- *         src/unwind/unwind_rules.c -lz -o fuzz_walk
+ *         src/unwind/unwind_rules.c src/vm/puc_layout.c -lz -o fuzz_walk
  *
  * and run in the top folder of the tree. The first byte of the input chooses a take, each 12 bytes
  * that follow are a change: what, where (two bytes), a byte more, a value of 8 bytes.
@@ -16,8 +17,9 @@
 #include <string.h>
 
 #include "../replay/recording.h"
+#include "vm/puc.h"
 
-#define MAX_TAKES	    64
+#define MAX_TAKES	    128
 #define TAKES_PER_RECORDING 8
 #define MAX_CHANGES	    64
 
@@ -58,6 +60,7 @@ static void restore(struct replay *to, const struct replay *from)
 	memcpy(to->files, from->files, from->file_count * sizeof(*from->files));
 	memcpy(to->rules, from->rules, from->rule_count * sizeof(*from->rules));
 	memcpy(to->builds, from->builds, sizeof(from->builds));
+	memcpy(to->pucs, from->pucs, sizeof(from->pucs));
 	memcpy(to->registers, from->registers, sizeof(from->registers));
 	for (i = 0; i < from->file_count; i++)
 		memcpy(to->tables[i].entries, from->tables[i].entries,
@@ -85,6 +88,7 @@ static struct replay *copy(const struct replay *from)
 	for (i = 1; i < from->rule_count; i++)
 		expect(replay__add_rule(to, &from->rules[i]) >= 0);
 	to->build_count = from->build_count;
+	to->puc_count = from->puc_count;
 	restore(to, from);
 	return to;
 }
@@ -165,7 +169,7 @@ static void change_file(struct replay *replay, const struct change *change)
 	struct file_table *file = &replay->files[change->where % replay->file_count];
 	struct replay_table *table = &replay->tables[change->where % replay->file_count];
 
-	switch (change->detail % 5) {
+	switch (change->detail % 6) {
 	case 0:
 		file->text_base = change->value;
 		break;
@@ -174,6 +178,9 @@ static void change_file(struct replay *replay, const struct change *change)
 		break;
 	case 2:
 		file->vm = (uint32_t)change->value;
+		break;
+	case 3:
+		file->puc = (uint32_t)change->value;
 		break;
 	default:
 		if (table->count)
@@ -186,7 +193,7 @@ static void change_rule(struct replay *replay, const struct change *change)
 {
 	struct unwind_rule *rule = &replay->rules[change->where % replay->rule_count];
 
-	switch (change->detail % 8) {
+	switch (change->detail % 9) {
 	case 0:
 		rule->cfa_kind = (uint8_t)(change->value % (CFA_UNSUPPORTED + 1));
 		break;
@@ -200,13 +207,17 @@ static void change_rule(struct replay *replay, const struct change *change)
 		rule->cfa_offset2 = (int32_t)change->value;
 		break;
 	case 4:
-		rule->flags = (uint8_t)((rule->flags & RULE_SIMPLE) | (change->value & 3));
+		rule->flags = (uint8_t)((rule->flags & RULE_SIMPLE) | (change->value & 0xb));
 		break;
 	case 5:
 		rule->vm_flags = (uint8_t)change->value;
 		break;
 	case 6:
 		rule->vm_base_reg = (uint8_t)change->value;
+		break;
+	case 7:
+		rule->vm_pc = (uint8_t)change->value;
+		rule->vm_pc_slot = (uint8_t)(change->value >> 8);
 		break;
 	default:
 		rule->flags &= (uint8_t)~RULE_SIMPLE;
@@ -240,6 +251,21 @@ static void change_build(struct replay *replay, const struct change *change)
 		build->save_cframe = (uint8_t)(change->value >> 32);
 		break;
 	}
+}
+
+/* Another release's layouts, with which this one's memory is read. */
+static void change_puc(struct replay *replay, const struct change *change)
+{
+	static const unsigned int releases[] = {50100, 50105, 50200, 50204, 50300, 50301, 50306,
+						50400, 50401, 50402, 50404, 50408, 50500};
+	struct puc_build *puc = &replay->pucs[0];
+
+	if (change->value >> 56 & 1)
+		expect(puc_layout__get(
+			       releases[change->value % (sizeof(releases) / sizeof(releases[0]))],
+			       puc) == 0);
+	else
+		puc->boundary = (uint8_t)(change->value & 3);
 }
 
 static void apply(struct replay *replay, const struct change *change)
@@ -283,7 +309,10 @@ static void apply(struct replay *replay, const struct change *change)
 		change_rule(replay, change);
 		break;
 	case 11:
-		change_build(replay, change);
+		if (replay->puc_count)
+			change_puc(replay, change);
+		else
+			change_build(replay, change);
 		if (change->detail & 0x80)
 			replay->thread_vm = pointer(replay, change->value);
 		if (change->detail & 0x40)
@@ -305,7 +334,7 @@ static void check(const struct replay_result *result)
 	expect(result->lua_frames <= MAX_LUA_FRAMES);
 	for (i = 0; i < result->word_count; i++) {
 		kind = result->words[i] >> FRAME_KIND_SHIFT;
-		expect(kind >= FRAME_KIND_NATIVE && kind <= FRAME_KIND_SKIPPED);
+		expect(kind >= FRAME_KIND_NATIVE && kind <= FRAME_KIND_TAIL_CALL);
 		if (kind != FRAME_KIND_LUA && kind != FRAME_KIND_BUILTIN)
 			continue;
 		lua += kind == FRAME_KIND_LUA;

@@ -114,6 +114,15 @@ live.check("stripped files are noted", is_found(sections, "C names", "note", "li
            said)
 live.stop(child)
 
+# ---- PUC Lua that runs
+if live.check("lua5.4 is installed", shutil.which("lua5.4")):
+    child = live.start(["lua5.4", "-e", "while true do local t = {} for i = 1, 100 do t[i] = i end end"])
+    live.wait_until(lambda: False, 0.3)
+    sections, status, said = doctor("-p", child.pid)
+    live.check("a busy Lua 5.4 is well", status == 0 and is_found(sections, "Lua", "ok", "Lua 5.4.4", "stripped"), said)
+    live.check("all its samples have their Lua frames", has_lua(sections), said)
+    live.stop(child)
+
 # ---- offsets agree whatever the VM is doing: its code is gone after a flush; a trace is being recorded while
 # the third call sleeps
 for name, program, pause in (("after jit.flush", FLUSHED, 0.5), ("while a trace is recorded", RECORDING, 4.2)):

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "vm/puc.h"
+
 #define MAX_TEXT 32768 /* of a line: the longest holds MAX_WORDS words */
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -96,6 +98,7 @@ static int read_rule(struct reader *reader)
 		rule.saved_offset[i] = (int16_t)take_number(reader);
 	}
 	rule.vm_pc = (uint8_t)take_number(reader);
+	rule.vm_pc_slot = (uint8_t)take_number(reader);
 	if (*reader->at)
 		return -EINVAL;
 	while (replay->rule_count < id) {
@@ -129,6 +132,20 @@ static int read_build(struct reader *reader)
 		return -EINVAL;
 	replay->builds[replay->build_count++] = build;
 	return 0;
+}
+
+static int read_puc(struct reader *reader)
+{
+	struct replay *replay = reader->recording->replay;
+	struct puc_build puc;
+
+	if (puc_layout__get((unsigned int)take_number(reader), &puc) != 0 ||
+	    replay->puc_count == REPLAY_BUILDS)
+		return -EINVAL;
+	puc.execute_start = take_number(reader);
+	puc.execute_end = take_number(reader);
+	replay->pucs[replay->puc_count++] = puc;
+	return *reader->at ? -EINVAL : 0;
 }
 
 static int read_mapping(struct reader *reader)
@@ -226,12 +243,15 @@ static int read_line(struct reader *reader, char *text)
 		return err;
 	if (strcmp(what, "build") == 0) {
 		return read_build(reader);
+	} else if (strcmp(what, "puc") == 0) {
+		return read_puc(reader);
 	} else if (strcmp(what, "rule") == 0) {
 		return read_rule(reader);
 	} else if (strcmp(what, "file") == 0) {
 		reader->file = (struct file_table){.text_base = take_number(reader)};
 		reader->file.pages = (uint32_t)take_number(reader);
 		reader->file.vm = (uint32_t)take_number(reader);
+		reader->file.puc = (uint32_t)take_number(reader);
 		if (reader->file.pages > 1u << 20)
 			return -EINVAL;
 		reader->in_file = true;
@@ -371,7 +391,7 @@ static void print_rule(gzFile file, size_t id, const struct unwind_rule *rule)
 		 rule->flags & ~RULE_SIMPLE, rule->vm_flags, rule->vm_base_reg);
 	for (i = 0; i < SAVED_COUNT; i++)
 		gzprintf(file, " %x %x", rule->saved_base[i], (uint16_t)rule->saved_offset[i]);
-	gzprintf(file, " %x\n", rule->vm_pc);
+	gzprintf(file, " %x %x\n", rule->vm_pc, rule->vm_pc_slot);
 }
 
 static void print_tables(gzFile file, const struct replay *replay)
@@ -381,14 +401,17 @@ static void print_tables(gzFile file, const struct replay *replay)
 
 	if (!rules)
 		return;
-	for (i = 0; i < replay->build_count; i++) {
+	for (i = 0; i < replay->build_count; i++)
 		print_build(file, &replay->builds[i]);
-	}
+	for (i = 0; i < replay->puc_count; i++)
+		gzprintf(file, "puc %x %llx %llx\n", replay->pucs[i].release,
+			 replay->pucs[i].execute_start, replay->pucs[i].execute_end);
 	for (i = 0; i < replay->file_count; i++) {
 		const struct file_table *table = &replay->files[i];
 		const struct replay_table *rows = &replay->tables[i];
 
-		gzprintf(file, "file %llx %x %x\n", table->text_base, table->pages, table->vm);
+		gzprintf(file, "file %llx %x %x %x\n", table->text_base, table->pages, table->vm,
+			 table->puc);
 		for (entry = (size_t)table->pages + 1; entry < rows->count; entry++) {
 			if (!rows->used[entry])
 				continue;

@@ -8,10 +8,12 @@
  *     luaspy-recording 1
  *     # comment
  *     build N...                    the fields of struct luajit_build, in order
+ *     puc RELEASE START END         a build of PUC Lua: release (50404 is 5.4.4) and luaV_execute;
+ *                                   the layouts are those that vm/puc_layout.c has for it
  *     rule ID N...                  the fields of struct unwind_rule up to vm_base_reg, then base
- *                                   and offset per saved register, vm_pc. Only rules in use; ids
- *                                   ascend
- *     file TEXT_BASE PAGES VM       the next file id, counted from 0
+ *                                   and offset per saved register, vm_pc, vm_pc_slot. Only rules
+ *                                   in use; ids ascend
+ *     file TEXT_BASE PAGES VM PUC   the next file id, counted from 0
  *     row FILE ROW                  a row of its table that is used (contract.h: ROW_MAKE)
  *     mapping START END BIAS FILE
  *     vm VM TID
@@ -20,6 +22,8 @@
  *     thread_vm G                   before the walk
  *     memory ADDRESS BYTES          a line of REPLAY_LINE bytes
  *     result STOP LUA_ERROR WORD... what the walk gave
+ *
+ * Numbers that are missing at the end of a line are 0.
  */
 #ifndef LUASPY_RECORDING_H
 #define LUASPY_RECORDING_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The walk over recordings of real LuaJIT processes: each take gives what it gave when it was made,
- * is complete and without error. No privilege, no LuaJIT needed. How recordings are made:
- * tests/replay/recordings/make.
+ * The walk over recordings of real processes with LuaJIT or PUC Lua: each take gives what it gave
+ * when it was made and is complete, and LuaJIT's are without error. No privilege, no Lua needed.
+ * How recordings are made: tests/replay/recordings/make.
  */
 #include <errno.h>
 
@@ -45,7 +45,7 @@ static void check_take(const struct recording *recording, size_t index, const ch
 }
 
 struct totals {
-	size_t takes, incomplete, lua, builtin, compiled, nested;
+	size_t takes, incomplete, unended, lua, builtin, compiled, nested;
 	size_t unplaced; /* interpreted top frames without a position in their function */
 };
 
@@ -70,6 +70,7 @@ static void check_recording(const char *name, struct totals *totals)
 		recording__load(&recording, i);
 		check_take(&recording, i, name);
 		totals->incomplete += result.stop != STOP_COMPLETE || result.lua_error != LUA_OK;
+		totals->unended += result.stop != STOP_COMPLETE;
 		totals->lua += frames_of_kind(FRAME_KIND_LUA);
 		totals->builtin += frames_of_kind(FRAME_KIND_BUILTIN);
 		totals->nested += result.activations >= 3;
@@ -156,6 +157,39 @@ static void test_gc32_compiled(void)
 	compiled("gc32-compiled");
 }
 
+/* PUC Lua. In a few instructions of a call, a return or an error from C the Lua stack is between
+ * two states: such a take has lost its Lua frames, and says so. */
+static void puc(const char *name, size_t takes, bool nested)
+{
+	struct totals totals;
+
+	check_recording(name, &totals);
+	CHECK(totals.takes >= takes);
+	CHECK_EQ(totals.unended, 0);
+	CHECK(totals.incomplete <= totals.takes / 50 + 1);
+	CHECK(totals.lua >= 3 * (totals.takes - totals.incomplete));
+	CHECK(totals.builtin > 0);
+	CHECK(!nested || totals.nested > 0);
+	CHECK_EQ(totals.compiled, 0);
+	CHECK_EQ(totals.unplaced, 0);
+}
+
+static void test_puc_calls(void)
+{
+	puc("lua5.1-calls", 400, false);
+	puc("lua5.2-calls", 400, false);
+	puc("lua5.3-calls", 400, false);
+	puc("lua5.4-calls", 400, false);
+}
+
+static void test_puc_round(void)
+{
+	puc("lua5.1-round", 60, true);
+	puc("lua5.2-round", 60, true);
+	puc("lua5.3-round", 60, true);
+	puc("lua5.4-round", 60, true);
+}
+
 static void test_not_a_recording(void)
 {
 	struct recording recording;
@@ -174,6 +208,8 @@ int main(void)
 	RUN(test_newest_round, "the newest build: callbacks, errors, coroutines");
 	RUN(test_gc64_compiled, "GC64: compiled code");
 	RUN(test_gc32_compiled, "GC32: compiled code");
+	RUN(test_puc_calls, "Lua 5.1 to 5.4: every third instruction of calls and returns");
+	RUN(test_puc_round, "Lua 5.1 to 5.4: callbacks, errors, coroutines");
 	RUN(test_not_a_recording, "a file that is no recording");
 	return TEST_RESULT();
 }

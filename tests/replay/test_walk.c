@@ -5,21 +5,17 @@
  * STOP_BUSY are given by the sampler, without a walk).
  *
  * The target has one file with one rule a page of text, and GC64 lua_States whose frames are all
- * built-ins (those need no proto). Real stacks are test_replay.c's.
+ * built-ins (those need no proto). PUC Lua's are test_walk_puc.c's, real stacks test_replay.c's.
  */
-#include "../test.h"
 #include "bpf/luajit_layout.h"
-#include "replay_env.h"
+#include "test_walk_target.h"
 
-#define STACK	  0x7000000ull /* C stack */
-#define STATES	  0x100000ull  /* lua_States, 0x1000 apart */
-#define LUA_STACK 0x800	       /* of a state, from its own address */
+#define STATES	  0x100000ull /* lua_States, 0x1000 apart */
+#define LUA_STACK 0x800	      /* of a state, from its own address */
 #define FUNCTION  0x90000ull
 #define FRAME	  80
 #define SAVE_L	  16
 
-/* Text: one rule per page, from TEXT on. */
-#define TEXT 0x10000ull
 enum page {
 	PAGE_NONE,
 	PAGE_END,
@@ -34,26 +30,10 @@ enum page {
 	PAGE_COUNT,
 };
 
-static struct replay *target;
-static struct replay_result result;
-
-static uint64_t pc_in(enum page page)
-{
-	return TEXT + ((uint64_t)page << TEXT_PAGE_SHIFT) + 16;
-}
-
 static struct unwind_rule page_rule(enum page page)
 {
-	struct unwind_rule rule = {.cfa_kind = CFA_REG,
-				   .cfa_reg = DW_REG_RSP,
-				   .cfa_offset = 16,
-				   .vm_base_reg = VM_NO_REG};
-	int i;
+	struct unwind_rule rule = plain_rule();
 
-	for (i = 0; i < SAVED_COUNT; i++)
-		rule.saved_base[i] = BASE_SAME;
-	rule.saved_base[SAVED_RA] = BASE_CFA;
-	rule.saved_offset[SAVED_RA] = -8;
 	switch (page) {
 	case PAGE_NONE:
 		rule.cfa_kind = CFA_NONE;
@@ -91,19 +71,8 @@ static struct unwind_rule page_rule(enum page page)
 	return rule;
 }
 
-/* Pages are there as a whole. */
-static void make_pages(uint64_t address, unsigned int pages)
-{
-	static const uint8_t zeros[4096];
-
-	while (pages--)
-		replay__set_memory(target, address + 4096ull * pages, zeros, sizeof(zeros));
-}
-
 static void target_new(void)
 {
-	struct file_table file = {.text_base = TEXT, .pages = PAGE_COUNT, .vm = 1};
-	struct mapping mapping = {.start = TEXT, .end = TEXT + (PAGE_COUNT << TEXT_PAGE_SHIFT)};
 	struct luajit_build build = {.gc64 = 1,
 				     .save_L = SAVE_L,
 				     .save_cframe = 32,
@@ -113,47 +82,19 @@ static void target_new(void)
 				     .dispatch_from_g = 0xf50,
 				     .cur_L = 0x158,
 				     .jit_base = 0x160};
-	uint64_t rows[PAGE_COUNT], function[FUNC_SIZE / 8] = {};
-	struct unwind_rule rule;
+	uint64_t function[FUNC_SIZE / 8] = {};
+	struct unwind_rule rules[PAGE_COUNT];
 	enum page page;
 
-	replay__free(target);
-	target = replay__new();
-	for (page = 0; page < PAGE_COUNT; page++) {
-		rule = page_rule(page);
-		rows[page] = ROW_MAKE((uint64_t)page << TEXT_PAGE_SHIFT,
-				      replay__add_rule(target, &rule));
-	}
-	replay__add_file_rows(target, &file, rows, PAGE_COUNT);
-	replay__add_mapping(target, &mapping);
+	for (page = 0; page < PAGE_COUNT; page++)
+		rules[page] = page_rule(page);
+	target_make((struct file_table){.vm = 1}, rules, PAGE_COUNT);
 	target->builds[0] = build;
 	target->build_count = 1;
 	/* A C function, ffid 1. */
 	((uint8_t *)function)[GC64_GCT] = GCT_FUNCTION;
 	((uint8_t *)function)[GC64_FUNC_FFID] = 1;
 	replay__set_memory(target, FUNCTION, function, sizeof(function));
-	make_pages(STACK, 5);
-	target->registers[DW_REG_RSP] = STACK;
-	target->registers[DW_REG_RBP] = 1; /* no frame pointer */
-}
-
-/* The innermost frame's pc, and the return addresses above it, `distance` bytes apart. */
-static void start_in(enum page page)
-{
-	target->registers[DW_REG_RA] = pc_in(page);
-}
-
-static void return_to(uint64_t cfa, uint64_t pc)
-{
-	replay__set_word(target, cfa - 8, pc);
-}
-
-static void walk_expecting(enum walk_stop stop, enum walk_error lua_error)
-{
-	replay__walk(target, &result);
-	CHECK_STR(replay__stop_name(result.stop), replay__stop_name(stop));
-	CHECK_STR(replay__error_name(result.lua_error), replay__error_name(lua_error));
-	CHECK(result.word_count <= MAX_WORDS);
 }
 
 /* ---- C frames ---------------------------------------------------------------------------------
@@ -387,18 +328,6 @@ static void test_link_in_a_register(void)
 	target->registers[DW_REG_RBX] = 16 | LINK_PCALL;
 	walk_expecting(STOP_COMPLETE, LUA_OK);
 	CHECK_EQ(result.word_count, 7);
-}
-
-/* The C walk goes on whatever is wrong with the Lua frames, and says what was. */
-static void expect_lost(enum walk_error lua_error)
-{
-	walk_expecting(STOP_COMPLETE, lua_error);
-	CHECK(result.word_count >= 2);
-	if (result.word_count < 2)
-		return;
-	CHECK_EQ(result.words[result.word_count - 2],
-		 (uint64_t)FRAME_KIND_LUA_LOST << FRAME_KIND_SHIFT | lua_error);
-	CHECK_EQ(result.words[result.word_count - 1] >> FRAME_KIND_SHIFT, FRAME_KIND_NATIVE);
 }
 
 static void test_no_state(void)
