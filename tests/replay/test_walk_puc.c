@@ -91,10 +91,11 @@ static uint64_t code_of(unsigned int n)
 static void make_function(unsigned int n)
 {
 	uint64_t closure = closure_at(n), proto = closure + 0x40;
-	uint8_t type = build->proto_type;
-	uint32_t size = 10, line = 7 + n, call = 28;
+	uint8_t type = build->proto_type, closure_type = TYPE_LUA & 0x3f;
+	uint32_t size = 10, line = 7 + n, call = build->op_call;
 	unsigned int i;
 
+	replay__set_memory(target, closure + 8, &closure_type, 1);
 	replay__set_word(target, closure + build->closure_proto, proto);
 	replay__set_memory(target, proto + 8, &type, 1);
 	replay__set_word(target, proto + build->proto_code, code_of(n));
@@ -107,8 +108,9 @@ static void make_function(unsigned int n)
 
 static void make_c_function(unsigned int n)
 {
-	uint8_t is_c = 1;
+	uint8_t is_c = 1, type = (is_51() ? TYPE_LUA : TYPE_C) & 0x3f;
 
+	replay__set_memory(target, closure_at(n) + 8, &type, 1);
 	replay__set_memory(target, closure_at(n) + 10, &is_c, 1);
 	replay__set_word(target, closure_at(n) + build->closure_c, pc_in(PAGE_PLAIN));
 }
@@ -436,6 +438,7 @@ static void test_unreadable_lua_stack(void)
 	}
 }
 
+/* A caller's function cannot be gone. */
 static void test_no_function(void)
 {
 	uint64_t L = state_at(0);
@@ -445,32 +448,45 @@ static void test_no_function(void)
 	EACH_RELEASE(i)
 	{
 		target_in(releases[i], "FLL");
-		replay__set_word(target, value_at(L, 3), 0xdead0000);
-		/* In 5.1 the closure says whether it is C's: then nothing is known but that. */
-		if (is_51())
-			expect_shape("CLLn");
+		replay__set_word(target, value_at(L, 2), 0xdead0000);
+		expect_lost(LUA_FUNCTION);
+		target_in(releases[i], "FLL"); /* no proto */
+		replay__set_memory(target, closure_at(2) + 0x40 + 8, &type, 1);
+		expect_lost(LUA_FUNCTION);
+		replay__set_word(target, closure_at(2) + build->closure_proto, 0xdead0000);
+		expect_lost(LUA_FUNCTION);
+		target_in(releases[i], "FLL"); /* it is not in that function */
+		replay__set_word(target, call_at(L, 2) + build->ci_savedpc, code_of(1));
+		if (is_51()) /* then C has called the innermost one */
+			walk_expecting(STOP_COMPLETE, LUA_ORDER);
 		else
 			expect_lost(LUA_FUNCTION);
-		target_in(releases[i], "FLL"); /* no proto */
-		replay__set_memory(target, closure_at(3) + 0x40 + 8, &type, 1);
-		expect_lost(LUA_FUNCTION);
-		replay__set_word(target, closure_at(3) + build->closure_proto, 0xdead0000);
-		expect_lost(LUA_FUNCTION);
 		target_in(releases[i], "FCC"); /* a string where a function was called */
 		replay__set_word(target, value_at(L, 2) + 8, 4);
 		expect_lost(LUA_FUNCTION);
 	}
 }
 
-/* Its results stand where it did, and it is not popped yet. */
+/* The innermost one's results, or an error's message, stand where it did, and it is not popped
+ * yet. */
 static void test_function_that_has_returned(void)
 {
-	target_in(50404, "FLC");
-	replay__set_word(target, value_at(state_at(0), 3) + 8, 3);
-	expect_shape("LLn");
-	target_in(50404, "FLL");
-	replay__set_word(target, value_at(state_at(0), 3) + 8, 3);
-	expect_shape("LLn");
+	uint64_t L = state_at(0);
+	unsigned int i;
+
+	EACH_RELEASE(i)
+	{
+		target_in(releases[i], "FLC");
+		replay__set_word(target, value_at(L, 3) + 8, 3); /* a number */
+		expect_shape("LLn");
+		target_in(releases[i], "FLC"); /* half of a value is written */
+		replay__set_word(target, value_at(L, 3), STRING);
+		expect_shape("LLn");
+		target_in(releases[i], "FLL"); /* a function: another one */
+		replay__set_word(target, value_at(L, 3), closure_at(5));
+		make_function(5);
+		expect_shape("LLn");
+	}
 }
 
 static void coroutines(unsigned int release, unsigned int count, enum walk_error lua_error)
