@@ -426,8 +426,9 @@ struct record_proto {
 	__u32 chunk_length; /* bytes of the chunk name in the target; chunk holds the first ones */
 	__u8 parameter_count;
 	__u8 vararg;
-	__u8 stripped; /* it has no line information, and its lines are 0 */
-	__u8 reserved[5];
+	__u8 stripped; /* it has no line information, and its lines are 0 (PUC Lua has the lines) */
+	__u8 puc;      /* 1 + index of the build of PUC Lua; 0: LuaJIT's */
+	__u8 reserved[4];
 	char chunk[MAX_CHUNK_NAME];
 };
 _Static_assert(sizeof(struct record_proto) == 48 + MAX_CHUNK_NAME,
@@ -436,7 +437,8 @@ _Static_assert(sizeof(struct record_proto) == 48 + MAX_CHUNK_NAME,
 /*
  * A call of one Lua function by another, seen for the first time: what is needed to tell by which
  * name the caller called it. Slots are those of the caller's frame, in which its locals are; they
- * may be out of date in a compiled frame, which keeps them in registers.
+ * may be out of date in a compiled frame, which keeps them in registers. In PUC Lua the position is
+ * enough: there are no slots and no functions.
  */
 #define MAX_CALL_SLOTS 48u
 struct record_call {
@@ -453,7 +455,8 @@ struct record_call {
 	__u32 vm;	/* 1 + index of the build */
 	__u16 slot_count;
 	__u8 compiled; /* the caller runs in a trace */
-	__u8 reserved[5];
+	__u8 puc;      /* 1 + index of the build of PUC Lua, then `vm` is none */
+	__u8 reserved[4];
 	__u64 slots[MAX_CALL_SLOTS];
 };
 _Static_assert(sizeof(struct record_call) == 80 + 8 * MAX_CALL_SLOTS,

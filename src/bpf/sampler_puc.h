@@ -71,6 +71,7 @@ __attribute__((noinline)) int send_puc_proto(__u32 i, __u64 id)
 	record->parameter_count = parameters[0];
 	record->vararg = !!(parameters[1] & 3);
 	record->stripped = !puc_word(w, build->proto_line_info);
+	record->puc = (__u8)place->puc;
 	chunk = puc_word(w, build->proto_source);
 	record->chunk[0] = '=';
 	record->chunk[1] = '?';

@@ -95,6 +95,7 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 		record->stripped = !*(__u32 *)(bytes + GC32_PROTO_LINEINFO);
 		chunk = *(__u32 *)(bytes + GC32_PROTO_CHUNKNAME);
 	}
+	record->puc = 0;
 	record->chunk_length = 0;
 	bpf_probe_read_user(&record->chunk_length, 4, (void *)(chunk + build->string_length));
 	record->chunk[0] = 0;
@@ -158,7 +159,7 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 		return 0;
 	callee_place = lua_place(i);
 	place = lua_place(i + 1);
-	if (!place || !callee_place || place->puc)
+	if (!place || !callee_place || place->puc != callee_place->puc)
 		return 0;
 	key = hash_mix(hash_mix(hash_mix(callee, caller), (__u32)word), word & FRAME_LUA_COMPILED);
 	if (bpf_map_lookup_elem(&known_calls, &key))
@@ -176,7 +177,8 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 	record->callee_function = callee_place->function;
 	record->g = w->g;
 	record->position = (__u32)word;
-	record->vm = w->vm;
+	record->vm = place->puc ? 0 : w->vm;
+	record->puc = (__u8)place->puc;
 	record->slot_count = 0;
 	record->compiled = !!(word & FRAME_LUA_COMPILED);
 	base = place->base;

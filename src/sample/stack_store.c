@@ -126,6 +126,8 @@ int stack_store__add_proto(struct stack_store *self, const struct record_proto *
 	if (!entry)
 		return -ENOMEM;
 	entry->proto.id = id;
+	entry->proto.address = record->address;
+	entry->proto.puc = record->puc;
 	entry->proto.first_line = record->first_line;
 	entry->proto.line_count = record->line_count;
 	entry->proto.chunk_length = record->chunk_length;

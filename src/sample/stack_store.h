@@ -28,6 +28,8 @@ struct stored_stack {
 
 struct stored_proto {
 	uint64_t id;
+	uint64_t address;
+	uint32_t puc; /* module.puc; 0: LuaJIT's */
 	uint32_t first_line;
 	uint32_t line_count;
 	uint32_t chunk_length;

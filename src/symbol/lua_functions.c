@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lua_functions.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,10 +11,14 @@
 
 #include "../target/memory.h"
 #include "../vm/luajit_call_site.h"
+#include "../vm/puc_heap.h"
+#include "../vm/puc_names.h"
 
 #define MAX_FUNCTIONS 262144u
-#define MAX_TRIES     256u /* call sites without a name, of one function */
-#define MAX_NAMES     16u  /* call sites with one */
+#define MAX_TRIES     256u	 /* call sites without a name, of one function */
+#define MAX_NAMES     16u	 /* call sites with one */
+#define MAX_READS     (1u << 22) /* of protos of PUC Lua, for one recording */
+#define MAX_NESTING   200	 /* of functions, as in Lua */
 
 /* A function that the source does not name, or not for sure. */
 struct function {
@@ -22,8 +28,12 @@ struct function {
 	bool certain;			 /* that is what runs, if `fit` confirms it */
 	const struct lua_chunk_fit *fit; /* NULL: need not */
 	char *called;			 /* by callers; NULL: none */
-	enum luajit_call_rank rank;
+	enum lua_call_rank rank;
 	uint32_t tries, names;
+	enum puc_naming naming; /* by the function around it; PUC_UNKNOWN: none */
+	char *label;
+	char *anonymous; /* made of them when it is asked for */
+	uint64_t parent;
 };
 
 struct lua_functions {
@@ -31,6 +41,7 @@ struct lua_functions {
 	const struct modules *modules;
 	struct lua_names *names;
 	const struct stored_proto *last; /* that was taken in */
+	uint64_t reads;
 	struct function *functions;
 };
 
@@ -55,6 +66,8 @@ void lua_functions__free(struct lua_functions *self)
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash */
 		HASH_DEL(self->functions, function);
 		free(function->called);
+		free(function->label);
+		free(function->anonymous);
 		free(function);
 	}
 	free(self);
@@ -91,6 +104,11 @@ static bool is_certain(const struct function *function)
 	return function->certain && (!function->fit || lua_chunk_fit__confirms(function->fit));
 }
 
+static int read_process(void *context, uint64_t address, void *bytes, size_t size)
+{
+	return memory__read(*(const pid_t *)context, address, bytes, size);
+}
+
 /* ---- sources ----------------------------------------------------------------------------------
  */
 
@@ -113,15 +131,43 @@ static void read_source(struct lua_functions *self, const struct stored_proto *p
 	function->certain = reason == LUA_NAMES_FOUND;
 }
 
+/* ---- definitions ------------------------------------------------------------------------------
+ */
+
+static void read_definition(void *context, const struct puc_definition *definition)
+{
+	struct function *function = get(context, definition->id);
+
+	if (!function || function->naming != PUC_UNKNOWN || definition->naming == PUC_UNKNOWN)
+		return;
+	function->label = strdup(definition->label);
+	if (!function->label)
+		return;
+	function->naming = definition->naming;
+	function->parent = definition->parent_id;
+}
+
+/* The functions in a function of PUC Lua that is on a stack, unless their source is known. That of
+ * a main chunk may be: it has its name without one. */
+static void read_definitions(struct lua_functions *self, const struct stored_proto *proto)
+{
+	const struct puc_build *build = proto->puc ? modules__puc(self->modules, proto->puc) : NULL;
+	const struct function *function = find(self, proto->id);
+	pid_t pid = (pid_t)proto->tgid;
+	struct lua_heap heap;
+
+	if (!build || !function || (proto->first_line && is_certain(function)) ||
+	    self->reads >= MAX_READS || puc_heap__init(&heap, build, read_process, &pid) != 0)
+		return;
+	puc_names__definitions(&heap, proto->address, proto->id, proto->tgid, read_definition,
+			       self);
+	self->reads += heap.reads;
+}
+
 /* ---- call sites -------------------------------------------------------------------------------
  */
 
-static int read_process(void *context, uint64_t address, void *bytes, size_t size)
-{
-	return memory__read(*(const pid_t *)context, address, bytes, size);
-}
-
-static bool is_better(const struct luajit_call_name *name, const struct function *than)
+static bool is_better(const struct lua_call_name *name, const struct function *than)
 {
 	size_t size = strlen(name->text), its_size;
 
@@ -133,20 +179,37 @@ static bool is_better(const struct luajit_call_name *name, const struct function
 	return size != its_size ? size < its_size : strcmp(name->text, than->called) < 0;
 }
 
+static int name_call(struct lua_functions *self, const struct record_call *call,
+		     struct lua_call_name *name)
+{
+	const struct luajit_build *luajit = modules__build(self->modules, call->vm);
+	const struct puc_build *puc = modules__puc(self->modules, call->puc);
+	pid_t pid = (pid_t)call->tgid;
+	struct lua_heap heap;
+	int err = -ENOENT;
+
+	if (luajit) {
+		luajit_heap__init(&heap, luajit, read_process, &pid);
+		err = luajit_call_site__name(&heap, call, name);
+	} else if (puc && self->reads < MAX_READS) {
+		err = puc_heap__init(&heap, puc, read_process, &pid);
+		if (!err)
+			err = puc_names__call(&heap, call, name);
+		self->reads += heap.reads;
+	}
+	return err;
+}
+
 static void read_call(struct lua_functions *self, const struct record_call *call)
 {
-	const struct luajit_build *build = modules__build(self->modules, call->vm);
 	struct function *callee = get(self, call->callee_id);
-	struct luajit_call_name name;
-	struct lua_heap heap;
-	pid_t pid = (pid_t)call->tgid;
+	struct lua_call_name name;
 	char *text;
 
-	if (!build || !callee || is_certain(callee) || callee->tries >= MAX_TRIES ||
-	    callee->names >= MAX_NAMES)
+	if (!callee || is_certain(callee) || callee->naming != PUC_UNKNOWN ||
+	    callee->tries >= MAX_TRIES || callee->names >= MAX_NAMES)
 		return;
-	luajit_heap__init(&heap, build, read_process, &pid);
-	if (luajit_call_site__name(&heap, call, &name) != 0) {
+	if (name_call(self, call, &name) != 0) {
 		callee->tries++;
 		return;
 	}
@@ -168,6 +231,7 @@ void lua_functions__read(struct lua_functions *self)
 
 	while ((proto = stack_store__next_proto(self->stacks, self->last))) {
 		read_source(self, proto);
+		read_definitions(self, proto);
 		self->last = proto;
 	}
 	while ((call = stack_store__take_call(self->stacks))) {
@@ -197,15 +261,70 @@ static const char *last_part(const char *name)
 	return part;
 }
 
+static const char *source_name(const struct function *function)
+{
+	const char *source = function->source;
+
+	if (!source || is_certain(function))
+		return source;
+	if (function->called && strcmp(last_part(source), last_part(function->called)) == 0)
+		return source;
+	if (function->naming == PUC_NAMED &&
+	    strcmp(last_part(source), last_part(function->label)) == 0)
+		return source;
+	return NULL;
+}
+
+/* The nearest function around it that has a name of its own; NULL when that is not known. */
+static const char *enclosing_name(const struct lua_functions *self, const struct function *function)
+{
+	unsigned int i;
+	const char *name;
+
+	for (i = 0; i < MAX_NESTING; i++) {
+		function = find(self, function->parent);
+		if (!function)
+			return NULL;
+		name = source_name(function);
+		if (name && *name != '<')
+			return name;
+		if (function->naming == PUC_NAMED)
+			return function->label;
+		if (function->naming == PUC_UNKNOWN)
+			return function->called;
+	}
+	return NULL;
+}
+
+/* As lua_source.h has it. NULL when it is not known where it is, or out of memory. */
+static const char *anonymous_name(const struct lua_functions *self, struct function *function)
+{
+	const char *outer = enclosing_name(self, function), *why = "", *callee = "";
+
+	if (function->anonymous || !outer)
+		return function->anonymous;
+	if (function->naming == PUC_RETURNED)
+		why = ", returned";
+	if (function->naming == PUC_ARGUMENT && *function->label) {
+		why = ", for ";
+		callee = function->label;
+	}
+	if (asprintf(&function->anonymous, "<anonymous in %s%s%s>", outer, why, callee) < 0)
+		function->anonymous = NULL;
+	return function->anonymous;
+}
+
 const char *lua_functions__name(const struct lua_functions *self, uint64_t proto_id)
 {
-	const struct function *function = find(self, proto_id);
+	struct function *function = find(self, proto_id);
+	const char *name;
 
 	if (!function)
 		return NULL;
-	if (function->source && (is_certain(function) ||
-				 (function->called && strcmp(last_part(function->source),
-							     last_part(function->called)) == 0)))
-		return function->source;
-	return function->called;
+	name = source_name(function);
+	if (!name && function->naming == PUC_NAMED)
+		name = function->label;
+	else if (!name && function->naming != PUC_UNKNOWN)
+		name = anonymous_name(self, function);
+	return name ? name : function->called;
 }

@@ -5,7 +5,7 @@
  * function (vm/luajit_call_site.h).
  *
  * A function has one name in a recording, which is chosen at its end. Of several call sites' names
- * it is the one that depends least on the caller (enum luajit_call_rank), then the shortest, then
+ * it is the one that depends least on the caller (enum lua_call_rank), then the shortest, then
  * the first in the alphabet. The name in a source that was changed after its process started counts
  * only if a call site calls the function that, too: the text may be another one than what runs, and
  * nothing that is left of it in the process tells whether a function had its name then. So does the

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lua_call_name.h"
 #include "luajit_site.h"
 
 #define MAX_WORK    40000u /* instructions that are looked at for one name */
@@ -15,84 +16,25 @@
 
 /* ---- names -------------------------------------------------------------------------------- */
 
-static bool is_identifier(const char *text)
-{
-	const unsigned char *c = (const unsigned char *)text;
-
-	if (!*c || (*c >= '0' && *c <= '9'))
-		return false;
-	for (; *c; c++) {
-		if (!(*c == '_' || *c >= 0x80 || (*c >= '0' && *c <= '9') ||
-		      (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z')))
-			return false;
-	}
-	return true;
-}
-
-/* The words of the language, which are no names. */
-static bool is_reserved(const char *text)
-{
-	static const char *const words[] = {
-		"and",	    "break",  "do",   "else", "elseif", "end",	 "false", "for",
-		"function", "goto",   "if",   "in",   "local",	"nil",	 "not",	  "or",
-		"repeat",   "return", "then", "true", "until",	"while",
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcmp(text, words[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool is_printable(const char *text)
-{
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ' || *text == 0x7f || *text == '"' || *text == '\\')
-			return false;
-	}
-	return true;
-}
-
-/* Adds the separator and the name, or ["name"] where it is none; if there is room. */
-static bool append(struct luajit_call_name *name, char separator, const char *text)
-{
-	size_t length = strlen(name->text), size = strlen(text);
-
-	if (!size || size > LUA_MAX_STRING || length + size + 6 > sizeof(name->text))
-		return false;
-	if (!is_identifier(text) || is_reserved(text)) {
-		if (!is_printable(text))
-			return false;
-		snprintf(name->text + length, sizeof(name->text) - length, "[\"%s\"]", text);
-		return true;
-	}
-	if (length)
-		name->text[length++] = separator;
-	memcpy(name->text + length, text, size + 1);
-	return true;
-}
-
-static bool origin_name(struct site *s, const struct origin *origin, struct luajit_call_name *name,
+static bool origin_name(struct site *s, const struct origin *origin, struct lua_call_name *name,
 			unsigned int depth);
 
 /* Of the field `key` of `table`; without the table's name when it has none. */
 static bool field_name(struct site *s, const struct origin *table, const char *key, bool method,
-		       struct luajit_call_name *name, unsigned int depth)
+		       struct lua_call_name *name, unsigned int depth)
 {
 	if (!table || depth >= SITE_MAX_DEPTH || !origin_name(s, table, name, depth + 1)) {
 		name->text[0] = '\0';
-		name->rank = LUAJIT_CALL_KEY;
-	} else if (name->rank != LUAJIT_CALL_KEY) {
-		name->rank = method || name->rank >= LUAJIT_CALL_METHOD ? LUAJIT_CALL_METHOD
-									: LUAJIT_CALL_FIELD;
+		name->rank = LUA_CALL_KEY;
+	} else if (name->rank != LUA_CALL_KEY) {
+		name->rank =
+			method || name->rank >= LUA_CALL_METHOD ? LUA_CALL_METHOD : LUA_CALL_FIELD;
 	}
-	return append(name, method ? ':' : '.', key);
+	return lua_call_name__append(name, method ? ':' : '.', key);
 }
 
 /* Writes the name, with what it is a field of as far as that has a name. False without one. */
-static bool origin_name(struct site *s, const struct origin *origin, struct luajit_call_name *name,
+static bool origin_name(struct site *s, const struct origin *origin, struct lua_call_name *name,
 			unsigned int depth)
 {
 	char key[LUA_MAX_STRING + 1];
@@ -102,14 +44,16 @@ static bool origin_name(struct site *s, const struct origin *origin, struct luaj
 	switch (origin->kind) {
 	case ORIGIN_SLOT:
 		/* Compiled code may have an old value of a variable in the slot, or another's. */
-		name->rank = LUAJIT_CALL_LOCAL;
-		return origin->name && !s->call->compiled && append(name, '.', origin->name);
+		name->rank = LUA_CALL_LOCAL;
+		return origin->name && !s->call->compiled &&
+		       lua_call_name__append(name, '.', origin->name);
 	case ORIGIN_GLOBAL:
-		name->rank = LUAJIT_CALL_GLOBAL;
-		return lua_heap__string(s->heap, origin->key, key) == 0 && append(name, '.', key);
+		name->rank = LUA_CALL_GLOBAL;
+		return lua_heap__string(s->heap, origin->key, key) == 0 &&
+		       lua_call_name__append(name, '.', key);
 	case ORIGIN_UPVALUE:
-		name->rank = LUAJIT_CALL_UPVALUE;
-		return origin->name && append(name, '.', origin->name);
+		name->rank = LUA_CALL_UPVALUE;
+		return origin->name && lua_call_name__append(name, '.', origin->name);
 	case ORIGIN_FIELD:
 		value = site__table_value(s, origin, &table, depth);
 		return lua_heap__string(s->heap, origin->key, key) == 0 &&
@@ -123,7 +67,7 @@ static bool origin_name(struct site *s, const struct origin *origin, struct luaj
 
 /* ---- calls -------------------------------------------------------------------------------- */
 
-static int set_name(struct luajit_call_name *name, enum luajit_call_rank rank, const char *text)
+static int set_name(struct lua_call_name *name, enum lua_call_rank rank, const char *text)
 {
 	name->rank = rank;
 	snprintf(name->text, sizeof(name->text), "%s", text);
@@ -150,13 +94,13 @@ static void note_other(struct site *s, const struct origin *origin, struct lua_v
 }
 
 /* The name that `origin` gives the callee, if it is that. */
-static bool name_origin(struct site *s, const struct origin *origin, struct luajit_call_name *name)
+static bool name_origin(struct site *s, const struct origin *origin, struct lua_call_name *name)
 {
 	char key[LUA_MAX_STRING + 1];
 	struct lua_value value;
 	struct origin table;
 
-	*name = (struct luajit_call_name){};
+	*name = (struct lua_call_name){};
 	if (origin->kind == ORIGIN_ELEMENT) {
 		value = site__table_value(s, origin, &table, 0);
 		return site__key_of_callee(s, value, key) &&
@@ -165,7 +109,7 @@ static bool name_origin(struct site *s, const struct origin *origin, struct luaj
 	value = site__origin_value(s, origin, 0);
 	if (value.type == VALUE_TABLE || value.type == VALUE_USERDATA)
 		return site__is_metamethod(s, value, "__call") &&
-		       set_name(name, LUAJIT_CALL_METAMETHOD, "__call") == 0;
+		       set_name(name, LUA_CALL_METAMETHOD, "__call") == 0;
 	if (value.type != VALUE_FUNCTION)
 		return false;
 	if (!site__is_callee(s, value)) {
@@ -175,10 +119,10 @@ static bool name_origin(struct site *s, const struct origin *origin, struct luaj
 	return origin_name(s, origin, name, 0);
 }
 
-static int name_call(struct site *s, uint32_t ins, struct luajit_call_name *name)
+static int name_call(struct site *s, uint32_t ins, struct lua_call_name *name)
 {
 	struct origins from = site__origins(INS_A(ins), s->position);
-	struct luajit_call_name one;
+	struct lua_call_name one;
 	struct origin origin;
 	int err = -ENOENT, tries;
 
@@ -195,15 +139,15 @@ static int name_call(struct site *s, uint32_t ins, struct luajit_call_name *name
 }
 
 /* The iterator stays three slots below its copy that is called. */
-static int name_iterator(struct site *s, uint32_t ins, struct luajit_call_name *name)
+static int name_iterator(struct site *s, uint32_t ins, struct lua_call_name *name)
 {
 	if (INS_A(ins) < 3 || s->call->compiled ||
 	    !site__is_callee(s, site__slot_value(s, INS_A(ins) - 3)))
 		return -ENOENT;
-	return set_name(name, LUAJIT_CALL_ITERATOR, "for iterator");
+	return set_name(name, LUA_CALL_ITERATOR, "for iterator");
 }
 
-static int name_instruction(struct site *s, struct luajit_call_name *name)
+static int name_instruction(struct site *s, struct lua_call_name *name)
 {
 	uint32_t ins = luajit_proto__instruction(&s->proto, s->position);
 	const char *event;
@@ -219,7 +163,7 @@ static int name_instruction(struct site *s, struct luajit_call_name *name)
 	/* Not only the caller's own slots: nothing but objects is looked for. */
 	s->slots = s->call->slot_count;
 	event = site__metamethod_name(s, ins);
-	return event ? set_name(name, LUAJIT_CALL_METAMETHOD, event) : -ENOENT;
+	return event ? set_name(name, LUA_CALL_METAMETHOD, event) : -ENOENT;
 }
 
 /* The function's environment, or the globals when its object is not known. */
@@ -239,7 +183,7 @@ static void find_environment(struct site *s, uint64_t function)
 
 /* Does the function call the callee by a tail call? Adds to the others those it calls besides. */
 static int name_tail_calls(const struct site *caller, uint64_t function, struct lua_value object,
-			   struct luajit_call_name *name)
+			   struct lua_call_name *name)
 {
 	struct site s = {.heap = caller->heap,
 			 .call = caller->call,
@@ -288,7 +232,7 @@ static int read_bounded(void *context, uint64_t address, void *bytes, size_t siz
 }
 
 int luajit_call_site__name(struct lua_heap *whole, const struct record_call *call,
-			   struct luajit_call_name *name)
+			   struct lua_call_name *name)
 {
 	struct bounded_read bounded = {.heap = whole};
 	uint32_t work = MAX_WORK, i;
@@ -301,7 +245,7 @@ int luajit_call_site__name(struct lua_heap *whole, const struct record_call *cal
 			 .others = &others};
 	int err;
 
-	*name = (struct luajit_call_name){};
+	*name = (struct lua_call_name){};
 	luajit_heap__init(&heap, whole->build, read_bounded, &bounded);
 	err = luajit_proto__open(&heap, call->caller, call->tgid, &s.proto);
 	if (err)

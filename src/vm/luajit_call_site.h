@@ -20,29 +20,11 @@
  * With it, more can be tried than the instruction says: `(a or b)()` is both, `t[key]()` any field
  * of t, and where another function is called, its tail calls are looked at in the same way.
  */
-#ifndef LUASPY_LUAJIT_CALL_SITE_H
-#define LUASPY_LUAJIT_CALL_SITE_H
+#ifndef LUASPY_LUA_CALL_SITE_H
+#define LUASPY_LUA_CALL_SITE_H
 
+#include "lua_call_name.h"
 #include "luajit_heap.h"
-
-#define LUAJIT_CALL_NAME_SIZE 416u
-
-/* How good a name is: the first is the best. */
-enum luajit_call_rank {
-	LUAJIT_CALL_FIELD, /* of a global's or an upvalue's table: a module, mostly */
-	LUAJIT_CALL_GLOBAL,
-	LUAJIT_CALL_UPVALUE,
-	LUAJIT_CALL_METHOD, /* or a field of a local variable: depends on the caller */
-	LUAJIT_CALL_LOCAL,
-	LUAJIT_CALL_KEY, /* a field of something without a name */
-	LUAJIT_CALL_METAMETHOD,
-	LUAJIT_CALL_ITERATOR,
-};
-
-struct luajit_call_name {
-	enum luajit_call_rank rank;
-	char text[LUAJIT_CALL_NAME_SIZE];
-};
 
 /*
  * Returns 0 and the name; -ENOENT when there is none, -ESTALE when the caller's proto is not the
@@ -51,6 +33,6 @@ struct luajit_call_name {
  * characters.
  */
 int luajit_call_site__name(struct lua_heap *heap, const struct record_call *call,
-			   struct luajit_call_name *name);
+			   struct lua_call_name *name);
 
 #endif

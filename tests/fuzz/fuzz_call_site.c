@@ -87,7 +87,7 @@ static void populate(struct image *image, const uint8_t *input, struct record_ca
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-	struct luajit_call_name name;
+	struct lua_call_name name;
 	struct luajit_proto proto;
 	struct lua_heap heap;
 	struct record_call call = {.slot_count = MAX_CALL_SLOTS};
@@ -113,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	image.before_read = edit;
 	if (luajit_call_site__name(&heap, &call, &name) == 0) {
 		if (!name.text[0] || strlen(name.text) >= sizeof(name.text) ||
-		    name.rank > LUAJIT_CALL_ITERATOR)
+		    name.rank > LUA_CALL_ITERATOR)
 			abort();
 		for (c = name.text; *c; c++) {
 			if ((unsigned char)*c < ' ')

@@ -148,24 +148,10 @@ def doctor(name, pid, lua, vms):
                done.returncode == 0 and found and int(found.group(2)) in vms, text)
 
 
-def lines_of(script):
-    """The functions of a script by the lines where they begin."""
-    return {str(i): found.group(1) for i, line in enumerate(script.split("\n"), 1)
-            for found in [re.match(r"local function (\w+)", line)] if found}
-
-
-def named(frame, chunk, names):
-    """A frame without a name of a chunk without a source, with the name of the function that begins there."""
-    found = live.lua_frame(frame)
-    if found and not found["name"] and chunk in found["chunk"]:
-        return names.get(found["first"], "") + frame
-    return frame
-
-
-def profile(name, pid, chunk, runtime, vms, names, orders, names_by_line=None):
+def profile(name, pid, chunk, runtime, vms, names, orders):
     """Records a process and checks what holds for all. `names`: Lua functions that must be there; `orders`: lists of
     frames (a trailing @: that Lua function) that must stand one after the other in some stack, with nothing but native
-    frames between them. `names_by_line`: of a chunk whose source luaspy cannot have."""
+    frames between them."""
     row = listed(pid)
     live.check("%s: list shows it" % name, re.match(runtime, row.get("runtime", "")) and row["vms"] in vms and
                row["heap_bytes"] > 10000 and row["symbols"] is False, row)
@@ -173,9 +159,6 @@ def profile(name, pid, chunk, runtime, vms, names, orders, names_by_line=None):
     r, end = None, time.time() + 20
     while not r or (r.count_where(live.lua_frames) < SAMPLES and time.time() < end):
         r = live.record("--lines", "-F", 997, "-d", 3, "-p", pid)
-    if not names_by_line:
-        names_by_line = {}
-    r.stacks = [([named(f, chunk, names_by_line) for f in frames], count) for frames, count in r.stacks]
     lua = r.count_where(live.lua_frames)
     live.check("%s: %d samples, most of them in Lua" % (name, r.samples), lua > 100 and lua > r.samples / 2, r.stderr)
     live.check("%s: 99.5 %% unwound to the start" % name, (r.complete() or 0) >= 99.5, r.stderr)
@@ -294,7 +277,7 @@ def redis():
                  ["store@", "redis.call", "scriptCall", "call", "hsetCommand"],
                  ["store@", "pcall", "redis.call", "scriptCall", "call", "saddCommand"],
                  ["store@", "cjson.encode"], ["store@", "cmsgpack.pack", "mp_encode_lua_type"],
-                 ["check@", "cmsgpack.unpack"]], lines_of(REDIS))
+                 ["check@", "cmsgpack.unpack"]])
     memory = re.search(r"used_memory_vm_eval:(\d+)", server.ask("INFO", "memory"))
     row = listed(server.server.pid)
     live.check("redis: list's heap is about what redis says of its scripts'", memory and

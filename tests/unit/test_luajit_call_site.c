@@ -13,7 +13,7 @@ static bool gc64;
 static struct image image;
 static struct lua_heap heap;
 static struct record_call call;
-static struct luajit_call_name name;
+static struct lua_call_name name;
 static uint64_t callee; /* a function object */
 
 static uint64_t value_of(uint32_t itype, uint64_t ref)
@@ -74,7 +74,7 @@ static void set_constant_field(uint64_t table, uint64_t proto, uint32_t index, u
 	image_set_value(&image, table, value_of(4, image_constant(&image, proto, index)), value);
 }
 
-static void check_name(const char *expected, enum luajit_call_rank rank)
+static void check_name(const char *expected, enum lua_call_rank rank)
 {
 	CHECK_EQ(luajit_call_site__name(&heap, &call, &name), 0);
 	CHECK_STR(name.text, expected);
@@ -103,9 +103,9 @@ static void a_global(void)
 	make_call(&parts, 3, NULL);
 	check_none();
 	set_constant_field(image.globals, call.caller, 1, value_of(8, callee));
-	check_name("get", LUAJIT_CALL_GLOBAL);
+	check_name("get", LUA_CALL_GLOBAL);
 	call.function = 0; /* inlined by a trace: the globals will do */
-	check_name("get", LUAJIT_CALL_GLOBAL);
+	check_name("get", LUA_CALL_GLOBAL);
 	image_close(&image);
 }
 
@@ -123,7 +123,7 @@ static void a_field_of_a_module(void)
 	upvalues[1] = table_value(module);
 	make_call(&parts, 3, upvalues);
 	set_constant_field(module, call.caller, 0, value_of(8, callee));
-	check_name("M.get", LUAJIT_CALL_FIELD);
+	check_name("M.get", LUA_CALL_FIELD);
 	/* The upvalues are the function's, which is not known. */
 	call.function = 0;
 	check_none();
@@ -144,7 +144,7 @@ static void fields_of_fields(void)
 	set_constant_field(image.globals, call.caller, 0, table_value(app));
 	set_constant_field(app, call.caller, 1, table_value(db));
 	set_constant_field(db, call.caller, 2, value_of(8, callee));
-	check_name("app.db[\"x-y\"]", LUAJIT_CALL_FIELD);
+	check_name("app.db[\"x-y\"]", LUA_CALL_FIELD);
 	image_close(&image);
 }
 
@@ -169,12 +169,12 @@ static void a_method(void)
 	object = image_table(&image, 0);
 	image_set_metatable(&image, object, class);
 	call.slots[1] = table_value(object);
-	check_name("obj:read", LUAJIT_CALL_METHOD);
+	check_name("obj:read", LUA_CALL_METHOD);
 	call.slots[1] = value_of(12, image_userdata(&image, class));
-	check_name("obj:read", LUAJIT_CALL_METHOD);
+	check_name("obj:read", LUA_CALL_METHOD);
 	/* What is in a compiled frame's slot may belong to another variable. */
 	call.compiled = 1;
-	check_name("read", LUAJIT_CALL_KEY);
+	check_name("read", LUA_CALL_KEY);
 	image_close(&image);
 }
 
@@ -190,12 +190,12 @@ static void variables(void)
 	make_call(&local, 2, NULL);
 	check_none();
 	call.slots[1] = value_of(8, callee);
-	check_name("helper", LUAJIT_CALL_LOCAL);
+	check_name("helper", LUA_CALL_LOCAL);
 	call.compiled = 1;
 	check_none();
 	value = value_of(8, callee);
 	make_call(&upvalue, 2, &value);
-	check_name("helper", LUAJIT_CALL_UPVALUE);
+	check_name("helper", LUA_CALL_UPVALUE);
 	image_close(&image);
 }
 
@@ -210,7 +210,7 @@ static void stripped_functions(void)
 	object = image_table(&image, 0);
 	set_constant_field(object, call.caller, 0, value_of(8, callee));
 	call.slots[1] = table_value(object);
-	check_name("read", LUAJIT_CALL_KEY);
+	check_name("read", LUA_CALL_KEY);
 	image_close(&image);
 }
 
@@ -227,11 +227,11 @@ static void computed_fields(void)
 	make_call(&parts, 4, &value);
 	check_none();
 	image_set(&image, table, "while", 8, callee);
-	check_name("handlers[\"while\"]", LUAJIT_CALL_FIELD);
+	check_name("handlers[\"while\"]", LUA_CALL_FIELD);
 	/* Of several keys always the same one. */
 	image_set(&image, table, "get", 8, callee);
 	image_set(&image, table, "fet", 8, callee);
-	check_name("handlers.fet", LUAJIT_CALL_FIELD);
+	check_name("handlers.fet", LUA_CALL_FIELD);
 	image_close(&image);
 }
 
@@ -248,9 +248,9 @@ static void one_of_two(void)
 	other = new_function();
 	set_constant_field(image.globals, call.caller, 0, value_of(8, callee));
 	set_constant_field(image.globals, call.caller, 1, value_of(8, other));
-	check_name("left", LUAJIT_CALL_GLOBAL);
+	check_name("left", LUA_CALL_GLOBAL);
 	call.callee = proto_of(other);
-	check_name("right", LUAJIT_CALL_GLOBAL);
+	check_name("right", LUA_CALL_GLOBAL);
 	image_close(&image);
 }
 
@@ -278,7 +278,7 @@ static void a_tail_call(void)
 	set_constant_field(
 		image.globals, call.caller, 0,
 		value_of(8, image_closure(&image, image_proto(&image, &middle), &value, 1)));
-	check_name("inner", LUAJIT_CALL_UPVALUE);
+	check_name("inner", LUA_CALL_UPVALUE);
 	image_close(&image);
 }
 
@@ -304,7 +304,7 @@ static void a_proto_that_is_another_one(void)
 	open_heap();
 	make_call(&parts, 2, NULL);
 	set_constant_field(image.globals, call.caller, 0, value_of(8, callee));
-	check_name("get", LUAJIT_CALL_GLOBAL);
+	check_name("get", LUA_CALL_GLOBAL);
 	call.tgid++;
 	CHECK_EQ(luajit_call_site__name(&heap, &call, &name), -ESTALE);
 	call.tgid--;
@@ -330,7 +330,7 @@ static void other_instruction_sets(void)
 	image_put8(&image, call.caller + (gc64 ? 0x68 : 0x40), OP_FUNCF + 7);
 	CHECK_EQ(luajit_call_site__name(&heap, &call, &name), -ENOTSUP);
 	image_put8(&image, call.caller + (gc64 ? 0x68 : 0x40), OP_FUNCF + 2); /* JFUNCF */
-	check_name("get", LUAJIT_CALL_GLOBAL);
+	check_name("get", LUA_CALL_GLOBAL);
 	image_close(&image);
 }
 
@@ -391,7 +391,7 @@ static void check_metamethod(uint32_t instruction, uint32_t operand, const char 
 	class = image_table(&image, 1);
 	image_set_metatable(&image, object, class);
 	image_set(&image, class, event, 8, callee);
-	check_name(event, LUAJIT_CALL_METAMETHOD);
+	check_name(event, LUA_CALL_METAMETHOD);
 	call.slots[operand] = UINT64_MAX;
 	check_none();
 	image_close(&image);
@@ -420,7 +420,7 @@ static void calls_of_objects(void)
 	image_set(&image, class, "__call", 8, callee);
 	value = table_value(object);
 	make_call(&parts, 2, &value);
-	check_name("__call", LUAJIT_CALL_METAMETHOD);
+	check_name("__call", LUA_CALL_METAMETHOD);
 	image_close(&image);
 }
 
@@ -432,7 +432,7 @@ static void iterators(void)
 	make_call(&parts, 1, NULL);
 	check_none();
 	call.slots[3] = value_of(8, callee);
-	check_name("for iterator", LUAJIT_CALL_ITERATOR);
+	check_name("for iterator", LUA_CALL_ITERATOR);
 	image_close(&image);
 }
 
@@ -451,7 +451,7 @@ static void the_heaps_bounds(void)
 	CHECK_EQ(luajit_proto__open(&heap, call.caller, call.tgid, &proto), 0);
 	CHECK(luajit_proto__unchanged(&proto, &heap));
 	reads = heap.reads;
-	check_name("get", LUAJIT_CALL_GLOBAL);
+	check_name("get", LUA_CALL_GLOBAL);
 	CHECK(heap.reads > reads);
 	heap.reads = LUA_MAX_READS;
 	reads = image.reads;
