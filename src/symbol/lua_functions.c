@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
@@ -15,10 +16,10 @@
 #include "../vm/puc_names.h"
 
 #define MAX_FUNCTIONS 262144u
-#define MAX_TRIES     256u	 /* call sites without a name, of one function */
-#define MAX_NAMES     16u	 /* call sites with one */
-#define MAX_READS     (1u << 22) /* of protos of PUC Lua, for one recording */
-#define MAX_NESTING   200	 /* of functions, as in Lua */
+#define MAX_TRIES     256u	   /* call sites without a name, of one function */
+#define MAX_NAMES     16u	   /* call sites with one */
+#define MAX_TIME_NS   10000000000u /* for protos of PUC Lua, in one recording */
+#define MAX_NESTING   200	   /* of functions, as in Lua */
 
 /* A function that the source does not name, or not for sure. */
 struct function {
@@ -41,7 +42,7 @@ struct lua_functions {
 	const struct modules *modules;
 	struct lua_names *names;
 	const struct stored_proto *last; /* that was taken in */
-	uint64_t reads;
+	uint64_t spent_ns;		 /* with protos of PUC Lua */
 	struct function *functions;
 };
 
@@ -104,6 +105,14 @@ static bool is_certain(const struct function *function)
 	return function->certain && (!function->fit || lua_chunk_fit__confirms(function->fit));
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static int read_process(void *context, uint64_t address, void *bytes, size_t size)
 {
 	return memory__read(*(const pid_t *)context, address, bytes, size);
@@ -154,14 +163,15 @@ static void read_definitions(struct lua_functions *self, const struct stored_pro
 	const struct puc_build *build = proto->puc ? modules__puc(self->modules, proto->puc) : NULL;
 	const struct function *function = find(self, proto->id);
 	pid_t pid = (pid_t)proto->tgid;
+	uint64_t start = now_ns();
 	struct lua_heap heap;
 
 	if (!build || !function || (proto->first_line && is_certain(function)) ||
-	    self->reads >= MAX_READS || puc_heap__init(&heap, build, read_process, &pid) != 0)
+	    self->spent_ns >= MAX_TIME_NS || puc_heap__init(&heap, build, read_process, &pid) != 0)
 		return;
 	puc_names__definitions(&heap, proto->address, proto->id, proto->tgid, read_definition,
 			       self);
-	self->reads += heap.reads;
+	self->spent_ns += now_ns() - start;
 }
 
 /* ---- call sites -------------------------------------------------------------------------------
@@ -185,17 +195,18 @@ static int name_call(struct lua_functions *self, const struct record_call *call,
 	const struct luajit_build *luajit = modules__build(self->modules, call->vm);
 	const struct puc_build *puc = modules__puc(self->modules, call->puc);
 	pid_t pid = (pid_t)call->tgid;
+	uint64_t start = now_ns();
 	struct lua_heap heap;
 	int err = -ENOENT;
 
 	if (luajit) {
 		luajit_heap__init(&heap, luajit, read_process, &pid);
 		err = luajit_call_site__name(&heap, call, name);
-	} else if (puc && self->reads < MAX_READS) {
+	} else if (puc && self->spent_ns < MAX_TIME_NS) {
 		err = puc_heap__init(&heap, puc, read_process, &pid);
 		if (!err)
 			err = puc_names__call(&heap, call, name);
-		self->reads += heap.reads;
+		self->spent_ns += now_ns() - start;
 	}
 	return err;
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The names of the Lua functions of a recording, found while their processes are there and kept
- * when they are not. First choice is the source (lua_names.h), second what callers call the
- * function (vm/luajit_call_site.h).
+ * when they are not. First choice is the source (lua_names.h); second, in PUC Lua, what is around
+ * the function's definition (vm/puc_names.h); third what callers call it (vm/luajit_call_site.h,
+ * vm/puc_names.h).
  *
  * A function has one name in a recording, which is chosen at its end. Of several call sites' names
  * it is the one that depends least on the caller (enum lua_call_rank), then the shortest, then
  * the first in the alphabet. The name in a source that was changed after its process started counts
- * only if a call site calls the function that, too: the text may be another one than what runs, and
- * nothing that is left of it in the process tells whether a function had its name then. So does the
- * name in a source at a relative path that the chunk's functions do not confirm (lua_names.h).
+ * only if a call site or its definition calls the function that, too: the text may be another one
+ * than what runs, and nothing that is left of it in the process tells whether a function had its
+ * name then. So does the name in a source at a relative path that the chunk's functions do not
+ * confirm (lua_names.h).
  */
 #ifndef LUASPY_LUA_FUNCTIONS_H
 #define LUASPY_LUA_FUNCTIONS_H
