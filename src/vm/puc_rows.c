@@ -214,7 +214,8 @@ static void set_L(struct unwind_rule *rule, int place)
 
 static int rank_CI(const struct puc_value *value, const struct next_fetch *next)
 {
-	return value->kind == PUC_IS_CI;
+	/* clang likes to keep &ci->u.l.savedpc as well. */
+	return value->kind == PUC_IS_CI && !value->offset;
 }
 
 static void set_position(struct unwind_rule *rule, int place)
