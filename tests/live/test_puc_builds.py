@@ -36,6 +36,7 @@ from line_proof import Run, Verdict, add_builtins, add_callers, add_main
 RATE = 9999
 ORDER = 20000
 PROOF = 12000
+RUNS = 3
 FORMS = ("lua", "lua-shared", "host")
 INSTALLED = ("5.1", "5.2", "5.3", "5.4")
 PACKAGES = ("bullseye-lua5.3", "bullseye-lua5.4", "trixie-lua5.4", "sid-lua5.1", "sid-lua5.2", "sid-lua5.3",
@@ -184,27 +185,43 @@ def test_host(row, samples):
     row.expect("most of the samples are deep in the host", full > taken / 2, full, taken)
 
 
-def test_proof(row):
-    program = proof()
-    run = Run([row.command], program, PROOF, RATE)
+def judge(row, program, runs):
+    """What the samples of these runs prove, and what is to be held against them."""
     verdict = Verdict(program)
     functions = {}
-    for frames, count in run.stacks:
-        verdict.add(frames, count)
+    for run in runs:
+        for frames, count in run.stacks:
+            if not frames[1:] or not frames[1].startswith("[incomplete"):  # counted by complete()
+                verdict.add(frames, count)
     verdict.finish()
     for line, count in verdict.steps.items():
         first = program.function_of[line]
         functions[first] = functions.get(first, 0) + count
-    row.samples, row.complete, row.lua = run.samples, run.complete(), run.lua_complete()
+    row.samples = sum(run.samples for run in runs)
+    row.complete = sum(run.complete() * run.samples for run in runs) / row.samples
+    row.lua = sum(run.lua_complete() * run.samples for run in runs) / row.samples
     row.function, row.line = verdict.right_function, verdict.right_line
     row.shares = known_work.worst(functions, known_work.wanted(program))
-    row.expect("enough samples that prove something", verdict.judged >= 0.6 * PROOF, verdict.judged, run.stderr)
-    row.expect("99.5 % unwound to the start", row.complete >= 99.5, run.stderr)
-    row.expect("99.9 % with their Lua frames", row.lua >= 99.9, run.stderr)
-    row.expect("99.9 % in the right function", row.function >= 99.9, *verdict.examples[:5])
-    row.expect("99 %% on the right line (%d wrong, %.0f by share)" % (verdict.wrong_line, verdict.by_share),
-               row.line >= 99, *verdict.examples[:5], sorted(verdict.steps.items()))
-    row.expect("known shares within 2 points", row.shares <= 2, sorted(functions.items()))
+    stderr = runs[-1].stderr
+    return (("enough samples that prove something", verdict.judged >= 0.6 * PROOF, verdict.judged, stderr),
+            ("99.5 % unwound to the start", row.complete >= 99.5, stderr),
+            ("99.9 % with their Lua frames", row.lua >= 99.9, stderr),
+            ("99.9 % in the right function", row.function >= 99.9, *verdict.examples[:5]),
+            ("99 %% on the right line (%d wrong, %.0f by share)" % (verdict.wrong_line, verdict.by_share),
+             row.line >= 99, *verdict.examples[:5], sorted(verdict.steps.items())),
+            ("known shares within 2 points", row.shares <= 2, sorted(functions.items())))
+
+
+def test_proof(row):
+    """The program takes some microseconds for a round, so the samples of one run are not independent of each other: where
+    something is off, a second and a third process are sampled as well, and all of their samples count."""
+    program = proof()
+    runs, claims = [], ()
+    while len(runs) < RUNS and not (claims and all(claim[1] for claim in claims)):
+        runs.append(Run([row.command], program, PROOF, RATE))
+        claims = judge(row, program, runs)
+    for claim in claims:
+        row.expect(*claim)
 
 
 def test(row, samples):
