@@ -11,11 +11,12 @@
  * Where the rows name a CallInfo in place of it, that must be the innermost function's, or one
  * beside that while a function is called or left.
  *
- *     puc_step [-n STEPS] [-j] [-v] NAME PROGRAM [ARG...]
+ *     puc_step [-n STEPS] [-j] [-w SHARE] [-v] NAME PROGRAM [ARG...]
  *
  * Prints a TAP line, and with -v each pc at which something was wrong. -j: the compiler is one
  * whose far jumps take two instructions (docs/architecture.md); between them the position may be
- * anywhere.
+ * anywhere. -w: the share of
+ * positions that may be wrong.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -77,6 +78,7 @@ struct run {
 	uint64_t steps, checked, wrong_L, no_L, wrong_cfa, unsafe_call, no_rule;
 	uint64_t wrong_ci, positions, wrong_position, far_position, left, left_early, popped,
 		popped_silent;
+	double most_wrong; /* share of the positions */
 	uint64_t shown[256];
 	size_t shown_count;
 	bool verbose, far_jumps;
@@ -478,7 +480,7 @@ static bool is_good(const struct run *run)
 	return run->checked && run->positions && !run->wrong_L && !run->no_L && !run->wrong_cfa &&
 	       !run->no_rule && !run->unsafe_call && !run->wrong_ci &&
 	       (run->far_jumps || !run->far_position) && !run->left_early &&
-	       (double)run->wrong_position <= MAX_WRONG_POSITION * (double)run->positions;
+	       (double)run->wrong_position <= run->most_wrong * (double)run->positions;
 }
 
 int main(int argc, char **argv)
@@ -488,11 +490,14 @@ int main(int argc, char **argv)
 	int option, err;
 	const char *name;
 
-	while ((option = getopt(argc, argv, "+n:jv")) != -1) {
+	run.most_wrong = MAX_WRONG_POSITION;
+	while ((option = getopt(argc, argv, "+n:jvw:")) != -1) {
 		if (option == 'n')
 			steps = strtoull(optarg, NULL, 0);
 		else if (option == 'j')
 			run.far_jumps = true;
+		else if (option == 'w')
+			run.most_wrong = strtod(optarg, NULL);
 		else
 			run.verbose = true;
 	}
