@@ -18,7 +18,8 @@ without any Lua frame.
 
 That each instruction of luaV_execute has its line and its L is test_puc_step's to show.
 
-Options: --each (all of build_puc, each in one form), --all (each in all its forms), --builds NAME,..., --order SAMPLES, --jobs N, --table FILE
+Options: --each (all of build_puc, each in one form), --all (each in all its forms), --builds NAME,...,
+--order SAMPLES, --jobs N, --table FILE
 """
 import concurrent.futures
 import os
@@ -38,6 +39,7 @@ RATE = 9999
 ORDER = 6000
 PROOF = 10000
 RUNS = 3
+WARM_UP = 3
 FORMS = ("lua", "lua-shared", "host")
 INSTALLED = ("5.1", "5.2", "5.3", "5.4")
 PACKAGES = ("bullseye-lua5.3", "bullseye-lua5.4", "sid-lua5.5")
@@ -71,6 +73,9 @@ def proof(name):
     add_callers(p)
     add_builtins(p)
     known_work.nest(p, 60, text=STEP)
+    # Behind a call and where a function starts, the first steps cost up to 1.7 times as much on a busy machine.
+    for line in [a for a in p.weights if not all(a - i in p.weights for i in range(1, WARM_UP + 1))]:
+        del p.weights[line]
     add_main(p, "callers", "builtins", "run")
     return p
 
@@ -204,7 +209,7 @@ def judge(row, program, runs):
     row.function, row.line = verdict.right_function, verdict.right_line
     row.shares = known_work.worst(functions, known_work.wanted(program))
     stderr = runs[-1].stderr
-    return (("enough samples that prove something", verdict.judged >= 0.6 * PROOF, verdict.judged, stderr),
+    return (("enough samples that prove something", verdict.judged >= 0.5 * PROOF, verdict.judged, stderr),
             ("99.5 % unwound to the start", row.complete >= 99.5, stderr),
             ("99.9 % with their Lua frames", row.lua >= 99.9, stderr),
             ("99.9 % in the right function", row.function >= 99.9, *verdict.examples[:5]),
