@@ -13,6 +13,7 @@
 #include "../unwind/unwind_table.h"
 #include "lua_texts.h"
 #include "luajit.h"
+#include "puc_release.h"
 
 static bool note_found(void *context, const char *at, const char *end, char before)
 {
@@ -34,18 +35,6 @@ static void examine_luajit(const struct elf_file *elf, struct lua_file *file)
 		file->build = found.build;
 	unwind_table__free(table);
 	unwind_rules__free(rules);
-}
-
-/* "Lua 5.4.4" as 50404. Of the other versions "Lua 5.4" tells too little; those of 5.1 have the
- * same layouts. */
-static uint32_t release_of(const char *version)
-{
-	unsigned int minor, patch = 0;
-	int count = sscanf(version, "Lua 5.%1u.%2u", &minor, &patch);
-
-	if (count < 1 || (count < 2 && minor != 1))
-		return 0;
-	return 50000 + minor * 100 + patch;
 }
 
 static bool has_symbols(const struct elf_file *elf)
@@ -77,7 +66,7 @@ int lua_file__examine(const struct elf_file *elf, struct lua_file *file)
 		file->kind = LUA_PUC;
 		snprintf(file->version, sizeof(file->version), "%s",
 			 versions.puc[0] ? versions.puc : versions.puc_short);
-		file->release = release_of(file->version);
+		file->release = puc_release__of(file->version);
 	}
 	return 0;
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "puc.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <string.h>
 
 #include "lua_texts.h"
 #include "puc_code.h"
@@ -16,30 +14,6 @@
 #define MAX_ANALYSED   8u
 /* The last opcodes do nothing: a compiler may leave them out of the table. */
 #define SPARE_OPCODES 2u
-
-/* "Lua 5.4.4": 50404; 0 for another text. 5.1 and 5.2.0 have been released without a third number.
- */
-static unsigned int release_of(const char *version)
-{
-	unsigned int numbers[3] = {0}, i;
-
-	if (strncmp(version, "Lua ", 4) != 0)
-		return 0;
-	version += 4;
-	for (i = 0; i < 3; i++) {
-		if (!isdigit((unsigned char)*version))
-			return 0;
-		while (isdigit((unsigned char)*version) && numbers[i] < 100)
-			numbers[i] = 10 * numbers[i] + (unsigned int)(*version++ - '0');
-		if (*version == '\0')
-			break;
-		if (*version++ != '.')
-			return 0;
-	}
-	if (i == 0 || numbers[1] > 99 || numbers[2] > 99)
-		return 0;
-	return 10000 * numbers[0] + 100 * numbers[1] + numbers[2];
-}
 
 /* lopcodes.h: NUM_OPCODES. */
 static unsigned int opcodes_of(unsigned int release)
@@ -127,7 +101,7 @@ int puc__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
 		return err;
 	if (!versions.puc[0] && !versions.puc_short[0])
 		return -ENOENT;
-	told = release_of(versions.puc);
+	told = puc_release__of(versions.puc);
 	if (puc_layout__get(told ? told : puc_release__newest(versions.puc_short), build) != 0)
 		return -EINVAL;
 	err = puc_image__open(&image, elf);

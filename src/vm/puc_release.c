@@ -2,10 +2,40 @@
 /* See puc_release.h. Offsets as in puc_layout.c. */
 #include "puc_release.h"
 
+#include <ctype.h>
 #include <string.h>
 
 /* lua_State.hookmask of 5.4.3: behind base_ci, hook, errfunc and four integers. */
 #define HOOKMASK_54 192
+
+unsigned int puc_release__of(const char *version)
+{
+	unsigned int numbers[3] = {0}, count;
+
+	if (strncmp(version, "Lua ", 4) != 0)
+		return 0;
+	version += 4;
+	for (count = 0; count < 3; count++) {
+		if (count && *version++ != '.')
+			return 0;
+		if (!isdigit((unsigned char)*version))
+			return 0;
+		while (isdigit((unsigned char)*version) && numbers[count] < 100)
+			numbers[count] = 10 * numbers[count] + (unsigned int)(*version++ - '0');
+		if (numbers[count] > 99)
+			return 0;
+		if (*version == '\0') {
+			count++;
+			break;
+		}
+	}
+	if (*version != '\0' || count < 2)
+		return 0;
+	/* The first one of 5.1 has no third number. */
+	if (count < 3 && (numbers[0] != 5 || numbers[1] != 1))
+		return 0;
+	return 10000 * numbers[0] + 100 * numbers[1] + numbers[2];
+}
 
 unsigned int puc_release__newest(const char *version)
 {

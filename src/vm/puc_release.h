@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
+ * The release of PUC Lua that a file has, from its text or, where that is missing, from its code.
+ *
  * A compiler that sees the whole program drops the text that tells the release, to which nothing
  * refers: "Lua 5.4" is left. Most of a version's releases have the layouts of its newest one; this
  * says by luaV_execute's code whether one is of those.
@@ -8,6 +10,10 @@
 #define LUASPY_PUC_RELEASE_H
 
 #include "puc_rows.h"
+
+/* "Lua 5.4.4": 50404. 0 for another text, and for one without a third number, which does not tell a
+ * release; "Lua 5.1" does: 50100, and all of 5.1 have the same layouts. */
+unsigned int puc_release__of(const char *version);
 
 /* "Lua 5.4": the release whose layouts are tried, 50408; 0 for another text. */
 unsigned int puc_release__newest(const char *version);

@@ -47,12 +47,38 @@ enum way {
 	WAY_CALL, /* a hook's, before it fetches */
 };
 
-static enum way look_ahead(struct puc_analysis *self, uint32_t at, int budget,
+/*
+ * What a path has put into a register and compares then. clang -O1 makes one place of all that goes
+ * on with the loop, calls again or returns, and a number that tells which.
+ */
+struct path {
+	uint8_t reg; /* X86_NO_REG: nothing */
+	int64_t imm;
+	enum x86_condition comparison; /* of the last comparison, if it was with that */
+};
+
+static void path__take(struct path *self, const struct x86_instruction *i)
+{
+	if (i->op == X86_COMPARE_REG && i->reg == self->reg) {
+		self->comparison = i->imm == self->imm ? X86_IF_EQUAL : X86_IF_UNEQUAL;
+	} else if (i->op != X86_MOVE && i->op != X86_LOAD && i->op != X86_LEA &&
+		   i->op != X86_JUMP && i->op != X86_BRANCH) { /* these keep the flags */
+		self->comparison = X86_IF_OTHER;
+	}
+	if (i->op == X86_MOVE_IMM && i->width >= 4) {
+		self->reg = i->reg;
+		self->imm = i->imm;
+	} else if (self->reg < 16 && i->writes & 1u << self->reg) {
+		self->reg = X86_NO_REG;
+	}
+}
+
+static enum way look_ahead(struct puc_analysis *self, uint32_t at, int budget, struct path path,
 			   struct next_fetch *next);
 
 /* Both ways of a branch have to end the same. */
 static enum way look_both(struct puc_analysis *self, uint32_t at, uint32_t target, int budget,
-			  struct next_fetch *next)
+			  struct path path, struct next_fetch *next)
 {
 	struct puc_state *saved = malloc(sizeof(*saved));
 	struct next_fetch other = {};
@@ -61,12 +87,12 @@ static enum way look_both(struct puc_analysis *self, uint32_t at, uint32_t targe
 	if (!saved)
 		return WAY_UNKNOWN;
 	*saved = self->met;
-	one = look_ahead(self, target, budget / 2, next);
+	one = look_ahead(self, target, budget / 2, path, next);
 	self->met = *saved;
 	free(saved);
 	if (one == WAY_UNKNOWN)
 		return WAY_UNKNOWN;
-	two = look_ahead(self, at + 1, budget / 2, &other);
+	two = look_ahead(self, at + 1, budget / 2, path, &other);
 	if (two == WAY_UNKNOWN)
 		return WAY_UNKNOWN;
 	if (one == WAY_CALL)
@@ -77,7 +103,7 @@ static enum way look_both(struct puc_analysis *self, uint32_t at, uint32_t targe
 }
 
 /* Goes on from instruction `at`, whose state is in `met`, for some instructions. */
-static enum way look_ahead(struct puc_analysis *self, uint32_t at, int budget,
+static enum way look_ahead(struct puc_analysis *self, uint32_t at, int budget, struct path path,
 			   struct next_fetch *next)
 {
 	const struct puc_code *code = self->code;
@@ -93,10 +119,16 @@ static enum way look_ahead(struct puc_analysis *self, uint32_t at, int budget,
 		target = i->target && (i->op == X86_JUMP || i->op == X86_BRANCH)
 				 ? x86_code__find(&code->code, i->target)
 				 : -1;
-		if (i->op == X86_BRANCH)
-			return target < 0 ? WAY_UNKNOWN
-					  : look_both(self, at, (uint32_t)target, budget, next);
-		if (i->op == X86_JUMP && target >= 0) {
+		path__take(&path, i);
+		if (i->op == X86_BRANCH && (!path.comparison || i->imm == X86_IF_OTHER))
+			return target < 0
+				       ? WAY_UNKNOWN
+				       : look_both(self, at, (uint32_t)target, budget, path, next);
+		if (i->op == X86_BRANCH && i->imm != (int64_t)path.comparison)
+			continue; /* it is not taken */
+		if (i->op == X86_BRANCH && target < 0)
+			return WAY_UNKNOWN;
+		if ((i->op == X86_JUMP || i->op == X86_BRANCH) && target >= 0) {
 			at = (uint32_t)target - 1;
 			continue;
 		}
@@ -214,7 +246,8 @@ static void set_L(struct unwind_rule *rule, int place)
 
 static int rank_CI(const struct puc_value *value, const struct next_fetch *next)
 {
-	return value->kind == PUC_IS_CI;
+	/* clang likes to keep &ci->u.l.savedpc as well. */
+	return value->kind == PUC_IS_CI && !value->offset;
 }
 
 static void set_position(struct unwind_rule *rule, int place)
@@ -260,6 +293,7 @@ static void state_facts(struct puc_analysis *self, uint32_t at, struct places *p
 	/* With CFA_DEREF the field for L's slot is taken. */
 	int slots = rule->cfa_kind == CFA_DEREF ? 0 : (int)PUC_SLOTS;
 	const struct puc_value *value;
+	const struct path start = {.reg = X86_NO_REG};
 	struct next_fetch next = {};
 	int rank = 0;
 
@@ -278,7 +312,7 @@ static void state_facts(struct puc_analysis *self, uint32_t at, struct places *p
 		return;
 	}
 	self->met = *state;
-	next.found = look_ahead(self, at, LOOK_AHEAD, &next) == WAY_FETCH && next.symbol;
+	next.found = look_ahead(self, at, LOOK_AHEAD, start, &next) == WAY_FETCH && next.symbol;
 	places->position =
 		best_place(state, i, rank_position, &next, POSITION_SLOTS, places->position);
 	value = places->position == NOWHERE ? NULL : value_at(state, places->position);

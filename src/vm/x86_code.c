@@ -283,10 +283,13 @@ static void classify(csh handle, const cs_insn *insn, struct x86_instruction *ou
 		}
 		return;
 	}
-	if (cs_insn_group(handle, insn, X86_GRP_JUMP))
+	if (cs_insn_group(handle, insn, X86_GRP_JUMP)) {
 		classify_transfer(out, x86, X86_BRANCH);
-	else if (out->op == X86_OTHER && x86->op_count && first->type == X86_OP_MEM &&
-		 first->access & CS_AC_WRITE) {
+		out->imm = insn->id == X86_INS_JE    ? X86_IF_EQUAL
+			   : insn->id == X86_INS_JNE ? X86_IF_UNEQUAL
+						     : X86_IF_OTHER;
+	} else if (out->op == X86_OTHER && x86->op_count && first->type == X86_OP_MEM &&
+		   first->access & CS_AC_WRITE) {
 		take_memory(out, first);
 		out->op = X86_STORE_OTHER;
 	}

@@ -35,12 +35,18 @@ enum x86_op {
 	X86_POP,
 	X86_CALL,   /* target, or 0 when indirect */
 	X86_JUMP,   /* target, or 0 when indirect */
-	X86_BRANCH, /* target or the next instruction */
+	X86_BRANCH, /* target or the next instruction; imm: enum x86_condition */
 	X86_RETURN,
 	X86_STOP, /* int3, ud2, hlt */
 };
 
 #define X86_NO_REG 0xff
+
+enum x86_condition {
+	X86_IF_OTHER,
+	X86_IF_EQUAL,
+	X86_IF_UNEQUAL,
+};
 
 /* For X86_OTHER and X86_STORE_OTHER (add, sub): what is added to the old value of the destination,
  * `reg` or the memory operand. */

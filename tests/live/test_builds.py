@@ -199,7 +199,7 @@ def test_renumbered():
     time.sleep(0.3)
     r = live.record("-v", "-F", 997, "-d", 1, "-p", target.pid)
     live.stop(target)
-    live.check("renumbered: refused, by name", r.status == 0 and "no LuaJIT that is known" in r.stderr and
+    live.check("renumbered: refused, by name", r.status == 0 and "no Lua that is known" in r.stderr and
                "renumbered: LuaJIT of a form that is not known" in r.stderr, r.stderr)
     live.check("renumbered: no Lua frame is guessed, the C frames are there",
                r.samples > 100 and not r.count_where(live.lua_frames) and

@@ -3,67 +3,11 @@
  * luaV_execute in real files (the system's lua5.1 to lua5.4, stripped), where its rows say L and
  * the position are, the layouts by release, and files that are broken or have no Lua.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "../test.h"
-#include "target/elf_image.h"
-#include "vm/puc.h"
+#include "test_puc_file.h"
 #include "vm/puc_code.h"
 
 #define BROKEN_FILES 60
-
-struct file {
-	char *bytes;
-	size_t size;
-};
-
-static struct file read_file(const char *path)
-{
-	struct file file = {};
-	struct stat stat;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return file;
-	if (fstat(fd, &stat) == 0)
-		file.bytes = malloc((size_t)stat.st_size);
-	if (file.bytes && read(fd, file.bytes, (size_t)stat.st_size) == stat.st_size)
-		file.size = (size_t)stat.st_size;
-	close(fd);
-	return file;
-}
-
-struct found {
-	struct unwind_rules *rules;
-	struct unwind_table *table;
-	struct puc_build build;
-	int err;
-};
-
-/* The Elf handle owns what is borrowed, so all is read in here. */
-static struct found find(const struct file *file)
-{
-	struct found found = {.rules = unwind_rules__new(), .err = -ENOEXEC};
-	Elf *elf;
-
-	if (elf_image__open_memory(file->bytes, file->size, &elf) != 0)
-		return found;
-	found.err = unwind_table__build(elf, found.rules, &found.table);
-	if (!found.err)
-		found.err = puc__find(elf, found.table, found.rules, &found.build);
-	elf_end(elf);
-	return found;
-}
-
-static void release(struct found *found)
-{
-	unwind_table__free(found->table);
-	unwind_rules__free(found->rules);
-}
 
 /* ---- real files --------------------------------------------------------------------------------
  */
