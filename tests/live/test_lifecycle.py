@@ -174,7 +174,8 @@ def threads_ratio(loops):
 for loops, low, what in ((300000000, 0.85, "100 ms"), (20000000, 0.5, "a few milliseconds")):
     ratio = threads_ratio(loops)
     live.note("threads that live for %s: %.3f of the samples that their CPU time is worth" % (what, ratio))
-    live.check("threads that live for %s are counted once" % what, low < ratio < 1.1, ratio)
+    # (Counted twice would be 2. The CPU time is that of the middle of the recording: others' load changes meanwhile.)
+    live.check("threads that live for %s are counted once" % what, low < ratio < 1.3, ratio)
 live.note("threads that live for less than the sampling period: %.3f" % threads_ratio(2000000))
 
 # ---- libraries
