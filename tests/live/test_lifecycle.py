@@ -254,9 +254,10 @@ for what, path in (("replaced", paths[0]), ("deleted", paths[1])):
                (r.complete() or 0) > 99, r.stderr)
 
 # ---- several processes, threads' ids
-r, share = share_within(0.85, 1.1, *([LUAJIT, "-joff", "-e", "local function %s() for i = 1, 1e12 do local x = i %% 3 end end %s()" %
-                                      (name, name)] for name in ("one", "two")))
-of = [r.count_where(lambda f: any(x.startswith(name + "@") for x in f)) for name in ("one", "two")]
+NAMES = ("one", "two")
+LOOP = "local function %s() for i = 1, 1e12 do local x = i %% 3 end end %s()"
+r, share = share_within(0.85, 1.1, *([LUAJIT, "-joff", "-e", LOOP % (name, name)] for name in NAMES))
+of = [r.count_where(lambda f: any(x.startswith(name + "@") for x in f)) for name in NAMES]
 live.check("several pids at once", r.status == 0 and 0.85 < share < 1.1 and min(of) > 0.25 * sum(of) > 100, of, share,
            r.stderr)
 
