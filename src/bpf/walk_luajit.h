@@ -445,7 +445,8 @@ INLINE int lua_frame_is_moving(struct walk *w, const struct luajit_build *build)
 
 	if (!w->gc64 || lua_stack_load(w, w->frame) != 0)
 		return 0;
-	link = lua_slot(w, w->frame);
+	/* (A built-in's results may stand in the place of its link.) */
+	link = w->link_override ? w->link_override : lua_slot(w, w->frame);
 	if (link - start < size)
 		return 1;
 	continuation = lua_slot(w, w->frame - 24);
@@ -558,10 +559,6 @@ SUBPROGRAM int lua_activation(void)
 		lua_fail(w, LUA_BASE);
 		return lua_lost(w);
 	}
-	if (w->vm_flags & VM_L_BASE && lua_frame_is_moving(w, build)) {
-		lua_fail(w, LUA_FRAME_LINK);
-		return lua_lost(w);
-	}
 	w->link_override = 0;
 	if (w->vm_flags & VM_LINK_IN_PC) {
 		if (!(w->valid & 1u << DW_REG_RBX)) {
@@ -580,6 +577,10 @@ SUBPROGRAM int lua_activation(void)
 		}
 		if (!w->gc64)
 			w->link_override >>= 32;
+	}
+	if (w->vm_flags & VM_L_BASE && lua_frame_is_moving(w, build)) {
+		lua_fail(w, LUA_FRAME_LINK);
+		return lua_lost(w);
 	}
 	w->return_pc = 0;
 	w->vararg_base = 0;

@@ -52,7 +52,17 @@ def start(command, **options):
     options.setdefault("stdin", subprocess.DEVNULL)
     child = subprocess.Popen(command, **options)
     _children.append(child)
+    # Popen returns while exec is under way: for a moment the process has no command line.
+    wait_until(lambda: child.poll() is not None or read("/proc/%d/cmdline" % child.pid))
     return child
+
+
+def read(path):
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except OSError:
+        return b""
 
 
 def stop(child):

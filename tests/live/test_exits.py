@@ -48,7 +48,7 @@ for build in ("bullseye-luajit", "bookworm-luajit", "bookworm-luajit2", "trixie-
     live.wait_until(lambda: False, 0.3)
     r = live.record("--lines", "--by", "vmstate", "-F", 4999, "-d", 2, "-p", target.pid)
     live.stop(target)
-    exits = estimated = known = ends = 0
+    exits = estimated = known = ends = handled = guessed = 0
     wrong = []
     for frames, count in r.stacks:
         # (GC32: the link of the frame on the stack is rewritten, too; such a sample says so.)
@@ -56,8 +56,13 @@ for build in ("bullseye-luajit", "bookworm-luajit", "bookworm-luajit2", "trixie-
             continue
         exits += count
         lua = live.lua_frames(frames)
+        # Is the exit's handler at work? Then it has stored which exit it is.
+        above = frames[max((i for i, x in enumerate(frames) if live.lua_frame(x)), default=-1) + 1:]
+        in_handler = any(not x.endswith("_[k]") for x in above)
+        handled += count if in_handler else 0
         if lua and lua[-1]["estimated"]:
             estimated += count
+            guessed += count if in_handler else 0
         elif lua and (lua[-1]["name"], lua[-1]["line"]) in (("run", "18"), ("third", "5")):
             known += count
         elif lua and (lua[-1]["name"], lua[-1]["line"]) == ("run", "20"):
@@ -68,8 +73,10 @@ for build in ("bullseye-luajit", "bookworm-luajit", "bookworm-luajit2", "trixie-
     live.note("%s: %d of %d samples in exits: %d known, %d estimated, %d on another line" %
               (build, exits, r.samples, known, estimated, sum(count for _, count in wrong)))
     live.check("%s: samples in trace exits" % build, exits > r.samples / 5, r.stderr)
-    # Before the handler has stored the exit's number it is not known.
-    live.check("%s: nine in ten have the exit's line" % build, known >= 0.9 * exits, r.stderr)
+    # Before, in the trace and its stub, it is not known: 3 to 4 % of the samples on a quiet machine, up to 30 %
+    # where many processes share the caches, for the jump to there is far.
+    live.check("%s: in the handler of exits each sample has the exit's line" % build,
+               handled > exits / 4 and not guessed, handled, exits, guessed, r.stderr)
     live.check("%s: none is on a line where no exit is" % build, not wrong, wrong[:10], r.stderr)
     live.check("%s: the loop's end is one exit in 334" % build, ends <= 0.01 * exits, r.stderr)
 live.finish()

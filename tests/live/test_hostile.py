@@ -209,17 +209,17 @@ def lua_samples(output):
                if live.lua_frames(line.rpartition(b" ")[0].decode(errors="replace").split(";")))
 
 
-RECORD = '"$luaspy" record -F 199 -d 1 -f folded -o - '
+RECORD = '"$luaspy" record -F 999 -d 1 -f folded -o - '
 for what, script in (
         ("a process beside it", '"$luajit" -joff -e "$busy" & ' + RECORD + '-p $!; kill $!'),
         ("a process in a namespace inside it",
          'unshare -p -f "$luajit" -joff -e "$busy" & sleep 0.5; p=$(cat /proc/$!/task/$!/children); ' + RECORD +
          '-p $p; kill $p'),
         ("a command and its children",
-         '"$luaspy" record -F 199 -f folded -o - -- sh -c \'timeout 1 "$luajit" -joff -e "$busy"; true\''),
+         '"$luaspy" record -F 999 -f folded -o - -- sh -c \'timeout 1 "$luajit" -joff -e "$busy"; true\''),
         ("an image that executes another",
          'sh -c \'sleep 1; exec "$luajit" -joff -e "$busy"\' & ' +
-         '"$luaspy" record -F 199 -d 2 -f folded -o - -p $!; kill $!')):
+         '"$luaspy" record -F 999 -d 2 -f folded -o - -p $!; kill $!')):
     done = in_namespace(script, "--mount-proc")
     live.check("in a PID namespace: %s" % what, lua_samples(done.stdout) > 30, done.stderr.decode(),
                done.stdout.decode(errors="replace")[-2000:])
@@ -229,7 +229,7 @@ live.check("... with another namespace's /proc: what to do",
 inner = live.start(["unshare", "-p", "-f", "--kill-child", LUAJIT, "-joff", "-e", BUSY])
 with open("/proc/%d/task/%d/children" % (inner.pid, inner.pid)) as f:
     pid = live.wait_until(lambda: f.seek(0) or f.read().split())
-r = live.record("-F", 199, "-d", 1, "-p", pid[0])
+r = live.record("-F", 999, "-d", 1, "-p", pid[0])
 live.stop(inner)
 live.check("a target in a PID namespace, from outside", r.count_where(live.lua_frames) > 30, r.stderr)
 

@@ -59,11 +59,11 @@ static struct unwind_rule page_rule(enum page page)
 	case PAGE_LINK_IN_PC:
 		rule.cfa_offset = FRAME;
 		rule.flags = RULE_LUAJIT;
-		rule.vm_flags = page == PAGE_INTERPRETER ? VM_L_BASE : 0;
+		rule.vm_flags = page == PAGE_BASE_IN_RDX ? 0 : VM_L_BASE;
 		if (page != PAGE_INTERPRETER)
 			rule.vm_base_reg = DW_REG_RDX;
 		if (page == PAGE_LINK_IN_PC)
-			rule.vm_flags = VM_LINK_IN_PC;
+			rule.vm_flags |= VM_LINK_IN_PC;
 		break;
 	default:
 		break;
@@ -433,6 +433,14 @@ static void test_frame_is_moving(void)
 	replay__set_word(target, frame - 24, code);
 	replay__set_word(target, frame, code); /* the continuation, in the link's place */
 	expect_lost(LUA_FRAME_LINK);
+
+	/* A built-in's result, in the place of a link that is elsewhere. */
+	target_in_lua(PAGE_LINK_IN_PC);
+	target->builds[0].interpreter_start = TEXT;
+	target->builds[0].interpreter_end = TEXT + 0x1000;
+	replay__set_word(target, frame_at(state_at(0), 2), 96 | LINK_CONT);
+	target->registers[DW_REG_RBX] = 16 | LINK_PCALL;
+	walk_expecting(STOP_COMPLETE, LUA_OK);
 }
 
 static void test_frames_of_one_state_in_two_activations(void)
