@@ -31,6 +31,7 @@ const volatile bool with_kernel = true;		 /* kernel frames */
 const volatile bool with_user = true;		 /* user frames */
 const volatile bool per_thread = false;		 /* the thread is part of a stack's identity */
 const volatile bool with_coroutines = false;	 /* a frame where a coroutine begins */
+const volatile bool with_values = false;	 /* the values in Lua frames */
 const volatile bool follow_children = false;	 /* report samples of unknown children */
 const volatile bool has_task_pt_regs = false;	 /* bpf_task_pt_regs, since Linux 5.15 */
 const volatile __u32 kernel_stack_bytes = 16384; /* THREAD_SIZE, for kernels without it */
