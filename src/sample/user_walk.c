@@ -346,22 +346,29 @@ static void begin_lua(struct walk *w)
 	w->calls.size = 0;
 }
 
-/* One that has not begun has nothing but its function on its stack, and what it will get. */
+/* The frame that a function has before it begins. */
+static void luajit_function(struct walk *w, uint64_t function)
+{
+	w->function = function;
+	w->no_pc = 0;
+	w->first = 1;
+	w->vm_pc = VM_PC_ENTERING;
+	w->valid = 0;
+	lua_function();
+}
+
+/* A coroutine that has not begun has nothing but its function on its stack, and what it will get.
+ */
 static void luajit_initial(struct walk *w, uint64_t base)
 {
 	uint64_t slot;
 
 	if (env__read_user(&slot, sizeof(slot), (const void *)base) != 0)
 		return;
-	w->function = w->gc64 ? slot & GC64_ADDRESS_MASK : (uint32_t)slot;
-	if (w->gc64 ? slot >> GC64_TAG_SHIFT != GC64_TAG_FUNCTION
-		    : (uint32_t)(slot >> 32) != ~(uint32_t)GCT_FUNCTION)
-		return;
-	w->no_pc = 0;
-	w->first = 1;
-	w->vm_pc = VM_PC_ENTERING;
-	w->valid = 0;
-	lua_function();
+	if (w->gc64 && slot >> GC64_TAG_SHIFT == GC64_TAG_FUNCTION)
+		luajit_function(w, slot & GC64_ADDRESS_MASK);
+	else if (!w->gc64 && (uint32_t)(slot >> 32) == ~(uint32_t)GCT_FUNCTION)
+		luajit_function(w, (uint32_t)slot);
 }
 
 static void luajit_coroutine(struct walk *w, const struct luajit_build *build)
@@ -390,24 +397,20 @@ static void luajit_coroutine(struct walk *w, const struct luajit_build *build)
 	}
 }
 
-static void puc_initial(struct walk *w, const struct puc_build *build)
+static void puc_function(struct walk *w, const struct puc_build *build, uint64_t function,
+			 uint32_t type)
 {
 	struct function_memo *known;
 	struct proto_memo *memo;
 	struct lua_place *place;
-	__u64 value[2];
-	uint32_t type;
 
-	if (puc_value_read(w, w->stack_low + PUC_VALUE_SIZE, value) != 0)
-		return;
-	type = (uint32_t)value[1] & PUC_VALUE_TYPE;
 	if (type == PUC_LIGHT_FUNCTION) {
-		puc_c_frame(w, value[0]);
+		puc_c_frame(w, function);
 		return;
 	}
 	if (type != PUC_C_CLOSURE && type != PUC_TYPE_FUNCTION)
 		return;
-	known = puc_closure(w, build, value[0], type);
+	known = puc_closure(w, build, function, type);
 	if (!known)
 		return;
 	if (type == PUC_C_CLOSURE || (build->boundary == PUC_FRESH_CALLER && known->ffid)) {
@@ -421,8 +424,16 @@ static void puc_initial(struct walk *w, const struct puc_build *build)
 		return;
 	emit(w, (__u64)FRAME_KIND_LUA << FRAME_KIND_SHIFT);
 	emit(w, memo->id);
-	*place = (struct lua_place){.proto = w->proto, .puc = w->puc, .function = value[0]};
+	*place = (struct lua_place){.proto = w->proto, .puc = w->puc, .function = function};
 	w->lua_frames = 1;
+}
+
+static void puc_initial(struct walk *w, const struct puc_build *build)
+{
+	__u64 value[2];
+
+	if (puc_value_read(w, w->stack_low + PUC_VALUE_SIZE, value) == 0)
+		puc_function(w, build, value[0], (uint32_t)value[1] & PUC_VALUE_TYPE);
 }
 
 static void puc_coroutine(struct walk *w, const struct puc_build *build, bool suspended)
@@ -454,5 +465,26 @@ void user_walk__coroutine(struct user_walk *self, struct user_walk_view *view, u
 		luajit_coroutine(w, &view->tables->builds[view->vm - 1]);
 	else
 		w->lua_error = LUA_READ_STATE;
+	finish(w, result);
+}
+
+void user_walk__function(struct user_walk *self, struct user_walk_view *view, uint64_t function,
+			 bool is_light, uint32_t puc, struct user_walk_result *result)
+{
+	struct walk *w = begin(self, view);
+	uint8_t type = 0;
+
+	begin_lua(w);
+	w->puc = puc;
+	if (puc && puc <= view->tables->puc_count) {
+		if (is_light)
+			type = PUC_LIGHT_FUNCTION;
+		else
+			env__read_user(&type, sizeof(type), (const void *)(function + PUC_GCT));
+		puc_function(w, &view->tables->pucs[puc - 1], function, type & PUC_VALUE_TYPE);
+	} else if (!puc && view->vm && view->vm <= view->tables->build_count) {
+		w->gc64 = view->tables->builds[view->vm - 1].gc64;
+		luajit_function(w, function);
+	}
 	finish(w, result);
 }

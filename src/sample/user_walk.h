@@ -71,4 +71,9 @@ void user_walk__thread(struct user_walk *self, struct user_walk_view *view,
 void user_walk__coroutine(struct user_walk *self, struct user_walk_view *view, uint64_t L,
 			  uint32_t puc, bool suspended, struct user_walk_result *result);
 
+/* The function object at `function` (PUC Lua's light ones: their code), as the one word and its
+ * second that the frame has before it begins; no word when none is there. */
+void user_walk__function(struct user_walk *self, struct user_walk_view *view, uint64_t function,
+			 bool is_light, uint32_t puc, struct user_walk_result *result);
+
 #endif
