@@ -64,6 +64,14 @@ $(B)/%.o: %.c
 $(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o sampler.o): $(B)/sampler.skel.h
 $(B)/src/sample/thread_states.o: $(B)/tasks.skel.h
 $(B)/src/output/flamegraph.o: $(ASSETS)
+$(B)/src/target/system_calls.o: $(B)/system_call_names.h
+
+# The names of the kernel's system calls, by number, as the installed headers know them.
+$(B)/system_call_names.h: Makefile
+	@mkdir -p $(@D)
+	$(CC) -dM -E -include asm/unistd_64.h -x c /dev/null | \
+		awk '$$2 ~ /^__NR_/ && $$3 ~ /^[0-9]+$$/ { print "[" $$3 "] = \"" substr($$2, 6) "\"," }' > $@.tmp
+	@mv $@.tmp $@
 
 $(B)/libluaspy.a: $(LIB_OBJ)
 	@rm -f $@

@@ -32,6 +32,7 @@
 #include "record_start.h"
 #include "record_summary.h"
 #include "record_targets.h"
+#include "sampler_errors.h"
 
 #define POLL_MS		  100
 #define MAX_CHANGED_SHOWN 3u
@@ -122,14 +123,6 @@ static int add_command(struct recording *r)
 	return 0;
 }
 
-static void print_wrong_proc(void)
-{
-	fprintf(stderr,
-		"luaspy: /proc is not mounted, or is that of another PID namespace than luaspy's, "
-		"so that processes have other numbers in it. Start the container with "
-		"--pid=host, or mount the right one (unshare --mount-proc).\n");
-}
-
 static int open_sampler(struct recording *r)
 {
 	struct sampler_options options = {.rate_hz = r->options.rate_hz,
@@ -140,40 +133,13 @@ static int open_sampler(struct recording *r)
 					  .added_later = record_targets__goes_on(&r->targets),
 					  .coroutines = r->options.coroutines,
 					  .verbose = r->options.verbose};
-	struct utsname kernel;
-	char why[PRIVILEGES_TEXT_BYTES];
 	int err;
 
 	r->start.found = record_start__now();
 	err = sampler__new(&options, r->targets.found, r->targets.found_count, &r->sampler);
 	r->start.loaded = record_start__now();
-	if (!err)
-		return 0;
-	if (err == -EACCES && privileges__complete()) {
-		/* What is not permitted is -EPERM; this comes from the verifier. */
-		fprintf(stderr,
-			"luaspy: the kernel's BPF verifier refused luaspy's programs. That is not "
-			"a "
-			"matter of privileges but a mistake in luaspy, or in this kernel (%s). "
-			"Please report it with what -v shows.\n",
-			uname(&kernel) == 0 ? kernel.release : "unknown");
-	} else if (err == -EPERM || err == -EACCES) {
-		privileges__explain(why, sizeof(why));
-		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s\n", why);
-	} else if (err == -EXDEV) {
-		print_wrong_proc();
-	} else if (err == -ENOMEM) {
-		fprintf(stderr, "luaspy: out of memory for the BPF maps (about 30 MB).\n");
-	} else {
-		uname(&kernel);
-		fprintf(stderr,
-			"luaspy: the BPF programs do not load on Linux %s: %s. It has to be 5.10 "
-			"or "
-			"newer with BPF and BTF (CONFIG_BPF_SYSCALL, CONFIG_DEBUG_INFO_BTF); -v "
-			"shows "
-			"what the kernel says.\n",
-			kernel.release, strerror(-err));
-	}
+	if (err)
+		sampler_errors__print(err);
 	return err;
 }
 
@@ -590,7 +556,7 @@ int cmd_record(int argc, char **argv)
 	}
 	err = process_info__check_proc();
 	if (err)
-		print_wrong_proc();
+		sampler_errors__print(err);
 	else if (!r->options.command)
 		err = record_targets__find(&r->targets, &r->options);
 	if (!err)

@@ -29,6 +29,7 @@ struct task_list {
 struct thread_stacks {
 	struct sampler *sampler;
 	struct thread_states *states;
+	bool values;
 	struct user_walk *walker;
 	struct task_list tasks; /* those that are not done */
 	struct task_list after; /* the same a little later */
@@ -37,7 +38,8 @@ struct thread_stacks {
 	struct walked batch[BATCH];
 };
 
-struct thread_stacks *thread_stacks__new(struct sampler *sampler, struct thread_states *states)
+struct thread_stacks *thread_stacks__new(struct sampler *sampler, struct thread_states *states,
+					 bool values)
 {
 	struct thread_stacks *self = calloc(1, sizeof(*self));
 
@@ -45,6 +47,7 @@ struct thread_stacks *thread_stacks__new(struct sampler *sampler, struct thread_
 		return NULL;
 	self->sampler = sampler;
 	self->states = states;
+	self->values = values;
 	self->walker = user_walk__new();
 	if (!self->walker) {
 		free(self);
@@ -180,7 +183,7 @@ static void walk(struct thread_stacks *self, const struct record_task *task,
 		.context = &pid,
 		.record = sampler__take,
 		.record_context = self->sampler,
-		.with_values = true,
+		.with_values = self->values,
 	};
 
 	memcpy(registers, task->registers, sizeof(registers));

@@ -18,6 +18,7 @@ struct user_walk {
 	const struct walk_rows *rows; /* the last one that was looked into, and where */
 	uint32_t entry;
 	uint64_t hashes;
+	bool not_begun; /* its only frame is that of a function that was not called yet */
 	struct known_frame known[KNOWN_FRAMES];
 	struct lua_place places[MAX_LUA_FRAMES];
 	uint64_t sent[SENT_KEYS];
@@ -262,6 +263,7 @@ static struct walk *begin(struct user_walk *self, struct user_walk_view *view)
 	w->words = 0;
 	w->g = 0;
 	w->with_coroutines = 0;
+	self->not_begun = false;
 	return w;
 }
 
@@ -280,6 +282,8 @@ static void finish(struct walk *w, struct user_walk_result *result)
 	uint32_t i;
 
 	describe(w);
+	if (current->not_begun && w->words)
+		w->record.words[0] &= ~(FRAME_LINE_MASK << FRAME_LINE_SHIFT);
 	result->stop = w->stop;
 	result->lua_error = w->lua_error;
 	result->activations = w->activations;
@@ -349,6 +353,7 @@ static void begin_lua(struct walk *w)
 /* The frame that a function has before it begins. */
 static void luajit_function(struct walk *w, uint64_t function)
 {
+	current->not_begun = true;
 	w->function = function;
 	w->no_pc = 0;
 	w->first = 1;
@@ -397,6 +402,7 @@ static void luajit_coroutine(struct walk *w, const struct luajit_build *build)
 	}
 }
 
+/* The same. */
 static void puc_function(struct walk *w, const struct puc_build *build, uint64_t function,
 			 uint32_t type)
 {
@@ -404,6 +410,7 @@ static void puc_function(struct walk *w, const struct puc_build *build, uint64_t
 	struct proto_memo *memo;
 	struct lua_place *place;
 
+	current->not_begun = true;
 	if (type == PUC_LIGHT_FUNCTION) {
 		puc_c_frame(w, function);
 		return;

@@ -19,6 +19,9 @@ static int give_local(const struct reader *self, uint32_t slot, const char *name
 	size_t size = self->heap->ops->value_size;
 	const uint8_t *value = NULL;
 
+	if (!self->place->slots)
+		return 0;
+
 	if ((slot + 1) * size <= self->place->slots_size)
 		value = self->place->slots + slot * size;
 	return self->found(self->context, false, name, value);

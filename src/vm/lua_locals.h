@@ -17,7 +17,7 @@ struct lua_frame_place {
 	uint64_t proto_id; /* bpf/fingerprint.h: what the proto has to be */
 	uint32_t tgid;
 	uint32_t position; /* in the bytecode, of the instruction where it is */
-	const uint8_t *slots;
+	const uint8_t *slots; /* NULL: it has none yet, and there are only upvalues */
 	size_t slots_size; /* bytes of its slots that were read */
 };
 

@@ -35,7 +35,8 @@ struct reader {
 	const struct lua_vm_place *vm;
 	struct layout layout;
 	struct memory_cache *cache;
-	uint64_t main; /* the main thread; 0: it is not in the list */
+	uint64_t main; /* the main thread */
+	uint64_t last; /* where the list ends: there, or at 0 */
 	uint64_t deadline_ns;
 	uint8_t dead_bits; /* of what the collector is about to free */
 };
@@ -276,7 +277,7 @@ static int follow(struct reader *self, struct lua_threads *threads)
 		return err;
 	self->dead_bits = (uint8_t)(~white & layout->white_bits);
 	object = ref_at(layout, bytes, 0);
-	while (object && object != self->main) {
+	while (object && object != self->last) {
 		if (++threads->objects % CLOCK_OBJECTS == 0 && now_ns() > self->deadline_ns)
 			return -ETIME;
 		if (object % 4 || object >= MAX_ADDRESS ||
@@ -285,7 +286,7 @@ static int follow(struct reader *self, struct lua_threads *threads)
 		if ((bytes[layout->type] & 0x0f) < layout->first_type ||
 		    (bytes[layout->type] & 0x0f) > layout->last_type)
 			return -EAGAIN;
-		if (bytes[layout->type] == layout->thread_type &&
+		if (bytes[layout->type] == layout->thread_type && object != self->main &&
 		    !(bytes[layout->marked] & self->dead_bits)) {
 			err = add_thread(self, object, threads);
 			if (err == -EINVAL || err == -EFAULT)
@@ -295,28 +296,33 @@ static int follow(struct reader *self, struct lua_threads *threads)
 		}
 		object = ref_at(layout, bytes, 0);
 	}
-	/* LuaJIT's list, and 5.1's, end with the main thread. */
-	return object == self->main ? 0 : -EAGAIN;
+	return object == self->last ? 0 : -EAGAIN;
 }
 
-static int find_main(const struct lua_vm_place *vm, const struct layout *layout, uint64_t *L)
+/* Where objects are in the list that the main thread was made before, it is the last one: in
+ * LuaJIT's, and 5.1's, where userdata come behind it. Later ones end with 0. */
+static int find_main(struct reader *self)
 {
+	const struct lua_vm_place *vm = self->vm;
+	const struct layout *layout = &self->layout;
 	uint8_t bytes[128];
 	uint64_t at;
+	int err;
 
-	*L = 0;
 	if (vm->puc) {
-		/* Since 5.2 it is in no list. */
-		if (vm->puc->release >= 50200)
-			return 0;
-		return memory__read(vm->pid, vm->g + vm->puc->g_mainthread, L, sizeof(*L));
+		self->main = vm->g + vm->puc->g_mainthread;
+		err = vm->puc->mainthread_inside
+			      ? 0
+			      : memory__read(vm->pid, self->main, &self->main, sizeof(self->main));
+		self->last = vm->puc->release < 50200 ? self->main : 0;
+		return err;
 	}
 	/* It stands right before the global_State. */
 	for (at = LUAJIT_G_FROM_L_MIN; at <= LUAJIT_G_FROM_L_MAX; at += 8) {
 		if (memory__read(vm->pid, vm->g - at, bytes, layout->L_size) == 0 &&
 		    bytes[layout->type] == layout->thread_type &&
 		    ref_at(layout, bytes, layout->L_g) == vm->g) {
-			*L = vm->g - at;
+			self->main = self->last = vm->g - at;
 			return 0;
 		}
 	}
@@ -343,7 +349,7 @@ int lua_threads__list(const struct lua_vm_place *vm, uint64_t deadline_ns,
 	*threads = (struct lua_threads){};
 	err = find_layout(vm, &self.layout);
 	if (!err)
-		err = find_main(vm, &self.layout, &self.main);
+		err = find_main(&self);
 	if (err)
 		return err;
 	self.cache = memory_cache__new(vm->pid);

@@ -33,7 +33,7 @@ struct lua_thread_state {
 	uint64_t top;
 	uint64_t stack;
 	uint64_t cframe; /* LuaJIT */
-	uint32_t status; /* L->status */
+	uint64_t status; /* L->status */
 };
 
 struct lua_thread {

@@ -454,7 +454,11 @@ static int array_items(struct lua_heap *self, uint64_t ref, struct lua_items *it
 	uint64_t at;
 	int err;
 
-	err = read_object(self, ref, TYPE_TABLE, bytes, layout->table_size + 8u);
+	/* Whichever comes last; 5.1's are as large as that, the others end before. */
+	err = read_object(self, ref, TYPE_TABLE, bytes,
+			  layout->table_size > layout->table_array
+				  ? layout->table_size + sizeof(size)
+				  : layout->table_array + sizeof(at));
 	if (err)
 		return err;
 	size = array_size(self, bytes);
