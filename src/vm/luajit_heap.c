@@ -267,9 +267,14 @@ static int string_place(struct lua_heap *self, uint64_t ref, uint64_t *address, 
 	if (build->string_data > sizeof(bytes) ||
 	    build->string_length > build->string_data - sizeof(uint32_t))
 		return -EINVAL;
-	err = read_object(self, ref, GCT_STRING, bytes, build->string_data);
+	/* The empty string is a part of the global_State, and in GC32 on a multiple of 4. */
+	if (!ref || ref % 4 || ref >= MAX_ADDRESS)
+		return -EINVAL;
+	err = lua_heap__read(self, ref, bytes, build->string_data);
 	if (err)
 		return err;
+	if (bytes[layout_of(self)->gct] != GCT_STRING)
+		return -EINVAL;
 	*address = ref + build->string_data;
 	*length = word32(bytes, build->string_length);
 	return 0;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "sampler.skel.h"
+#include "tasks.skel.h"
 
 #define LOG_SIZE     (15u << 20)
 #define LOG_REFUSED  1u /* BPF_LOG_LEVEL1 and BPF_LOG_STATS, include/linux/bpf_verifier.h */
