@@ -21,10 +21,11 @@
 #define LUA_MAX_NODES  65536u /* of one table; larger ones are data */
 
 /* What one struct lua_heap reads at most: after that every read fails with -ETIME. A program's
- * heap takes some thousand reads and some milliseconds; one that was made for us, as long as it
- * likes. */
+ * heap takes some thousand reads and some milliseconds of CPU time; one that was made for us, as
+ * long as it likes. On a busy machine those milliseconds take a while. */
 #define LUA_MAX_READS	(1u << 18)
-#define LUA_MAX_TIME_NS 250000000u
+#define LUA_MAX_CPU_NS	250000000u
+#define LUA_MAX_TIME_NS 2000000000u
 
 /* Reads all `size` bytes at `address`, or fails with a negative errno. */
 typedef int (*lua_read_fn)(void *context, uint64_t address, void *bytes, size_t size);
@@ -91,9 +92,10 @@ struct lua_heap {
 	size_t node_size;		  /* of tables' hash parts */
 	const struct luajit_build *build; /* one of the two */
 	const struct puc_build *puc;
-	uint64_t reads; /* calls of `read` so far */
-	uint64_t deadline_ns;
-	bool exhausted; /* a read failed because of the bounds */
+	uint64_t reads;			       /* calls of `read` so far */
+	uint64_t deadline_ns, cpu_deadline_ns; /* of the thread that has made it */
+	uint32_t until_look;		       /* reads until the clocks are looked at again */
+	bool exhausted;			       /* a read failed because of the bounds */
 };
 
 /* For luajit_heap__init and puc_heap__init: `context` is borrowed for as long as the heap is used.
