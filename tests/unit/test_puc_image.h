@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A heap of PUC Lua built by hand, in the layouts of each family of releases: what test_puc_heap.c
- * reads and fuzz_puc_heap.c breaks. Offsets stand here as numbers of their own (from the releases'
- * lobject.h and lstate.h), so that a wrong one in the source does not agree with itself.
+ * A heap of PUC Lua built by hand, in the layouts of each family of releases: what
+ * test_puc_builtins.c reads and fuzz_puc_builtins.c breaks. Offsets stand here as numbers of their
+ * own (from the releases' lobject.h and lstate.h), so that a wrong one in the source does not agree
+ * with itself.
  */
 #ifndef LUASPY_TEST_PUC_IMAGE_H
 #define LUASPY_TEST_PUC_IMAGE_H
@@ -36,20 +37,23 @@ struct family {
 	uint8_t node_size, key_type;	   /* of nodes */
 	uint8_t metatable, array, node;	   /* of tables */
 	uint8_t userdata_metatable, in_5_5;
+	uint8_t log2_size; /* of tables: in redis elsewhere */
 };
 
 /* clang-format off */
 static const struct family families[] = {
 	/* global_State         thread, C      string    node    table             userdata */
-	{50105,  0xb0,  0xa0,  0xe0, 0x20, 0x20, 10, 0x18,  0, 40, 24, 0x10, 0x18, 0x20, 0x10, 0},
-	{50200,  0xf0,  0x38, 0x190, 0x18, 0x18, 10, 0x18,  0, 40, 24, 0x10, 0x18, 0x20, 0x10, 0},
-	{50203, 0x108,  0x40, 0x1a8, 0x18, 0x18,  0, 0x18,  0, 40, 24, 0x10, 0x18, 0x20, 0x10, 0},
-	{50204, 0x108,  0x40, 0x1a8, 0x18, 0x18,  0, 0x18,  0, 40, 24, 0x28, 0x10, 0x18, 0x10, 0},
-	{50300,  0xe0,  0x40, 0x1b8, 0x18, 0x18,  0, 0x20,  0, 32, 24, 0x28, 0x10, 0x18, 0x10, 0},
-	{50306,  0xc8,  0x40, 0x1a0, 0x18, 0x18,  0, 0x18, 11, 32, 24, 0x28, 0x10, 0x18, 0x10, 0},
-	{50400, 0x100,  0x40, 0x1d8, 0x18, 0x18,  0, 0x18, 11, 24,  9, 0x28, 0x10, 0x18, 0x18, 0},
-	{50408, 0x108,  0x40, 0x1e0, 0x18, 0x18,  0, 0x18, 11, 24,  9, 0x28, 0x10, 0x18, 0x18, 0},
-	{50501, 0x588,  0x40, 0x1d8, 0x18, 0x18,  0, 0x18, 11, 24,  9, 0x20, 0x10, 0x18, 0x18, 1},
+	{50105,  0xb0,  0xa0,  0xe0, 0x20, 0x20, 10, 0x18,  0, 40, 24, 0x10, 0x18, 0x20, 0x10, 0, 11},
+	/* redis 7.0, deps/lua/src/lobject.h: `int readonly` behind a table's flags */
+	{50105,  0xb0,  0xa0,  0xe0, 0x20, 0x20, 10, 0x18,  0, 40, 24, 0x18, 0x20, 0x28, 0x10, 0, 0x10},
+	{50200,  0xf0,  0x38, 0x190, 0x18, 0x18, 10, 0x18,  0, 40, 24, 0x10, 0x18, 0x20, 0x10, 0, 11},
+	{50203, 0x108,  0x40, 0x1a8, 0x18, 0x18,  0, 0x18,  0, 40, 24, 0x10, 0x18, 0x20, 0x10, 0, 11},
+	{50204, 0x108,  0x40, 0x1a8, 0x18, 0x18,  0, 0x18,  0, 40, 24, 0x28, 0x10, 0x18, 0x10, 0, 11},
+	{50300,  0xe0,  0x40, 0x1b8, 0x18, 0x18,  0, 0x20,  0, 32, 24, 0x28, 0x10, 0x18, 0x10, 0, 11},
+	{50306,  0xc8,  0x40, 0x1a0, 0x18, 0x18,  0, 0x18, 11, 32, 24, 0x28, 0x10, 0x18, 0x10, 0, 11},
+	{50400, 0x100,  0x40, 0x1d8, 0x18, 0x18,  0, 0x18, 11, 24,  9, 0x28, 0x10, 0x18, 0x18, 0, 11},
+	{50408, 0x108,  0x40, 0x1e0, 0x18, 0x18,  0, 0x18, 11, 24,  9, 0x28, 0x10, 0x18, 0x18, 0, 11},
+	{50501, 0x588,  0x40, 0x1d8, 0x18, 0x18,  0, 0x18, 11, 24,  9, 0x20, 0x10, 0x18, 0x18, 1, 11},
 };
 /* clang-format on */
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
@@ -151,6 +155,11 @@ static inline uint64_t image_string(struct image *image, const char *text)
 	return address;
 }
 
+static inline void image_put_bits(struct image *image, uint64_t table, uint8_t bits)
+{
+	image_put8(image, table + image->family->log2_size, bits);
+}
+
 /* A table with room for 1 << bits fields. */
 static inline uint64_t image_table(struct image *image, unsigned int bits)
 {
@@ -158,7 +167,7 @@ static inline uint64_t image_table(struct image *image, unsigned int bits)
 
 	node = image_object(image, 0, ((size_t)1 << bits) * image->family->node_size);
 	image_put64(image, table + image->family->node, node);
-	image_put8(image, table + 11, (uint8_t)bits);
+	image_put_bits(image, table, (uint8_t)bits);
 	return table;
 }
 
