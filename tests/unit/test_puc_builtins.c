@@ -19,7 +19,7 @@ static struct lua_builtins *read_at(struct image *image, uint64_t vm)
 	struct lua_builtins *builtins = NULL;
 	struct lua_heap heap;
 
-	CHECK_EQ(puc_heap__init(&heap, &image->build, image_read, image), 0);
+	CHECK_EQ(puc_heap__init(&heap, &image->puc, image_read, image), 0);
 	CHECK_EQ(lua_builtins__read(&heap, vm, &builtins), 0);
 	if (!builtins)
 		abort();
@@ -171,7 +171,7 @@ static void what_is_no_vm(void)
 	struct image image;
 
 	image_open(&image, family);
-	CHECK_EQ(puc_heap__init(&heap, &image.build, image_read, &image), 0);
+	CHECK_EQ(puc_heap__init(&heap, &image.puc, image_read, &image), 0);
 	CHECK_EQ(lua_builtins__read(&heap, image.globals, &builtins), -EINVAL);
 	CHECK(builtins == NULL);
 	CHECK_EQ(lua_builtins__read(&heap, 0x1000, &builtins), -EFAULT);
@@ -237,20 +237,13 @@ static void the_heap_in_bytes(void)
 		image_put64(&image, image.g + 0x10, family->in_5_5 ? 70000 : 130000);
 		image_put64(&image, image.g + 0x18, (uint64_t)-30000);
 	}
-	CHECK_EQ(puc_heap__init(&heap, &image.build, image_read, &image), 0);
+	CHECK_EQ(puc_heap__init(&heap, &image.puc, image_read, &image), 0);
 	CHECK_EQ(puc_heap__allocation(&heap, image.g, &allocator, &bytes), 0);
 	CHECK_EQ(allocator, C_CODE);
 	CHECK_EQ(bytes, 100000);
 	CHECK_EQ(puc_heap__allocation(&heap, 0x1000, &allocator, &bytes), -EFAULT);
 	image_close(&image);
 }
-
-#define RUN_FAMILY(function, text)                                                                 \
-	do {                                                                                       \
-		snprintf(name, sizeof(name), "%u%s: %s", (unsigned int)family->release,            \
-			 family->log2_size != 11 ? " of redis" : "", text);                        \
-		RUN(function, name);                                                               \
-	} while (0)
 
 int main(void)
 {
