@@ -61,6 +61,11 @@ bool lua_heap__is_ref(uint64_t ref)
 
 /* ---- objects ----------------------------------------------------------------------------- */
 
+int lua_heap__object(struct lua_heap *self, uint64_t ref, void *bytes, size_t size)
+{
+	return lua_heap__is_ref(ref) ? lua_heap__read(self, ref, bytes, size) : -EINVAL;
+}
+
 int lua_heap__thread(struct lua_heap *self, uint64_t ref, uint64_t *env, uint64_t *g)
 {
 	return self->ops->thread(self, ref, env, g);

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "../bpf/contract.h"
 
@@ -113,8 +114,28 @@ int lua_heap__read(struct lua_heap *self, uint64_t address, void *bytes, size_t 
 /* Whether an object may be there. */
 bool lua_heap__is_ref(uint64_t ref);
 
+/* A number in what was read, at any place. */
+static inline uint64_t lua_word(const void *bytes, size_t offset)
+{
+	uint64_t word;
+
+	memcpy(&word, (const uint8_t *)bytes + offset, sizeof(word));
+	return word;
+}
+
+static inline uint32_t lua_half(const void *bytes, size_t offset)
+{
+	uint32_t half;
+
+	memcpy(&half, (const uint8_t *)bytes + offset, sizeof(half));
+	return half;
+}
+
 /* Each returns 0, or -EINVAL when there is no such object at `ref`, or what `read` returned, or
  * -ETIME. */
+
+/* The first `size` bytes of an object of any type. */
+int lua_heap__object(struct lua_heap *self, uint64_t ref, void *bytes, size_t size);
 
 /* The lua_State's environment (for a main thread, and in PUC Lua since 5.2: the globals; 0 when
  * they are not where they are expected) and its global_State. */
