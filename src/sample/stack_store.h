@@ -73,6 +73,9 @@ void stack_store__set_count(struct stack_store *self, uint64_t hash,
 /* Makes what came since the last call, or since the beginning, each stack's `recent`. */
 void stack_store__mark(struct stack_store *self);
 
+/* Forgets the stacks; what describes functions stays. */
+void stack_store__clear(struct stack_store *self);
+
 size_t stack_store__count(const struct stack_store *self);
 
 /* The stacks in order of arrival: pass NULL for the first; NULL after the last. Borrowed. */
