@@ -16,6 +16,7 @@
 #include "commands.h"
 #include "record_summary.h"
 #include "session.h"
+#include "terminal.h"
 #include "top_grid.h"
 #include "top_model.h"
 #include "top_options.h"
@@ -24,9 +25,9 @@
 #include "top_settings.h"
 #include "top_table.h"
 
-#define POLL_MS		50     /* how long a key may wait */
-#define MAX_STACKS_KEPT 20000u /* then they become sums */
-#define RENAME_SHARE	50     /* naming all stacks again takes at most this part of the time */
+#define POLL_MS		50    /* how long a key may wait */
+#define MAX_STACKS_KEPT 8192u /* then they become sums */
+#define RENAME_SHARE	50    /* naming all stacks again takes at most this part of the time */
 
 struct top {
 	struct top_options options;
@@ -195,8 +196,8 @@ static int write_text(struct top *t)
 	int err = make_table(t);
 
 	if (!err)
-		err = top_page__draw_plain(&t->grid, (int)t->options.rows, &t->info,
-					   &t->options.settings, t->model, &t->table);
+		err = top_page__draw_plain(&t->grid, (int)t->options.rows, (int)terminal__width(0),
+					   &t->info, &t->options.settings, t->model, &t->table);
 	if (err)
 		return err;
 	if (t->refreshes > 1)

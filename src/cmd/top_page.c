@@ -14,8 +14,8 @@
 /* From this many columns on there is room for: */
 #define WITH_PLACE	60
 #define WITH_SECONDS	90
-#define NAME_SHARE	0.45 /* of what names and places have together */
-#define PROCESS_COLUMNS 74   /* in front of a process's hottest function */
+#define NAME_SHARE	0.5 /* of what names and places have together */
+#define PROCESS_COLUMNS 74  /* in front of a process's hottest function */
 
 struct page {
 	struct top_grid *grid;
@@ -235,7 +235,9 @@ static void draw_functions(const struct page *p, int rows, int name_width)
 	print(p, HEAD_ROWS, column + 2, TOP_BAR, "%s", "FUNCTION");
 	if (p->grid->columns >= WITH_PLACE)
 		print(p, HEAD_ROWS, column + 2 + name_width + gap, TOP_BAR, "%s",
-		      p->settings->lines ? "LINE" : "DEFINED AT");
+		      p->settings->show == TOP_C ? "FILE"
+		      : p->settings->lines	 ? "LINE"
+						 : "DEFINED AT");
 	for (i = 0; i < rows; i++) {
 		at = (size_t)(p->settings->first + i);
 		if (at < p->table->count)
@@ -299,6 +301,8 @@ static void draw_keys(const struct page *p)
 	int row = p->grid->rows - 1, column;
 	size_t i;
 
+	if (row <= HEAD_ROWS)
+		return;
 	if (p->settings->typing) {
 		column = print(p, row, 0, TOP_STRONG, "filter (a regular expression): %s",
 			       p->settings->filter);
@@ -381,12 +385,12 @@ void top_page__draw(struct top_grid *grid, const struct top_info *info,
 	draw(&p, top_page__rows(grid->rows), 0);
 }
 
-int top_page__draw_plain(struct top_grid *grid, int rows, const struct top_info *info,
+int top_page__draw_plain(struct top_grid *grid, int rows, int width, const struct top_info *info,
 			 const struct top_settings *settings, const struct top_model *model,
 			 const struct top_table *table)
 {
 	const struct page p = {grid, info, settings, model, table, true};
-	int names = 8, places = 0, width, i, columns;
+	int names = 8, places = 0, wanted, i, columns;
 	char place[TOP_TEXT_BYTES];
 
 	if ((size_t)rows > table->count)
@@ -394,11 +398,11 @@ int top_page__draw_plain(struct top_grid *grid, int rows, const struct top_info 
 	for (i = 0; i < rows; i++) {
 		if (!table->rows[i].function)
 			continue;
-		width = top_grid__width(name_of(table->rows[i].function));
-		names = width > names ? width : names;
+		wanted = top_grid__width(name_of(table->rows[i].function));
+		names = wanted > names ? wanted : names;
 		top_function__place(table->rows[i].function, place, sizeof(place));
-		width = top_grid__width(place);
-		places = width > places ? width : places;
+		wanted = top_grid__width(place);
+		places = wanted > places ? wanted : places;
 	}
 	if (names > MAX_WIDTH / 2)
 		names = MAX_WIDTH / 2;
@@ -407,6 +411,10 @@ int top_page__draw_plain(struct top_grid *grid, int rows, const struct top_info 
 		columns = 120;
 	if (columns > MAX_WIDTH)
 		columns = MAX_WIDTH;
+	if (width && columns > width) {
+		columns = width;
+		names = 0;
+	}
 	if (top_grid__make(grid, HEAD_ROWS + 1 + rows, columns) != 0)
 		return -ENOMEM;
 	draw(&p, rows, names);

@@ -32,9 +32,10 @@ void top_page__draw(struct top_grid *grid, const struct top_info *info,
 		    const struct top_settings *settings, const struct top_model *model,
 		    const struct top_table *table);
 
-/* Makes the grid for at most `rows` rows of the table, so that nothing in them is shortened, and
- * draws on it; without what is only of use where there are keys. 0 or -ENOMEM. */
-int top_page__draw_plain(struct top_grid *grid, int rows, const struct top_info *info,
+/* Makes the grid for at most `rows` rows of the table, at most `width` columns wide (0: so that
+ * nothing is shortened), and draws on it; without what is only of use where there are keys. 0 or
+ * -ENOMEM. */
+int top_page__draw_plain(struct top_grid *grid, int rows, int width, const struct top_info *info,
 			 const struct top_settings *settings, const struct top_model *model,
 			 const struct top_table *table);
 

@@ -22,7 +22,7 @@
 /* The terminal is the process's, as are signals and what is done at exit. */
 static struct {
 	SCREEN *screen;
-	bool is_open, utf8;
+	bool is_open, utf8, colours;
 	struct termios before;
 	char reset[128]; /* what makes it usable when there is no time for more */
 	size_t reset_size;
@@ -85,14 +85,24 @@ static void catch_crashes(void)
 /* ---- the screen -------------------------------------------------------------------------------
  */
 
+/* Those of a style, readable on dark and on light; -1: the terminal's own. */
+static const short colours[TOP_STYLES] = {
+	[TOP_PLAIN] = -1,	    [TOP_BAR] = -1,
+	[TOP_STRONG] = -1,	    [TOP_FAINT] = -1,
+	[TOP_HOT] = COLOR_RED,	    [TOP_LUA_NAME] = -1,
+	[TOP_C_NAME] = COLOR_CYAN,  [TOP_KERNEL_NAME] = COLOR_MAGENTA,
+	[TOP_NOTE] = COLOR_MAGENTA,
+};
+
 static void open_colours(void)
 {
-	if (!has_colors() || start_color() != OK || use_default_colors() != OK)
-		return;
-	init_pair(TOP_HOT, COLOR_RED, -1);
-	init_pair(TOP_C_NAME, COLOR_CYAN, -1);
-	init_pair(TOP_KERNEL_NAME, COLOR_MAGENTA, -1);
-	init_pair(TOP_NOTE, COLOR_MAGENTA, -1);
+	short style;
+
+	terminal.colours = has_colors() && start_color() == OK && use_default_colors() == OK;
+	for (style = 1; terminal.colours && style < TOP_STYLES; style++) {
+		if (colours[style] >= 0)
+			init_pair(style, colours[style], -1);
+	}
 }
 
 int top_screen__open(void)
@@ -141,6 +151,11 @@ static attr_t attributes(enum top_style style)
 	}
 }
 
+static short pair_of(enum top_style style)
+{
+	return terminal.colours && colours[style] >= 0 ? (short)style : 0;
+}
+
 static wchar_t shown_character(uint32_t c)
 {
 	if (terminal.utf8 || c < 0x7f)
@@ -162,7 +177,7 @@ void top_screen__show(const struct top_grid *grid)
 			if (!cell->character)
 				continue;
 			text[0] = shown_character(cell->character);
-			if (setcchar(&shown, text, attributes(cell->style), (short)cell->style,
+			if (setcchar(&shown, text, attributes(cell->style), pair_of(cell->style),
 				     NULL) == OK)
 				mvadd_wch(row, column, &shown);
 		}

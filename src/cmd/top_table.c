@@ -15,11 +15,12 @@ struct maker {
 
 void top_function__place(const struct top_function *function, char *out, size_t size)
 {
-	if (function->type != PROFILE_LUA)
-		snprintf(out, size, "%s", function->file);
+	uint32_t line = function->line ? function->line : function->first_line;
+
+	if (line)
+		snprintf(out, size, "%s:%u", function->file, line);
 	else
-		snprintf(out, size, "%s:%u", function->file,
-			 function->line ? function->line : function->first_line);
+		snprintf(out, size, "%s", function->file);
 }
 
 static struct top_row *add_row(struct top_table *self)

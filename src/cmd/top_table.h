@@ -32,7 +32,8 @@ int top_table__make(struct top_table *self, const struct top_model *model,
 		    const struct top_settings *settings);
 void top_table__free(struct top_table *self);
 
-/* Where a function is: "app.lua:12", of a line "app.lua:14"; of others, the file. */
+/* Where a function is: "app.lua:12", of a line "app.lua:14"; a main chunk, or a C function: the
+ * file. */
 void top_function__place(const struct top_function *function, char *out, size_t size);
 
 #endif
