@@ -363,6 +363,7 @@ enum counter {
 	COUNTER_THROUGH_VM,   /* samples whose C stack passes through the interpreter or a trace */
 	COUNTER_SKIPPED,      /* samples with native frames that had to be skipped */
 	COUNTER_LUA_COMPLETE, /* of those, the ones whose every activation gave its Lua frames */
+	COUNTER_LOST_TIME,    /* samples that are counted but whose time had no room */
 	COUNTER_STOP,	      /* + enum walk_stop */
 	COUNTER_LUA_ERROR = COUNTER_STOP + STOP_COUNT, /* + enum walk_error */
 	COUNTER_COUNT = COUNTER_LUA_ERROR + LUA_ERROR_COUNT,
@@ -376,6 +377,7 @@ enum record_type {
 	RECORD_PROCESS = 3,
 	RECORD_VM = 4,
 	RECORD_CALL = 5,
+	RECORD_TIME = 6,
 };
 
 /* A stack seen for the first time. It stands for one sample; repeats are counted in the map. */
@@ -413,6 +415,21 @@ enum vm_state {
 #define RECORD_STACK_HEADER 40u
 _Static_assert(sizeof(struct record_stack) == RECORD_STACK_HEADER + 8 * MAX_WORDS,
 	       "record_stack is part of the contract");
+
+/* Value of the stacks map: what came after the stack was sent. */
+struct stack_count {
+	__u64 count;
+};
+_Static_assert(sizeof(struct stack_count) == 8, "stack_count is part of the contract");
+
+/* When a sample was taken, if times are asked for: one for each sample, behind its stack's. */
+struct record_time {
+	__u32 type;
+	__u32 reserved;
+	__u64 hash; /* of its stack */
+	__u64 time; /* CLOCK_MONOTONIC, ns */
+};
+_Static_assert(sizeof(struct record_time) == 24, "record_time is part of the contract");
 
 /* A Lua function seen for the first time, described from the target's memory at that sample. */
 struct record_proto {

@@ -31,6 +31,7 @@ const volatile bool with_kernel = true;		 /* kernel frames */
 const volatile bool with_user = true;		 /* user frames */
 const volatile bool per_thread = false;		 /* the thread is part of a stack's identity */
 const volatile bool with_coroutines = false;	 /* a frame where a coroutine begins */
+const volatile bool with_times = false;		 /* tell when each sample was taken */
 const volatile bool follow_children = false;	 /* report samples of unknown children */
 const volatile bool has_task_pt_regs = false;	 /* bpf_task_pt_regs, since Linux 5.15 */
 const volatile __u32 kernel_stack_bytes = 16384; /* THREAD_SIZE, for kernels without it */
@@ -134,7 +135,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_STACKS);
 	__type(key, __u64);
-	__type(value, __u64);
+	__type(value, struct stack_count);
 } stacks SEC(".maps");
 
 struct {
@@ -425,6 +426,8 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	if (!first_sample_ns)
 		first_sample_ns = bpf_ktime_get_ns();
 	w->sample++;
+	if (with_times)
+		w->time = bpf_ktime_get_ns();
 	w->tid = (__u32)pid_tgid;
 	w->first_mapping = process->first_mapping;
 	w->mapping_count = process->mapping_count;

@@ -343,10 +343,26 @@ __attribute__((noinline)) int hash_stack(void)
 	return 0;
 }
 
+/* Tells when the sample was taken. Its stack was sent before, by whichever CPU met it first. */
+__attribute__((noinline)) int send_time(void)
+{
+	struct walk *w = walk_state();
+	struct record_time record = {.type = RECORD_TIME};
+
+	if (!w)
+		return 0;
+	record.hash = w->record.hash;
+	record.time = w->time;
+	if (bpf_ringbuf_output(&records, &record, sizeof(record), wakeup_flags()) != 0)
+		count(COUNTER_LOST_TIME);
+	return 0;
+}
+
 __attribute__((noinline)) int send_stack(void)
 {
 	struct walk *w = walk_state();
-	__u64 hash, zero = 0, size, *known;
+	struct stack_count zero = {}, *known;
+	__u64 hash, size;
 
 	if (!w)
 		return 0;
@@ -354,7 +370,9 @@ __attribute__((noinline)) int send_stack(void)
 	hash = w->record.hash;
 	known = bpf_map_lookup_elem(&stacks, &hash);
 	if (known) {
-		__sync_fetch_and_add(known, 1);
+		__sync_fetch_and_add(&known->count, 1);
+		if (with_times)
+			send_time();
 		return 0;
 	}
 	if (w->lua_frames) {
@@ -371,6 +389,8 @@ __attribute__((noinline)) int send_stack(void)
 	}
 	if (bpf_map_update_elem(&stacks, &hash, &zero, BPF_NOEXIST) == -7 /* E2BIG */)
 		count(COUNTER_STACKS_FULL);
+	if (with_times)
+		send_time();
 	return 0;
 }
 

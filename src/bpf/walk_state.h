@@ -231,6 +231,7 @@ struct walk {
 	__u32 coroutines;
 	__u64 unknown_pc;
 	__u64 sample;
+	__u64 time; /* of the sample, CLOCK_MONOTONIC in ns; not set unless it is asked for */
 	struct coroutine coroutine[MAX_COROUTINES];
 	struct proto_memo protos[PROTO_MEMO];
 	struct chunk_memo chunks[CHUNK_MEMO];

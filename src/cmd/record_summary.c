@@ -40,6 +40,7 @@ void record_summary__make(struct record_summary *self, const uint64_t *counters,
 		add_error(self, walk_error__text(i), counters[COUNTER_LUA_ERROR + i]);
 	add_error(self, "native frames skipped", counters[COUNTER_SKIPPED]);
 	add_error(self, "descriptions of Lua functions lost", counters[COUNTER_LOST_PROTO]);
+	add_error(self, "times of samples lost", counters[COUNTER_LOST_TIME]);
 	self->profiler_cpu_seconds = record_summary__own_cpu_seconds();
 
 	info->with_lua = counters[COUNTER_WITH_LUA];

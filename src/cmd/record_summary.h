@@ -15,7 +15,7 @@
 struct record_summary {
 	uint64_t counters[COUNTER_COUNT];
 	uint64_t vm_states[VM_STATE_COUNT]; /* samples */
-	struct profile_count errors[STOP_COUNT + LUA_ERROR_COUNT + 2];
+	struct profile_count errors[STOP_COUNT + LUA_ERROR_COUNT + 3];
 	size_t error_count;
 	double target_cpu_seconds;   /* of all targets, while they were sampled */
 	double profiler_cpu_seconds; /* luaspy's own, user space */

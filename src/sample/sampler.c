@@ -22,6 +22,7 @@
 
 #define WAKEUP_GAP_NS  2000000ll
 #define MAX_READ_AHEAD 64u
+#define COUNT_BATCH    1024u
 
 struct sampler {
 	struct sampler_options options;
@@ -41,6 +42,7 @@ struct sampler {
 	int record_error; /* set by the ring buffer's callback */
 	bool stopped;
 	uint64_t cpu_time_ns; /* of the targets, once it is stopped */
+	uint64_t start_ns;    /* CLOCK_MONOTONIC */
 };
 
 __attribute__((format(printf, 2, 0))) static int print_warnings(enum libbpf_print_level level,
@@ -107,6 +109,9 @@ static int handle_record(void *context, void *data, size_t size)
 	case RECORD_STACK:
 		err = handle_stack(self, data, size);
 		break;
+	case RECORD_TIME:
+		err = stack_store__add_time(self->stacks, data, size, self->start_ns);
+		break;
 	case RECORD_PROTO:
 		err = stack_store__add_proto(self->stacks, data, size);
 		break;
@@ -162,6 +167,7 @@ static int start_loading(struct sampler *self)
 	bpf->rodata->per_thread = self->options.per_thread;
 	bpf->rodata->follow_children = self->options.children;
 	bpf->rodata->with_coroutines = self->options.coroutines;
+	bpf->rodata->with_times = self->options.times;
 	bpf->rodata->has_task_pt_regs =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_task_pt_regs, NULL) == 1;
 	return bpf_loading__start(self->loading);
@@ -287,9 +293,18 @@ void sampler__on_end(struct sampler *self, void (*ended)(void *context, pid_t pi
 	self->ended_context = context;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
 void sampler__start(struct sampler *self)
 {
 	targets__count_cpu_time(self->targets, 0);
+	self->start_ns = now_ns();
 	cpu_events__enable(self->events, true);
 }
 
@@ -338,16 +353,55 @@ int sampler__poll(struct sampler *self, int timeout_ms)
 	return self->record_error;
 }
 
-static void read_counts(struct sampler *self)
+/* What the kernel has counted, bucket by bucket of its map, each under its lock: a stack that is
+ * new meanwhile may be left out, but none comes twice. With `take` it is removed from the map. */
+static int read_counts(struct sampler *self, bool take)
 {
-	int fd = bpf_map__fd(self->bpf->maps.stacks);
-	uint64_t key, *previous = NULL, count;
+	int fd = bpf_map__fd(self->bpf->maps.stacks), err = 0;
+	uint32_t batch, read, i;
+	struct stack_count *counts = calloc(COUNT_BATCH, sizeof(*counts));
+	uint64_t *keys = calloc(COUNT_BATCH, sizeof(*keys));
+	bool begun = false;
 
-	while (bpf_map_get_next_key(fd, previous, &key) == 0) {
-		if (bpf_map_lookup_elem(fd, &key, &count) == 0 && count)
-			stack_store__add_count(self->stacks, key, count);
-		previous = &key;
+	if (!counts || !keys)
+		err = -ENOMEM;
+	while (!err) {
+		read = COUNT_BATCH;
+		/* -ENOENT comes with the last ones. */
+		if ((take ? bpf_map_lookup_and_delete_batch : bpf_map_lookup_batch)(
+			    fd, begun ? &batch : NULL, &batch, keys, counts, &read, NULL) != 0)
+			err = -errno;
+		if (err && err != -ENOENT)
+			break;
+		begun = true;
+		/* A stack's record comes before its count: then these are in the store. */
+		if (take)
+			ring_buffer__consume(self->ring);
+		for (i = 0; i < read; i++)
+			stack_store__set_count(self->stacks, keys[i], &counts[i]);
 	}
+	free(keys);
+	free(counts);
+	return err == -ENOENT ? 0 : err;
+}
+
+int sampler__collect(struct sampler *self)
+{
+	int err;
+
+	/* First the records: a count of a stack that is not there is left for the next time. */
+	ring_buffer__consume(self->ring);
+	err = read_counts(self, false);
+	stack_store__mark(self->stacks);
+	return err ? err : self->record_error;
+}
+
+int sampler__take(struct sampler *self)
+{
+	int err = read_counts(self, true);
+
+	stack_store__mark(self->stacks);
+	return err ? err : self->record_error;
 }
 
 int sampler__stop(struct sampler *self)
@@ -362,8 +416,7 @@ int sampler__stop(struct sampler *self)
 	self->events = NULL;
 	ring_buffer__consume(self->ring);
 	lua_vms__refresh(self->vms);
-	read_counts(self);
-	return self->record_error;
+	return sampler__collect(self);
 }
 
 double sampler__cpu_seconds(const struct sampler *self)
@@ -399,6 +452,11 @@ void sampler__counters(const struct sampler *self, uint64_t *counters)
 			counters[i] += values[cpu];
 	}
 	free(values);
+}
+
+uint64_t sampler__start_ns(const struct sampler *self)
+{
+	return self->start_ns;
 }
 
 uint64_t sampler__first_sample_ns(const struct sampler *self)

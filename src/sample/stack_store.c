@@ -7,8 +7,12 @@
 #include <uthash.h>
 
 struct stack_entry {
-	UT_hash_handle hh; /* keyed by stack.hash; its list keeps the order of arrival */
-	struct stored_stack stack;
+	UT_hash_handle hh;	   /* keyed by stack.hash; its list keeps the order of arrival */
+	struct stack_count kernel; /* what of stack.count the kernel has said */
+	uint64_t marked;	   /* stack.count at the last mark */
+	uint64_t *times;
+	size_t time_room;
+	struct stored_stack stack; /* last: it ends in an array */
 };
 
 struct proto_entry {
@@ -32,9 +36,19 @@ struct stack_store *stack_store__new(void)
 	return calloc(1, sizeof(struct stack_store));
 }
 
+void stack_store__clear(struct stack_store *self)
+{
+	struct stack_entry *stack, *next;
+
+	HASH_ITER (hh, self->stacks, stack, next) {
+		HASH_DEL(self->stacks, stack); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
+		free(stack->times);
+		free(stack);
+	}
+}
+
 void stack_store__free(struct stack_store *self)
 {
-	struct stack_entry *stack, *next_stack;
 	struct proto_entry *proto, *next_proto;
 	struct record_call *call;
 
@@ -42,10 +56,7 @@ void stack_store__free(struct stack_store *self)
 		return;
 	while ((call = stack_store__take_call(self)))
 		free(call);
-	HASH_ITER (hh, self->stacks, stack, next_stack) {
-		HASH_DEL(self->stacks, stack); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
-		free(stack);
-	}
+	stack_store__clear(self);
 	HASH_ITER (hh, self->protos, proto, next_proto) {
 		HASH_DEL(self->protos, proto); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(proto);
@@ -172,12 +183,51 @@ struct record_call *stack_store__take_call(struct stack_store *self)
 	return &entry->call;
 }
 
-void stack_store__add_count(struct stack_store *self, uint64_t hash, uint64_t count)
+int stack_store__add_time(struct stack_store *self, const struct record_time *record, size_t size,
+			  uint64_t start_ns)
+{
+	struct stack_entry *entry;
+	uint64_t *grown;
+	size_t room;
+
+	if (size < sizeof(*record))
+		return 0;
+	entry = find(self, record->hash);
+	if (!entry)
+		return 0;
+	if (entry->stack.time_count == entry->time_room) {
+		room = entry->time_room ? 2 * entry->time_room : 4;
+		grown = reallocarray(entry->times, room, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		entry->times = grown;
+		entry->stack.times = grown;
+		entry->time_room = room;
+	}
+	entry->times[entry->stack.time_count++] =
+		record->time > start_ns ? record->time - start_ns : 0;
+	return 0;
+}
+
+void stack_store__set_count(struct stack_store *self, uint64_t hash,
+			    const struct stack_count *count)
 {
 	struct stack_entry *entry = find(self, hash);
 
-	if (entry)
-		entry->stack.count += count;
+	if (!entry)
+		return;
+	entry->stack.count += count->count - entry->kernel.count;
+	entry->kernel = *count;
+}
+
+void stack_store__mark(struct stack_store *self)
+{
+	struct stack_entry *entry;
+
+	for (entry = self->stacks; entry; entry = entry->hh.next) {
+		entry->stack.recent = entry->stack.count - entry->marked;
+		entry->marked = entry->stack.count;
+	}
 }
 
 size_t stack_store__count(const struct stack_store *self)

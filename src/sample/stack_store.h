@@ -16,7 +16,13 @@ struct stack_store;
 
 struct stored_stack {
 	uint64_t hash;
-	uint64_t count;
+	uint64_t count;	 /* samples so far, as of the last stack_store__set_count or record */
+	uint64_t recent; /* of those, what came between the last two calls of stack_store__mark */
+	/* When the samples were taken, in ns since the recording's start, in the order in which
+	 * the CPUs told it. As many as samples, but for those that had no room (a counter); none
+	 * unless it was asked for. */
+	const uint64_t *times;
+	size_t time_count;
 	uint32_t tgid;
 	uint32_t tid; /* 0 unless recorded per thread */
 	uint8_t stop;
@@ -53,8 +59,22 @@ int stack_store__add_proto(struct stack_store *self, const struct record_proto *
 
 int stack_store__add_call(struct stack_store *self, const struct record_call *record, size_t size);
 
-/* Adds repeats of a known stack (from the kernel's counts); unknown hashes are ignored. */
-void stack_store__add_count(struct stack_store *self, uint64_t hash, uint64_t count);
+/* Adds the time of a sample, `start_ns` being the recording's start, CLOCK_MONOTONIC. A record that
+ * is too short or of an unknown stack is ignored. 0 or -ENOMEM. */
+int stack_store__add_time(struct stack_store *self, const struct record_time *record, size_t size,
+			  uint64_t start_ns);
+
+/* What the kernel has counted so far of a stack, beyond the records. It only grows, and what was
+ * said before is not added again. An unknown hash is ignored: its record has not come yet, and a
+ * later call says the same and more. */
+void stack_store__set_count(struct stack_store *self, uint64_t hash,
+			    const struct stack_count *count);
+
+/* Makes what came since the last call, or since the beginning, each stack's `recent`. */
+void stack_store__mark(struct stack_store *self);
+
+/* Forgets the stacks; what describes functions stays. */
+void stack_store__clear(struct stack_store *self);
 
 size_t stack_store__count(const struct stack_store *self);
 

@@ -322,11 +322,17 @@ static int64_t labels_of(struct builder *b, const struct stored_stack *stack)
 	return profile__add_labels(b->profile, labels, count);
 }
 
+static uint64_t count_of(const struct profile_builder_options *options,
+			 const struct stored_stack *stack)
+{
+	return options->recent ? stack->recent : stack->count;
+}
+
 static int add_stack(struct builder *b, const struct stored_stack *stack)
 {
-	struct profile_stack out = {.frames = b->ids,
-				    .count = stack->count,
-				    .nanoseconds = stack->count * b->options->period_ns};
+	uint64_t count = count_of(b->options, stack);
+	struct profile_stack out = {
+		.frames = b->ids, .count = count, .nanoseconds = count * b->options->period_ns};
 	uint32_t i, other;
 	int64_t labels;
 	int err;
@@ -382,12 +388,14 @@ int profile_builder__add(struct profile *profile, const struct stack_store *stac
 	for (stack = stack_store__next(stacks, NULL); stack && !err;
 	     stack = stack_store__next(stacks, stack)) {
 		b.count = 0;
-		if (has_builtin(stack))
+		if (count_of(options, stack) && has_builtin(stack))
 			err = push_words(&b, stack); /* learns the callers */
 	}
 	for (stack = stack_store__next(stacks, NULL); stack && !err;
-	     stack = stack_store__next(stacks, stack))
-		err = add_stack(&b, stack);
+	     stack = stack_store__next(stacks, stack)) {
+		if (count_of(options, stack))
+			err = add_stack(&b, stack);
+	}
 	HASH_ITER (hh, b.frames, entry, next) {
 		HASH_DEL(b.frames, entry); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(entry);
