@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "../output/output.h"
+#include "../output/profile_view.h"
 #include "../sample/profile.h"
 #include "../sample/sampler.h"
 #include "../symbol/frame_names.h"
@@ -368,7 +369,6 @@ static int open_names(struct recording *r)
 		.modules = sampler__modules(r->sampler),
 		.vms = sampler__vms(r->sampler),
 		.lua = r->lua_functions,
-		.lines = r->options.lines,
 	};
 	sampler__on_end(r->sampler, process_ended, r);
 	return 0;
@@ -472,17 +472,29 @@ static void print_no_samples(const struct recording *r, double cpu_seconds)
 			cpu_seconds);
 }
 
+/* What of the recording is shown. */
+static void set_view(const struct recording *r, struct profile_view *view)
+{
+	*view = (struct profile_view){.kernel = r->options.kernel,
+				      .native = r->options.native,
+				      .lines = r->options.lines};
+	if (r->options.threads)
+		view->by[view->by_count++] = "thread";
+	if (r->options.by_vm_state)
+		view->by[view->by_count++] = "vmstate";
+}
+
 /* Names, output and the closing lines. */
 static int finish(struct recording *r)
 {
-	struct profile_builder_options options = {.native = r->options.native,
-						  .per_thread = r->options.threads,
-						  .by_vm_state = r->options.by_vm_state};
+	struct profile_builder_options options = {.per_thread = r->options.threads,
+						  .period_ns = 1000000000u / r->options.rate_hz};
 	uint64_t counters[COUNTER_COUNT];
 	struct kernel_symbols *kernel = NULL;
 	struct profile_info info = {};
 	struct record_summary summary;
-	struct profile *profile;
+	struct profile *profile, *shown;
+	struct profile_view view;
 	struct utsname host;
 	int err = -ENOMEM;
 
@@ -492,7 +504,8 @@ static int finish(struct recording *r)
 				"CAP_SYSLOG and `sysctl kernel.kptr_restrict` below 2.\n");
 	r->names.kernel = kernel;
 	profile = profile__new();
-	if (profile)
+	shown = profile__new();
+	if (profile && shown)
 		err = profile_builder__add(profile, sampler__stacks(r->sampler), &r->names,
 					   &options);
 	if (err) {
@@ -507,7 +520,13 @@ static int finish(struct recording *r)
 	summary.target_cpu_seconds = sampler__cpu_seconds(r->sampler);
 	profile_builder__vm_states(sampler__stacks(r->sampler), summary.vm_states);
 	profile__set_info(profile, &info);
-	err = write_result(r, profile);
+	set_view(r, &view);
+	err = profile_view__make(&view, profile, shown);
+	if (err) {
+		fprintf(stderr, "luaspy: out of memory while writing the result.\n");
+		goto out;
+	}
+	err = write_result(r, shown);
 	summary.profiler_cpu_seconds = record_summary__own_cpu_seconds();
 	if (r->options.verbose)
 		record_start__print(&r->start, sampler__first_sample_ns(r->sampler), stderr);
@@ -531,6 +550,7 @@ static int finish(struct recording *r)
 	if (!err && !info.samples && !r->options.quiet)
 		print_no_samples(r, summary.target_cpu_seconds);
 out:
+	profile__free(shown);
 	profile__free(profile);
 	kernel_symbols__free(kernel);
 	return err;

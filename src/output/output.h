@@ -10,9 +10,9 @@
 
 #include "../sample/profile.h"
 
-/* One line per stack: `root;...;leaf count`. Kernel frames end in _[k], Lua frames in compiled
- * traces in _[j]. `;` and control characters in names are replaced. Sorted, so that equal profiles
- * give equal files. */
+/* One line per stack: `root;...;leaf count`; of time off the CPU the number is microseconds. Kernel
+ * frames end in _[k], Lua frames in compiled traces in _[j]. `;` and control characters in names
+ * are replaced. Sorted, so that equal profiles give equal files. */
 int folded__write(const struct profile *profile, FILE *out);
 
 /* A self-contained flame graph: one SVG file, or one HTML page around the same drawing code. */

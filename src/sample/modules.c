@@ -331,3 +331,33 @@ int modules__name(struct modules *self, uint32_t id, uint64_t vaddr, char *name,
 		 (unsigned long long)(function ? function->start : vaddr));
 	return 0;
 }
+
+int modules__mapping(const struct modules *self, uint32_t id, struct profile_mapping *mapping,
+		     char build_id[BUILD_ID_BYTES])
+{
+	const struct elf_load *load;
+	const struct entry *entry;
+	size_t i;
+
+	if (id >= self->count)
+		return -ENOENT;
+	entry = self->by_id[id];
+	*mapping = (struct profile_mapping){.path = entry->path, .build_id = build_id};
+	build_id[0] = '\0';
+	if (!entry->file || !entry->file->elf)
+		return 0;
+	if (elf_build_id(entry->file->elf, build_id, BUILD_ID_BYTES) < 0)
+		build_id[0] = '\0';
+	for (i = 0; i < entry->file->load_count; i++) {
+		load = &entry->file->loads[i];
+		if (!load->executable)
+			continue;
+		if (!mapping->limit) {
+			mapping->start = load->vaddr;
+			mapping->offset = load->offset;
+		}
+		if (load->vaddr + load->memory_size > mapping->limit)
+			mapping->limit = load->vaddr + load->memory_size;
+	}
+	return 0;
+}
