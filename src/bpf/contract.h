@@ -420,6 +420,7 @@ enum off_cpu_reason {
 	OFF_CPU_BLOCKED, /* it waited for something else than a CPU */
 	OFF_CPU_WAITING, /* it was preempted, or gave way */
 	OFF_CPU_BEFORE,	 /* it had left it before it was followed: the stack is not known */
+	OFF_CPU_REASONS,
 };
 
 /* What the VM was doing. */
