@@ -451,10 +451,11 @@ _Static_assert(sizeof(struct stack_count) == 16, "stack_count is part of the con
 struct thread {
 	__u64 off_since_ns; /* CLOCK_MONOTONIC; 0: it is on a CPU */
 	__u64 hash;	    /* of the stack with which it left; 0: that was lost */
+	__u64 ran_ns;	    /* its CPU time when it left, of all its life */
 	__u32 tgid;	    /* its numbers in luaspy's PID namespace */
 	__u32 tid;
 };
-_Static_assert(sizeof(struct thread) == 24, "thread is part of the contract");
+_Static_assert(sizeof(struct thread) == 32, "thread is part of the contract");
 
 /* A time off the CPU whose stack is not in the map, because that is full. */
 struct record_off_cpu {

@@ -47,6 +47,10 @@ struct pid {
 	struct upid numbers[1];
 } __attribute__((preserve_access_index));
 
+struct sched_entity {
+	__u64 sum_exec_runtime; /* ns */
+} __attribute__((preserve_access_index));
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -57,6 +61,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	unsigned int self_exec_id; /* 64 bits since Linux 5.7; these are the lower ones */
 	unsigned int __state;
+	struct sched_entity se;
 	__u64 start_time; /* CLOCK_MONOTONIC, ns */
 	char comm[16];
 } __attribute__((preserve_access_index));

@@ -96,6 +96,8 @@ __attribute__((noinline)) int thread_comes(__u64 task_address)
 		thread->off_since_ns = 0;
 		if (since)
 			off_cpu_add(thread->hash, now - since);
+		else if (!(BPF_CORE_READ(task, flags) & PF_EXITING))
+			count(COUNTER_OFF_LOST); /* nobody told that it left */
 		return 0;
 	}
 	if (BPF_CORE_READ(task, flags) & PF_EXITING)
@@ -113,17 +115,28 @@ __attribute__((noinline)) int thread_comes(__u64 task_address)
 	return 0;
 }
 
-/* The current thread has left the CPU with the walk's stack, or with `hash` 0 one that was lost. */
+/*
+ * The current thread has left the CPU with the walk's stack, or with `hash` 0 one that was lost. If
+ * it was off the CPU already, nobody has told when it came back (that happens: a tracepoint may be
+ * skipped); but what it has not run since then it was off.
+ */
 __attribute__((noinline)) int thread_leaves(__u64 since_ns, __u64 hash)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	struct thread *thread, fresh = {.off_since_ns = since_ns, .hash = hash};
 	__u32 pid = (__u32)bpf_get_current_pid_tgid();
 	struct walk *w = walk_state();
+	__u64 before;
 
 	if (!w)
 		return 0;
+	fresh.ran_ns = BPF_CORE_READ(task, se.sum_exec_runtime);
 	thread = bpf_map_lookup_elem(&threads, &pid);
 	if (thread) {
+		before = thread->off_since_ns + fresh.ran_ns - thread->ran_ns;
+		if (thread->off_since_ns && before < since_ns)
+			off_cpu_add(thread->hash, since_ns - before);
+		thread->ran_ns = fresh.ran_ns;
 		thread->hash = hash;
 		thread->off_since_ns = since_ns;
 		return 0;

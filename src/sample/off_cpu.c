@@ -63,7 +63,8 @@ void off_cpu__free(struct off_cpu *self)
 
 void off_cpu__start(struct off_cpu *self, uint64_t now_ns)
 {
-	__atomic_store_n(&self->bpf->bss->off_cpu_from_ns, now_ns, __ATOMIC_RELEASE);
+	if (!self->bpf->bss->off_cpu_from_ns)
+		__atomic_store_n(&self->bpf->bss->off_cpu_from_ns, now_ns, __ATOMIC_RELEASE);
 }
 
 void off_cpu__stop(struct off_cpu *self, uint64_t now_ns)
@@ -160,17 +161,17 @@ static int compare(const void *a, const void *b)
 }
 
 /* When a thread was started, CLOCK_MONOTONIC in ns; up to one tick too early. */
-static uint64_t started_ns(const struct process_info *info)
+static int64_t started_ns(const struct process_info *info)
 {
 	struct timespec boot, monotonic;
-	uint64_t since_boot_ns, suspended_ns;
+	int64_t suspended_ns;
 
-	clock_gettime(CLOCK_BOOTTIME, &boot);
 	clock_gettime(CLOCK_MONOTONIC, &monotonic);
-	suspended_ns = (uint64_t)(boot.tv_sec - monotonic.tv_sec) * 1000000000ull +
-		       (uint64_t)(boot.tv_nsec - monotonic.tv_nsec);
-	since_boot_ns = info->start_ticks * (1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK));
-	return since_boot_ns > suspended_ns ? since_boot_ns - suspended_ns : 0;
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	suspended_ns =
+		(boot.tv_sec - monotonic.tv_sec) * 1000000000ll + boot.tv_nsec - monotonic.tv_nsec;
+	return (int64_t)(info->start_ticks * (1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK))) -
+	       suspended_ns;
 }
 
 /* A thread that has not left or entered a CPU since `from_ns`: it slept all the while, or, which
@@ -183,8 +184,8 @@ static void take_sleeper(struct rest *rest, uint32_t tgid, uint32_t tid, uint64_
 	if (process_info__read((pid_t)tid, &info) != 0 || info.state == 'R' || info.is_zombie ||
 	    (uint32_t)info.tgid != tgid)
 		return;
-	/* It may be that new that it has begun after the stop. */
-	if (started_ns(&info) >= from_ns)
+	/* It may be so new that it has begun after the stop. */
+	if (started_ns(&info) >= (int64_t)from_ns)
 		return;
 	if (rest->self->bpf->rodata->per_thread)
 		record.tid = tid;

@@ -24,8 +24,8 @@ int off_cpu__prepare(struct sampler_bpf *bpf, bool wanted, uint64_t min_ns);
 int off_cpu__new(struct sampler_bpf *bpf, struct off_cpu **self);
 void off_cpu__free(struct off_cpu *self);
 
-/* Times count from now on, or until `now_ns` (CLOCK_MONOTONIC): after off_cpu__stop the kernel's
- * counts do not change any more. */
+/* Times count from now on (what was said first counts), or until `now_ns` (CLOCK_MONOTONIC): after
+ * off_cpu__stop the kernel's counts do not change any more. */
 void off_cpu__start(struct off_cpu *self, uint64_t now_ns);
 void off_cpu__stop(struct off_cpu *self, uint64_t now_ns);
 

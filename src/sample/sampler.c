@@ -297,6 +297,14 @@ void sampler__free(struct sampler *self)
 	free(self);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
 int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
 {
 	int err;
@@ -306,6 +314,9 @@ int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
 	err = targets__add(self->targets, pid, on_exec);
 	if (err)
 		return err;
+	/* A command begins before the recording does. */
+	if (on_exec && self->off_cpu)
+		off_cpu__start(self->off_cpu, now_ns());
 	if (self->events)
 		err = cpu_events__add(self->events, pid, on_exec);
 	if (err)
@@ -319,14 +330,6 @@ void sampler__on_end(struct sampler *self, void (*ended)(void *context, pid_t pi
 {
 	self->ended = ended;
 	self->ended_context = context;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
 void sampler__start(struct sampler *self)
