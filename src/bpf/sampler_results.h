@@ -10,12 +10,17 @@
 #error "included by sampler.bpf.c, after its maps and walk.h"
 #endif
 
-static __always_inline void count(__u32 counter)
+static __always_inline void count_up(__u32 counter, __u64 by)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
 
 	if (value)
-		(*value)++;
+		*value += by;
+}
+
+static __always_inline void count(__u32 counter)
+{
+	count_up(counter, 1);
 }
 
 /* Wakes user space only when a good part of the buffer is full; it looks in by itself otherwise. */
@@ -325,15 +330,13 @@ __attribute__((noinline)) __u64 hash_words(__u32 first, __u64 hash)
 __attribute__((noinline)) int hash_stack(void)
 {
 	struct walk *w = walk_state();
-	__u64 hash, *comm;
+	__u64 hash;
 	__u32 i;
 
 	if (!w)
 		return 0;
-	comm = (__u64 *)w->record.comm;
-	hash = hash_mix(0x6c75617370790000ull + w->record.stop + (w->record.flags << 8),
-			(__u64)w->record.tgid << 32 | w->record.tid);
-	hash = hash_mix(hash_mix(hash, comm[0]), comm[1]);
+	hash = stack_fingerprint(w->record.stop, w->record.flags, w->record.tgid, w->record.tid,
+				 (const __u64 *)w->record.comm);
 	for (i = 0; i < MAX_WORDS / LOOP_BLOCK; i++) {
 		if (i * LOOP_BLOCK >= w->words)
 			break;
@@ -358,40 +361,57 @@ __attribute__((noinline)) int send_time(void)
 	return 0;
 }
 
+/* Sends the walk's stack, whose hash is set, as a new one; 0 when it was lost. */
+__attribute__((noinline)) int send_new_stack(void)
+{
+	struct walk *w = walk_state();
+	struct stack_count zero = {};
+	__u64 hash, size;
+
+	if (!w)
+		return 0;
+	hash = w->record.hash;
+	w->record.word_count = w->words;
+	size = RECORD_STACK_HEADER + 8 * (__u64)w->words;
+	if (size > sizeof(w->record))
+		size = sizeof(w->record);
+	if (bpf_ringbuf_output(&records, &w->record, size, wakeup_flags()) != 0)
+		return 0;
+	if (bpf_map_update_elem(&stacks, &hash, &zero, BPF_NOEXIST) == -7 /* E2BIG */)
+		count(COUNTER_STACKS_FULL);
+	return 1;
+}
+
+/* Sends the walk's stack if it is new. A sample is counted, too; 0 when it was lost. */
 __attribute__((noinline)) int send_stack(void)
 {
 	struct walk *w = walk_state();
-	struct stack_count zero = {}, *known;
-	__u64 hash, size;
+	struct stack_count *known;
+	__u64 hash;
 
 	if (!w)
 		return 0;
 	hash_stack();
 	hash = w->record.hash;
 	known = bpf_map_lookup_elem(&stacks, &hash);
+	if (known && w->off_cpu)
+		return 1;
 	if (known) {
 		__sync_fetch_and_add(&known->count, 1);
-		if (with_times)
-			send_time();
-		return 0;
+	} else {
+		if (w->lua_frames) {
+			send_protos();
+			send_vm();
+		}
+		if (!send_new_stack()) {
+			if (!w->off_cpu)
+				count(COUNTER_LOST);
+			return 0;
+		}
 	}
-	if (w->lua_frames) {
-		send_protos();
-		send_vm();
-	}
-	w->record.word_count = w->words;
-	size = RECORD_STACK_HEADER + 8 * (__u64)w->words;
-	if (size > sizeof(w->record))
-		size = sizeof(w->record);
-	if (bpf_ringbuf_output(&records, &w->record, size, wakeup_flags()) != 0) {
-		count(COUNTER_LOST);
-		return 0;
-	}
-	if (bpf_map_update_elem(&stacks, &hash, &zero, BPF_NOEXIST) == -7 /* E2BIG */)
-		count(COUNTER_STACKS_FULL);
-	if (with_times)
+	if (with_times && !w->off_cpu)
 		send_time();
-	return 0;
+	return 1;
 }
 
 #endif

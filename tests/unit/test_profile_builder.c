@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "../test.h"
+#include "output/profile_view.h"
 #include "symbol/profile_builder.h"
 
 /* ---- names -------------------------------------------------------------------------------------
@@ -14,30 +15,41 @@
 
 #define FUNCTION_SHIFT 8 /* of code addresses: which function it is */
 
-enum profile_frame_type frame_names__name(const struct frame_names *self, uint32_t tgid,
-					  uint64_t word, uint64_t second, char *out, size_t size)
+void frame_names__frame(const struct frame_names *self, uint32_t tgid, uint64_t word,
+			uint64_t second, struct profile_frame *frame, char *name, char *file)
 {
+	*frame = (struct profile_frame){.name = name, .file = file, .type = PROFILE_NOTE};
+	*file = '\0';
+	snprintf(name, FRAME_NAME_BYTES, "?");
 	switch (word >> FRAME_KIND_SHIFT) {
 	case FRAME_KIND_KERNEL:
-		snprintf(out, size, "kernel");
-		return PROFILE_KERNEL;
+		snprintf(name, FRAME_NAME_BYTES, "kernel");
+		frame->type = PROFILE_KERNEL;
+		break;
 	case FRAME_KIND_NATIVE:
-		frame_names__entry(self, word, out, size);
-		return PROFILE_NATIVE;
+		frame_names__entry(self, word, name, FRAME_NAME_BYTES);
+		frame->type = PROFILE_NATIVE;
+		break;
 	case FRAME_KIND_BUILTIN:
-		snprintf(out, size, "c%u", (unsigned int)((second & FRAME_VADDR_MASK) >> 8));
-		return PROFILE_BUILTIN;
+		snprintf(name, FRAME_NAME_BYTES, "c%u",
+			 (unsigned int)((second & FRAME_VADDR_MASK) >> 8));
+		frame->type = PROFILE_BUILTIN;
+		break;
 	case FRAME_KIND_LUA:
-		snprintf(out, size, "lua%u", (unsigned int)second);
-		return PROFILE_LUA;
+		snprintf(name, FRAME_NAME_BYTES, "lua%u", (unsigned int)second);
+		frame->type = PROFILE_BUILTIN; /* whose text is the name alone */
+		break;
 	}
-	snprintf(out, size, "?");
-	return PROFILE_NOTE;
 }
 
 void frame_names__entry(const struct frame_names *self, uint64_t entry, char *out, size_t size)
 {
 	snprintf(out, size, "%u", (unsigned int)((entry & FRAME_VADDR_MASK) >> FUNCTION_SHIFT));
+}
+
+void frame_names__kernel(const struct frame_names *self, uint64_t address, char *out, size_t size)
+{
+	*out = 0;
 }
 
 const char *walk_stop__text(unsigned int stop)
@@ -51,6 +63,11 @@ const char *walk_error__text(unsigned int error)
 }
 
 const char *vm_state__text(unsigned int state)
+{
+	return NULL;
+}
+
+const char *off_cpu_reason__text(enum off_cpu_reason reason)
 {
 	return NULL;
 }
@@ -99,10 +116,11 @@ static void put_stack(struct stack_store *stacks, const char *text)
 static void build(const char *one, const char *other, bool with_native, const char *expected,
 		  const char *expected_other)
 {
-	const struct profile_builder_options options = {.native = with_native};
+	const struct profile_builder_options options = {};
+	const struct profile_view view = {.kernel = with_native, .native = with_native};
 	const struct frame_names names = {};
 	struct stack_store *stacks = stack_store__new();
-	struct profile *profile = profile__new();
+	struct profile *profile = profile__new(), *drawn = profile__new();
 	struct profile_stack stack;
 	const char *wanted;
 	char text[256];
@@ -112,17 +130,19 @@ static void build(const char *one, const char *other, bool with_native, const ch
 	if (other)
 		put_stack(stacks, other);
 	CHECK_EQ(profile_builder__add(profile, stacks, &names, &options), 0);
-	CHECK_EQ(profile__stack_count(profile), other ? 2 : 1);
-	for (i = 0; i < profile__stack_count(profile); i++) {
-		stack = profile__stack_at(profile, i);
+	CHECK_EQ(profile_view__make(&view, profile, drawn), 0);
+	CHECK_EQ(profile__stack_count(drawn), other ? 2 : 1);
+	for (i = 0; i < profile__stack_count(drawn); i++) {
+		stack = profile__stack_at(drawn, i);
 		text[0] = '\0';
 		for (k = 1, at = 0; k < stack.frame_count; k++) /* without the thread */
 			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s",
 					       k > 1 ? " " : "",
-					       profile__frame_at(profile, stack.frames[k])->name);
+					       profile__frame_at(drawn, stack.frames[k])->name);
 		wanted = i ? expected_other : expected;
 		CHECK_STR(text, wanted);
 	}
+	profile__free(drawn);
 	profile__free(profile);
 	stack_store__free(stacks);
 }
@@ -188,7 +208,7 @@ static void a_cut_stack(void)
 	/* C functions at its root, and a word without its second one */
 	struct stack_store *stacks = stack_store__new();
 	struct record_stack record = {.comm = "t", .hash = 1, .word_count = 2};
-	const struct profile_builder_options options = {.native = true};
+	const struct profile_builder_options options = {};
 	const struct frame_names names = {};
 	struct profile *profile = profile__new();
 
@@ -197,7 +217,7 @@ static void a_cut_stack(void)
 	record.words[1] = (uint64_t)FRAME_KIND_BUILTIN << FRAME_KIND_SHIFT | 1;
 	CHECK_EQ(stack_store__add_stack(stacks, &record, sizeof(record), 0, 0), 0);
 	CHECK_EQ(profile_builder__add(profile, stacks, &names, &options), 0);
-	CHECK_EQ(profile__stack_at(profile, 0).frame_count, 2);
+	CHECK_EQ(profile__stack_at(profile, 0).frame_count, 1);
 	profile__free(profile);
 	stack_store__free(stacks);
 }
