@@ -17,6 +17,7 @@
 #include "../symbol/lua_functions.h"
 #include "privileges.h"
 #include "record_builds.h"
+#include "record_containers.h"
 #include "record_start.h"
 #include "record_targets.h"
 
@@ -24,6 +25,7 @@ struct session {
 	bool quiet; /* no warnings */
 	FILE *warnings;
 	struct record_targets targets;
+	struct record_containers *containers;
 	struct record_start start;
 	struct sampler *sampler;
 	struct lua_names *lua_names;
