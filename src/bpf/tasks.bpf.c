@@ -41,18 +41,13 @@ struct {
 	__type(value, struct record_task);
 } scratch SEC(".maps");
 
-/* Linux 5.14 gave the state another name and size. */
-struct task_struct___before_5_14 {
-	long state;
-} __attribute__((preserve_access_index));
-
 static __always_inline __u32 state_of(struct task_struct *task)
 {
-	struct task_struct___before_5_14 *older = (void *)task;
+	struct task_struct___old *old = (void *)task;
 
 	if (bpf_core_field_exists(task->__state))
 		return BPF_CORE_READ(task, __state);
-	return (__u32)BPF_CORE_READ(older, state);
+	return (__u32)BPF_CORE_READ(old, state);
 }
 
 static __always_inline void read_registers(struct task_struct *task, struct record_task *record)

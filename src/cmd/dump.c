@@ -19,8 +19,7 @@
 #include "dump_threads.h"
 #include "dump_values.h"
 #include "dump_write.h"
-#include "record_targets.h"
-#include "sampler_errors.h"
+#include "session.h"
 
 /* Of threads that run: each has a sample within two milliseconds of CPU time. */
 #define RATE_HZ 499
@@ -32,13 +31,12 @@
 #define OPT_NO_NATIVE  260
 
 struct dump_command {
-	struct record_options record; /* the targets, and what the sampler is told */
+	struct target_options targets;
 	struct dump_write_options write;
-	bool json;
-	struct record_targets targets;
+	bool json, kernel, verbose;
+	struct session common; /* targets, sampler, names */
 	struct dump dump;
 	struct dump_session session;
-	struct lua_names *lua_names;
 };
 
 static const struct argp_option options[] = {
@@ -68,7 +66,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &self->record.targets;
+		state->child_inputs[0] = &self->targets;
 		return 0;
 	case OPT_LOCALS:
 		self->write.values = true;
@@ -80,22 +78,22 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		self->json = true;
 		return 0;
 	case OPT_KERNEL:
-		self->record.kernel = true;
+		self->kernel = true;
 		return 0;
 	case OPT_NO_NATIVE:
 		self->write.native = false;
 		return 0;
 	case 'q':
-		self->record.quiet = true;
+		self->common.quiet = true;
 		return 0;
 	case 'v':
-		self->record.verbose = true;
+		self->verbose = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "a process is named by -p PID, not by '%s' alone", arg);
 		return 0;
 	case ARGP_KEY_END:
-		if (!target_options__given(&self->record.targets))
+		if (!target_options__given(&self->targets))
 			argp_error(state, "what to look at? -p PID, -n NAME, -c CONTAINER, "
 					  "--cgroup PATH or -a");
 		return 0;
@@ -110,33 +108,29 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static int open_session(struct dump_command *self)
 {
 	struct sampler_options sampler = {.rate_hz = RATE_HZ,
-					  .kernel = self->record.kernel,
+					  .kernel = self->kernel,
 					  .per_thread = true,
 					  .user_walks = true,
 					  .values = self->write.values,
-					  .verbose = self->record.verbose};
+					  .verbose = self->verbose};
 	struct dump_session *session = &self->session;
 	int err;
 
-	session->dump = &self->dump;
-	session->kernel = self->record.kernel;
-	err = sampler__new(&sampler, self->targets.found, self->targets.found_count,
-			   &session->sampler);
-	if (!err)
-		err = thread_states__new(&session->states);
+	err = session__open(&self->common, &sampler);
+	if (err)
+		return err;
+	err = thread_states__new(&session->states);
 	if (err) {
-		sampler_errors__print(err);
+		session__print_load_error(err);
 		return err;
 	}
+	session->dump = &self->dump;
+	session->kernel = self->kernel;
+	session->sampler = self->common.sampler;
 	session->walker = user_walk__new();
-	self->lua_names = lua_names__new();
-	if (self->lua_names)
-		session->functions =
-			lua_functions__new(sampler__stacks(session->sampler),
-					   sampler__modules(session->sampler), self->lua_names);
 	if (self->write.values)
 		session->values = dump_values__new();
-	if (!session->walker || !session->functions || (self->write.values && !session->values)) {
+	if (!session->walker || (self->write.values && !session->values)) {
 		fprintf(stderr, "luaspy: out of memory.\n");
 		return -ENOMEM;
 	}
@@ -220,12 +214,12 @@ static int find_targets(struct dump_command *self)
 	size_t count;
 	int err;
 
-	count = self->targets.found_count;
+	count = self->common.targets.found_count;
 	pids = calloc(count + 1, sizeof(*pids));
 	if (!pids)
 		return -ENOMEM;
-	memcpy(pids, self->targets.found, count * sizeof(*pids));
-	err = record_targets__add(&self->targets, self->session.sampler);
+	memcpy(pids, self->common.targets.found, count * sizeof(*pids));
+	err = session__add_targets(&self->common);
 	if (!err) {
 		err = add_processes(self, pids, count);
 		if (err)
@@ -251,7 +245,7 @@ static int gather(struct dump_command *self)
 		err = -ENOMEM;
 	for (i = 0; i < self->dump.count && !err && self->write.coroutines; i++)
 		err = dump_coroutines__collect(session, &self->dump.processes[i]);
-	lua_functions__read(session->functions);
+	lua_functions__read(self->common.lua_functions);
 	if (err)
 		fprintf(stderr, "luaspy: the threads cannot be looked at: %s.\n", strerror(-err));
 	return err;
@@ -259,24 +253,16 @@ static int gather(struct dump_command *self)
 
 static int name_all(struct dump_command *self)
 {
-	struct kernel_symbols *kernel = NULL;
-	struct frame_names names = {
-		.stacks = sampler__stacks(self->session.sampler),
-		.modules = sampler__modules(self->session.sampler),
-		.vms = sampler__vms(self->session.sampler),
-		.lua = self->session.functions,
-	};
 	int err;
 
-	if (self->record.kernel && kernel_symbols__load(NULL, &kernel) == -EPERM &&
-	    !self->record.quiet)
-		fprintf(stderr, "luaspy: warning: kernel function names are hidden: they need "
-				"CAP_SYSLOG and `sysctl kernel.kptr_restrict` below 2.\n");
-	names.kernel = kernel;
-	err = dump_names__find(&self->dump, &names);
+	if (self->kernel) {
+		self->common.kernel_symbols = kernel_symbols__open();
+		session__read_kernel_symbols(&self->common);
+	}
+	err = dump_names__find(&self->dump, &self->common.names);
 	if (err)
 		fprintf(stderr, "luaspy: out of memory while finding names.\n");
-	kernel_symbols__free(kernel);
+	session__warn_builds(&self->common);
 	return err;
 }
 
@@ -311,15 +297,13 @@ int cmd_dump(int argc, char **argv)
 		return 1;
 	}
 	self->write.native = true;
-	self->record.rate_hz = RATE_HZ;
+	self->common.warnings = stderr;
 	argv[0] = name;
 	argp_err_exit_status = 2;
 	argp_parse(&argp, argc, argv, 0, NULL, self);
-	err = process_info__check_proc();
-	if (err)
-		sampler_errors__print(err);
-	else
-		err = record_targets__find(&self->targets, &self->record);
+	err = session__check_proc();
+	if (!err)
+		err = session__find(&self->common, &self->targets, RATE_HZ);
 	if (!err)
 		err = open_session(self);
 	if (!err)
@@ -332,13 +316,10 @@ int cmd_dump(int argc, char **argv)
 		err = write_result(self);
 	dump__free(&self->dump);
 	dump_values__free(self->session.values);
-	lua_functions__free(self->session.functions);
-	lua_names__free(self->lua_names);
 	user_walk__free(self->session.walker);
 	thread_states__free(self->session.states);
-	sampler__free(self->session.sampler);
-	record_targets__free(&self->targets);
-	target_options__free(&self->record.targets);
+	session__free(&self->common);
+	target_options__free(&self->targets);
 	free(self);
 	return err ? 1 : 0;
 }

@@ -100,7 +100,7 @@ bool dump_session__view(struct dump_session *self, const pid_t *pid, struct user
 		.tgid = (uint32_t)*pid,
 		.read = read_process,
 		.context = (void *)pid,
-		.record = sampler__take,
+		.record = sampler__take_record,
 		.record_context = self->sampler,
 		.with_values = self->values != NULL,
 	};

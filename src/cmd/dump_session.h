@@ -11,7 +11,6 @@
 #include "../sample/sampler.h"
 #include "../sample/thread_states.h"
 #include "../sample/user_walk.h"
-#include "../symbol/lua_functions.h"
 #include "dump_model.h"
 
 struct dump_values;
@@ -22,8 +21,7 @@ struct dump_session {
 	struct thread_states *states;
 	struct user_walk *walker;   /* of coroutines and function values */
 	struct dump_values *values; /* NULL: they are not wanted */
-	struct lua_functions *functions;
-	bool kernel; /* kernel frames are wanted */
+	bool kernel;		    /* kernel frames are wanted */
 };
 
 /* A stack as the walk in user space gave it; without words when it could not be walked. `values` of

@@ -55,6 +55,8 @@ struct profile {
 	size_t mapping_count;
 	struct stack_entry **stacks;
 	size_t stack_count, stack_room;
+	struct profile_count **counts; /* arrays that it keeps for its makers */
+	size_t counts_count, counts_room;
 	uint32_t *scratch; /* a stack's key */
 	size_t scratch_room;
 	struct profile_info info;
@@ -76,7 +78,7 @@ void profile__free(struct profile *self)
 	HASH_CLEAR(hh, self->labels_by_content);
 	HASH_CLEAR(hh, self->stacks_by_key);
 	HASH_ITER (hh, self->strings, string, next) {
-		HASH_DEL(self->strings, string);
+		HASH_DEL(self->strings, string); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(string);
 	}
 	for (i = 0; i < self->frame_count; i++)
@@ -87,6 +89,9 @@ void profile__free(struct profile *self)
 		free(self->stacks[i]->times);
 		free(self->stacks[i]);
 	}
+	for (i = 0; i < self->counts_count; i++)
+		free(self->counts[i]);
+	free(self->counts);
 	free(self->frames);
 	free(self->labels);
 	free(self->mappings);
@@ -132,6 +137,29 @@ const char *profile__string(struct profile *self, const char *text)
 	return entry->text;
 }
 
+const struct profile_count *profile__counts(struct profile *self,
+					    const struct profile_count *counts, size_t count)
+{
+	struct profile_count *copy, **all;
+	size_t i;
+
+	all = grow(self->counts, self->counts_count, &self->counts_room, sizeof(*all));
+	if (!all)
+		return NULL;
+	self->counts = all;
+	copy = calloc(count + 1, sizeof(*copy));
+	if (!copy)
+		return NULL;
+	self->counts[self->counts_count++] = copy;
+	for (i = 0; i < count; i++) {
+		copy[i].name = profile__string(self, counts[i].name);
+		copy[i].count = counts[i].count;
+		if (!copy[i].name)
+			return NULL;
+	}
+	return copy;
+}
+
 int64_t profile__add_frame(struct profile *self, const struct profile_frame *frame)
 {
 	struct frame_entry *entry = NULL, **frames;
@@ -156,7 +184,7 @@ int64_t profile__add_frame(struct profile *self, const struct profile_frame *fra
 	if (entry)
 		return entry->id;
 
-	frames = grow(self->frames, self->frame_count, &self->frame_room, sizeof(*frames));
+	frames = grow(self->frames, self->frame_count, &self->frame_room, sizeof(void *));
 	if (!frames)
 		return -ENOMEM;
 	self->frames = frames;
@@ -229,7 +257,7 @@ int64_t profile__add_labels(struct profile *self, const struct profile_label *la
 		free(entry);
 		return known->id;
 	}
-	all = grow(self->labels, self->labels_count, &self->labels_room, sizeof(*all));
+	all = grow(self->labels, self->labels_count, &self->labels_room, sizeof(void *));
 	if (!all)
 		goto fail;
 	self->labels = all;
@@ -298,7 +326,7 @@ int profile__add_stack(struct profile *self, const struct profile_stack *stack)
 		memcpy(self->scratch + 1, stack->frames, bytes - sizeof(uint32_t));
 	HASH_FIND(hh, self->stacks_by_key, self->scratch, bytes, entry);
 	if (!entry) {
-		stacks = grow(self->stacks, self->stack_count, &self->stack_room, sizeof(*stacks));
+		stacks = grow(self->stacks, self->stack_count, &self->stack_room, sizeof(void *));
 		if (!stacks)
 			return -ENOMEM;
 		self->stacks = stacks;

@@ -181,7 +181,7 @@ static void walk(struct thread_stacks *self, const struct record_task *task,
 		.tid = task->tid,
 		.read = read_process,
 		.context = &pid,
-		.record = sampler__take,
+		.record = sampler__take_record,
 		.record_context = self->sampler,
 		.with_values = self->values,
 	};

@@ -9,9 +9,10 @@
 
 #include "frame_names.h"
 
-#define MAX_LABELS  8u
-#define MAX_CALLERS 16u /* functions of VMs that call C functions */
-#define NONE	    UINT32_MAX
+#define MAX_LABELS	    8u
+#define MAX_SCHEDULER_WORDS 16u
+#define MAX_CALLERS	    16u /* functions of VMs that call C functions */
+#define NONE		    UINT32_MAX
 
 /* Frame ids by encoded frame, so that each distinct frame is named once. */
 struct frame_key {
@@ -241,6 +242,40 @@ static const char *why_no_lua(const struct stored_stack *stack)
 						 : "[Lua stack in transition]";
 }
 
+/*
+ * How many words of a stack off the CPU are the scheduler itself and the BPF program that it
+ * called: all up to __schedule, which is near. None without the kernel's names.
+ */
+static uint32_t scheduler_words(const struct profile_builder *b, const struct stored_stack *stack)
+{
+	char name[FRAME_NAME_BYTES];
+	uint32_t i;
+
+	if (stored_stack__off_cpu(stack) == OFF_CPU_NONE)
+		return 0;
+	for (i = 0; i < stack->word_count && i < MAX_SCHEDULER_WORDS; i++) {
+		if (stack->words[i] >> FRAME_KIND_SHIFT != FRAME_KIND_KERNEL)
+			break;
+		frame_names__kernel(&b->names, stack->words[i], name, sizeof(name));
+		if (strncmp(name, "__schedule", 10) == 0 && (!name[10] || name[10] == '.'))
+			return i + 1;
+	}
+	return 0;
+}
+
+/* Why the thread was not on a CPU, where its stack does not tell. */
+static int push_off_cpu(struct profile_builder *b, const struct stored_stack *stack)
+{
+	switch (stored_stack__off_cpu(stack)) {
+	case OFF_CPU_WAITING:
+		return push_named(b, PROFILE_NOTE, "[waiting for a CPU]");
+	case OFF_CPU_BEFORE:
+		return push_named(b, PROFILE_NOTE, "[off the CPU since before the recording]");
+	default:
+		return 0;
+	}
+}
+
 static int push_words(struct profile_builder *b, const struct stored_stack *stack)
 {
 	bool lua_noted = false, lua_seen = false;
@@ -248,7 +283,10 @@ static int push_words(struct profile_builder *b, const struct stored_stack *stac
 	uint32_t i, lua = 0, builtins = NONE; /* where those of an activation began */
 	int err;
 
-	for (i = 0; i < stack->word_count; i++) {
+	err = push_off_cpu(b, stack);
+	if (err)
+		return err;
+	for (i = scheduler_words(b, stack); i < stack->word_count; i++) {
 		word = stack->words[i];
 		second = 0;
 		kind = word >> FRAME_KIND_SHIFT;
@@ -321,6 +359,9 @@ static int64_t labels_of(struct profile_builder *b, const struct stored_stack *s
 	}
 	if (state)
 		labels[count++] = (struct profile_label){"vmstate", state};
+	if (b->options->states)
+		labels[count++] = (struct profile_label){
+			"state", off_cpu_reason__text(stored_stack__off_cpu(stack))};
 	container = b->options->container ? b->options->container(b->options->context, stack->tgid)
 					  : NULL;
 	if (container)
@@ -403,16 +444,28 @@ int profile_builder__frames(struct profile_builder *b, const struct stored_stack
 	return err;
 }
 
+static uint64_t count_of(const struct profile_builder_options *options,
+			 const struct stored_stack *stack)
+{
+	return options->recent ? stack->recent : stack->count;
+}
+
 static int add_stack(struct profile_builder *b, const struct stored_stack *stack)
 {
+	uint64_t count = count_of(b->options, stack);
 	struct profile_stack out = {.frames = b->ids,
-				    .count = stack->count,
-				    .nanoseconds = stack->count * b->options->period_ns};
+				    .count = count,
+				    .nanoseconds =
+					    b->options->recent ? stack->recent_ns : stack->ns,
+				    .times = stack->times,
+				    .time_count = stack->time_count};
 	const uint32_t *ids, *lua;
 	uint32_t i, other;
 	int64_t labels;
 	int err;
 
+	if (stored_stack__off_cpu(stack) == OFF_CPU_NONE)
+		out.nanoseconds = count * b->options->period_ns;
 	err = profile_builder__frames(b, stack, &ids, &lua, &out.frame_count);
 	if (err)
 		return err;
@@ -437,11 +490,15 @@ int profile_builder__add(struct profile *profile, const struct stack_store *stac
 	int err = b ? 0 : -ENOMEM;
 
 	for (stack = stack_store__next(stacks, NULL); stack && !err;
-	     stack = stack_store__next(stacks, stack))
-		err = profile_builder__learn(b, stack);
+	     stack = stack_store__next(stacks, stack)) {
+		if (count_of(options, stack))
+			err = profile_builder__learn(b, stack);
+	}
 	for (stack = stack_store__next(stacks, NULL); stack && !err;
-	     stack = stack_store__next(stacks, stack))
-		err = add_stack(b, stack);
+	     stack = stack_store__next(stacks, stack)) {
+		if (count_of(options, stack))
+			err = add_stack(b, stack);
+	}
 	profile_builder__free(b);
 	return err;
 }
@@ -457,5 +514,18 @@ void profile_builder__vm_states(const struct stack_store *stacks, uint64_t *samp
 		state = stack->flags >> STACK_VM_STATE_SHIFT;
 		if (state < VM_STATE_COUNT)
 			samples[state] += stack->count;
+	}
+}
+
+void profile_builder__off_cpu(const struct stack_store *stacks, uint64_t *ns, uint64_t *count)
+{
+	const struct stored_stack *stack;
+
+	memset(ns, 0, OFF_CPU_REASONS * sizeof(*ns));
+	memset(count, 0, OFF_CPU_REASONS * sizeof(*count));
+	for (stack = stack_store__next(stacks, NULL); stack;
+	     stack = stack_store__next(stacks, stack)) {
+		ns[stored_stack__off_cpu(stack)] += stack->ns;
+		count[stored_stack__off_cpu(stack)] += stack->count;
 	}
 }

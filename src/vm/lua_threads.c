@@ -11,7 +11,7 @@
 #include "../target/memory_cache.h"
 #include "luajit_vms.h"
 
-#define MAX_THREADS   1000000u
+#define MAX_COROUTINES_LISTED   1000000u
 #define MAX_ADDRESS   (1ull << 47)
 #define TRIES	      4
 #define CLOCK_OBJECTS 4096u /* between two looks at the clock */
@@ -249,7 +249,7 @@ static int add_thread(const struct reader *self, uint64_t L, struct lua_threads 
 	err = decode_thread(self->vm, &self->layout, L, bytes, &thread);
 	if (err)
 		return err;
-	if (threads->count == MAX_THREADS)
+	if (threads->count == MAX_COROUTINES_LISTED)
 		return -E2BIG;
 	if ((threads->count & (threads->count - 1)) == 0) {
 		grown = reallocarray(threads->threads, threads->count ? 2 * threads->count : 1,

@@ -207,14 +207,6 @@ static const struct puc_heap_layout *layout_of(const struct lua_heap *self)
 	return self->layout;
 }
 
-static uint64_t word_at(const void *bytes, size_t offset)
-{
-	uint64_t word;
-
-	memcpy(&word, (const uint8_t *)bytes + offset, sizeof(word));
-	return word;
-}
-
 static int read_word(struct lua_heap *self, uint64_t address, uint64_t *word)
 {
 	return lua_heap__read(self, address, word, sizeof(*word));
@@ -225,11 +217,8 @@ static int read_word(struct lua_heap *self, uint64_t address, uint64_t *word)
 static int read_object(struct lua_heap *self, uint64_t ref, uint8_t type, uint8_t *bytes,
 		       size_t size)
 {
-	int err;
+	int err = lua_heap__object(self, ref, bytes, size);
 
-	if (!lua_heap__is_ref(ref))
-		return -EINVAL;
-	err = lua_heap__read(self, ref, bytes, size);
 	if (err)
 		return err;
 	return (bytes[OBJECT_TYPE] & TYPE_MASK) == type ? 0 : -EINVAL;
@@ -291,11 +280,11 @@ static int read_thread(struct lua_heap *self, uint64_t ref, uint64_t *env, uint6
 
 	if (err)
 		return err;
-	*g = word_at(bytes, self->puc->L_g);
+	*g = lua_word(bytes, self->puc->L_g);
 	if (!lua_heap__is_ref(*g))
 		return -EINVAL;
 	if (layout_of(self)->function_env)
-		*env = word_at(bytes, THREAD_GLOBALS_51);
+		*env = lua_word(bytes, THREAD_GLOBALS_51);
 	else
 		*env = read_globals(self, *g);
 	return 0;
@@ -315,7 +304,7 @@ static int find_main_thread(struct lua_heap *self, uint64_t g, uint64_t *ref)
 		err = read_object(self, *ref, TYPE_THREAD, bytes, sizeof(bytes));
 	if (err)
 		return err;
-	return word_at(bytes, build->L_g) == g ? 0 : -EINVAL;
+	return lua_word(bytes, build->L_g) == g ? 0 : -EINVAL;
 }
 
 static int read_function(struct lua_heap *self, uint64_t ref, struct lua_function *function)
@@ -332,8 +321,8 @@ static int read_function(struct lua_heap *self, uint64_t ref, struct lua_functio
 	is_c = layout->function_is_c ? bytes[layout->function_is_c] != 0
 				     : bytes[OBJECT_TYPE] == VARIANT_C;
 	function->ffid = is_c;
-	function->env = layout->function_env ? word_at(bytes, layout->function_env) : 0;
-	function->entry = is_c ? word_at(bytes, self->puc->closure_c) : 0;
+	function->env = layout->function_env ? lua_word(bytes, layout->function_env) : 0;
+	function->entry = is_c ? lua_word(bytes, self->puc->closure_c) : 0;
 	return 0;
 }
 
@@ -346,7 +335,7 @@ static int read_userdata_metatable(struct lua_heap *self, uint64_t ref, uint64_t
 
 	if (err)
 		return err;
-	*metatable = word_at(bytes, layout->userdata_metatable);
+	*metatable = lua_word(bytes, layout->userdata_metatable);
 	return 0;
 }
 
@@ -362,7 +351,7 @@ static int string_place(struct lua_heap *self, uint64_t ref, uint64_t *address, 
 		return err;
 	*address = ref + build->string_data;
 	is_long = (bytes[OBJECT_TYPE] & VALUE_TYPE_MASK) == VARIANT_LONG;
-	*length = word_at(bytes, build->string_length);
+	*length = lua_word(bytes, build->string_length);
 	if (build->string_short_length && !is_long)
 		*length = bytes[build->string_short_length];
 	return build->string_is_pointer && is_long ? read_word(self, *address, address) : 0;
@@ -389,8 +378,8 @@ static int read_nodes(struct lua_heap *self, uint64_t ref, struct lua_nodes *nod
 	if (bytes[layout->table_lsize] > MAX_LSIZE)
 		return -EINVAL;
 	nodes->count = 1u << bytes[layout->table_lsize];
-	nodes->address = word_at(bytes, layout->table_node);
-	nodes->metatable = word_at(bytes, layout->table_metatable);
+	nodes->address = lua_word(bytes, layout->table_node);
+	nodes->metatable = lua_word(bytes, layout->table_metatable);
 	return 0;
 }
 
@@ -399,8 +388,8 @@ static void decode_node(const struct lua_heap *self, const void *node, struct lu
 {
 	const uint8_t *bytes = node;
 
-	*value = decode(word_at(node, 0), bytes[VALUE_TYPE]);
-	*key = decode(word_at(node, NODE_KEY), bytes[layout_of(self)->node_key_type]);
+	*value = decode(lua_word(node, 0), bytes[VALUE_TYPE]);
+	*key = decode(lua_word(node, NODE_KEY), bytes[layout_of(self)->node_key_type]);
 }
 
 /* ---- values ------------------------------------------------------------------------------ */
@@ -417,7 +406,7 @@ static void raw_value(const struct lua_heap *self, const void *slot, struct lua_
 		RAW_TABLE, RAW_FUNCTION, RAW_USERDATA,	    RAW_THREAD,
 	};
 
-	*raw = (struct lua_raw){.kind = RAW_OTHER, .ref = word_at(slot, 0)};
+	*raw = (struct lua_raw){.kind = RAW_OTHER, .ref = lua_word(slot, 0)};
 	if ((type & TYPE_MASK) < sizeof(kinds))
 		raw->kind = kinds[type & TYPE_MASK];
 	if (raw->kind == RAW_FALSE && (release >= 50400 ? variant != 0 : (uint32_t)raw->ref != 0))
@@ -435,7 +424,7 @@ static void raw_value(const struct lua_heap *self, const void *slot, struct lua_
 static uint32_t array_size(const struct lua_heap *self, const uint8_t *bytes)
 {
 	const struct puc_heap_layout *layout = layout_of(self);
-	uint32_t size = (uint32_t)word_at(bytes, layout->table_size), real = 1;
+	uint32_t size = (uint32_t)lua_word(bytes, layout->table_size), real = 1;
 
 	if (self->puc->release / 100 != 504 || !(bytes[OBJECT_TYPE + 2] & 0x80))
 		return size;
@@ -462,7 +451,7 @@ static int array_items(struct lua_heap *self, uint64_t ref, struct lua_items *it
 	if (err)
 		return err;
 	size = array_size(self, bytes);
-	at = word_at(bytes, layout->table_array);
+	at = lua_word(bytes, layout->table_array);
 	if (layout->array_of_values)
 		at += sizeof(uint32_t);
 	items->more_array = size > LUA_MAX_COUNTED;
@@ -499,7 +488,7 @@ static int closure(struct lua_heap *self, uint64_t ref, struct lua_closure *clos
 		err = lua_heap__read(self, ref, bytes, self->puc->closure_proto + sizeof(uint64_t));
 	if (err)
 		return err;
-	closure->proto = word_at(bytes, self->puc->closure_proto);
+	closure->proto = lua_word(bytes, self->puc->closure_proto);
 	closure->upvalue_count = bytes[layout->function_env ? OBJECT_TYPE + 3 : OBJECT_TYPE + 2];
 	return 0;
 }
@@ -524,7 +513,7 @@ static int userdata_size(struct lua_heap *self, uint64_t ref, uint64_t *size)
 	int err = read_object(self, ref, TYPE_USERDATA, bytes, sizeof(bytes));
 
 	if (!err)
-		*size = word_at(bytes, release < 50300 ? 0x20 : release < 50400 ? 0x18 : 0x10);
+		*size = lua_word(bytes, release < 50300 ? 0x20 : release < 50400 ? 0x18 : 0x10);
 	return err;
 }
 

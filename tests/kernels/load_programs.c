@@ -106,6 +106,8 @@ int main(void)
 	sampler->rodata->with_values = true;
 	sampler->rodata->per_thread = true;
 	sampler->rodata->with_coroutines = true;
+	sampler->rodata->with_times = true;
+	sampler->rodata->with_off_cpu = true;
 	sampler->rodata->follow_children = true;
 	sampler->rodata->has_task_pt_regs = has_task_pt_regs;
 	tasks->rodata->pid_namespace = 1;
