@@ -34,7 +34,8 @@ static void write_all(const struct profile *exact)
 	for (i = 0; i < sizeof(writers) / sizeof(writers[0]); i++)
 		expect(writers[i](drawn, out) == 0);
 	expect(profile_view__make(&labels, exact, labelled) == 0);
-	expect(perf_script__write(labelled, out) == 0);
+	if (profile__info(exact)->samples < 1000) /* it writes them one by one */
+		expect(perf_script__write(labelled, out) == 0);
 	expect(json_profile__write(exact, out) == 0);
 	fclose(out);
 	profile__free(drawn);
