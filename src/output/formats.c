@@ -86,6 +86,8 @@ void format__adapt(const struct format *self, struct profile_view *view)
 	view->table = self->needs == FORMAT_TABLE;
 	view->labels = self->needs == FORMAT_LABELS;
 	view->exact = self->needs == FORMAT_EXACT;
+	if (view->table)
+		view->reverse = false; /* a function's own part is that of the leaf */
 }
 
 bool format__keeps_labels(const struct format *self)
