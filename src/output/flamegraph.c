@@ -60,13 +60,13 @@ int flamegraph__write_svg(const struct profile *profile, FILE *out)
 		goto out;
 	errno = 0;
 	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", out);
-	err = flamegraph_static__write(profile, &tree, out);
+	err = flamegraph_static__write(&(struct flamegraph_page){profile, &tree}, out);
 	if (err)
 		goto out;
 	fputs("<script type=\"text/css\" id=\"luaspy-style\"><![CDATA[\n", out);
 	write_asset(out, asset_style, asset_style_end);
 	fputs("]]></script>\n<script type=\"application/json\" id=\"luaspy-data\">", out);
-	flamegraph_data__write(profile, &tree, out);
+	flamegraph_data__write(&(struct flamegraph_page){profile, &tree}, out);
 	fputs("</script>\n<script><![CDATA[\n", out);
 	write_script(out);
 	fputs("]]></script>\n</svg>\n", out);
@@ -98,7 +98,7 @@ int flamegraph__write_html(const struct profile *profile, FILE *out)
 	      "do not run here.</noscript>\n"
 	      "<script type=\"application/json\" id=\"luaspy-data\">",
 	      out);
-	flamegraph_data__write(profile, &tree, out);
+	flamegraph_data__write(&(struct flamegraph_page){profile, &tree}, out);
 	fputs("</script>\n<script>\n", out);
 	write_script(out);
 	fputs("</script>\n</body>\n</html>\n", out);

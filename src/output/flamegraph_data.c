@@ -97,9 +97,29 @@ void flamegraph_data__format_time(int64_t seconds, char *text, size_t size)
 		strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &tm);
 }
 
-void flamegraph_data__write(const struct profile *profile, const struct flamegraph_tree *tree,
-			    FILE *out)
+void flamegraph_data__format_weight(const struct profile *profile, uint64_t weight, char *text,
+				    size_t size)
 {
+	double value = (double)weight;
+	int digits_behind;
+
+	if (profile__info(profile)->kind == PROFILE_CPU) {
+		snprintf(text, size, "%" PRIu64 " samples", weight);
+		return;
+	}
+	if (weight < 1000) {
+		snprintf(text, size, "%" PRIu64 " \u00b5s", weight);
+		return;
+	}
+	value /= weight < 1000000 ? 1e3 : 1e6;
+	digits_behind = value < 10 ? 2 : value < 100 ? 1 : 0;
+	snprintf(text, size, "%.*f %s", digits_behind, value, weight < 1000000 ? "ms" : "s");
+}
+
+void flamegraph_data__write(const struct flamegraph_page *page, FILE *out)
+{
+	const struct profile *profile = page->profile;
+	const struct flamegraph_tree *tree = page->tree;
 	const struct profile_info *info = profile__info(profile);
 	char time[64];
 
@@ -112,6 +132,11 @@ void flamegraph_data__write(const struct profile *profile, const struct flamegra
 	write_string(out, "startTime", time);
 	fprintf(out, "\"durationSeconds\":%.3f,\n", info->duration_seconds);
 	write_count(out, "rateHz", info->rate_hz);
+	write_string(out, "kind",
+		     info->kind == PROFILE_CPU	     ? "cpu"
+		     : info->kind == PROFILE_OFF_CPU ? "off-cpu"
+						     : "wall");
+	write_string(out, "unit", info->kind == PROFILE_CPU ? "samples" : "microseconds");
 	write_count(out, "samples", info->samples);
 	write_count(out, "uniqueStacks", info->unique_stacks);
 	write_count(out, "withLua", info->with_lua);

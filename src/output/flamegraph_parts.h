@@ -19,17 +19,26 @@ struct flamegraph_color {
 
 extern const struct flamegraph_color flamegraph_colors[PROFILE_FRAME_TYPES];
 
+/* What a page shows. */
+struct flamegraph_page {
+	const struct profile *profile;
+	const struct flamegraph_tree *tree;
+};
+
 /* Writes the recording and the tree as one JSON object that is safe inside of a script element of
  * HTML and of XML. assets/model.js describes and reads it. */
-void flamegraph_data__write(const struct profile *profile, const struct flamegraph_tree *tree,
-			    FILE *out);
+void flamegraph_data__write(const struct flamegraph_page *page, FILE *out);
 
 /* Writes the graph as plain SVG elements, for viewers that run no scripts: the opening <svg> tag,
- * a heading, the widest frames and a legend. The caller closes the element. */
-int flamegraph_static__write(const struct profile *profile, const struct flamegraph_tree *tree,
-			     FILE *out);
+ * a heading, the widest frames and a legend. The caller closes the element. Returns 0 or -ENOMEM.
+ */
+int flamegraph_static__write(const struct flamegraph_page *page, FILE *out);
 
 /* "2026-01-31 12:00:00 UTC", empty for a time that is not known. */
 void flamegraph_data__format_time(int64_t seconds, char *text, size_t size);
+
+/* What profile__weight says, for a reader: "1234 samples", "12.3 ms". */
+void flamegraph_data__format_weight(const struct profile *profile, uint64_t weight, char *text,
+				    size_t size);
 
 #endif

@@ -86,9 +86,27 @@ static void write_style(FILE *out)
 	fputs("}\n</style>\n", out);
 }
 
-static void write_heading(const struct profile_info *info, const struct flamegraph_tree *tree,
+/* "12345 samples", of time "1.23 s in 456 events". */
+static void write_amount(const struct profile *profile, const struct flamegraph_tree *tree,
+			 FILE *out)
+{
+	const struct profile_info *info = profile__info(profile);
+	char weight[48];
+
+	if (info->kind == PROFILE_CPU) {
+		fprintf(out, "%" PRIu64 " samples", info->samples);
+		return;
+	}
+	flamegraph_data__format_weight(profile, tree->nodes[0].total, weight, sizeof(weight));
+	fprintf(out, "%s %s in %" PRIu64 " %s", weight,
+		info->kind == PROFILE_OFF_CPU ? "off the CPU" : "of wall time", info->samples,
+		info->kind == PROFILE_OFF_CPU ? "events" : "samples and events");
+}
+
+static void write_heading(const struct profile *profile, const struct flamegraph_tree *tree,
 			  FILE *out)
 {
+	const struct profile_info *info = profile__info(profile);
 	size_t columns = (size_t)((WIDTH - 2 * MARGIN) / CHARACTER_PIXELS);
 	char time[64];
 	int x = MARGIN;
@@ -98,13 +116,15 @@ static void write_heading(const struct profile_info *info, const struct flamegra
 	text__write_xml(out, text__name(info->title), 110);
 	fprintf(out, "</text>\n<text class=\"muted\" x=\"%d\" y=\"40\">", MARGIN);
 	text__write_xml(out, info->command_line ? info->command_line : "", columns);
+	fprintf(out, "</text>\n<text x=\"%d\" y=\"57\">", MARGIN);
+	write_amount(profile, tree, out);
 	fprintf(out,
-		"</text>\n<text x=\"%d\" y=\"57\">%" PRIu64 " samples, %" PRIu64 " lost, %" PRIu64
-		" truncated, %.2f %% complete, %.2f %% with Lua; "
-		"%.1f s at %" PRIu32 " Hz",
-		MARGIN, info->samples, info->lost, info->truncated,
-		percent(info->complete, info->samples), percent(info->with_lua, info->samples),
-		info->duration_seconds, info->rate_hz);
+		", %" PRIu64 " lost, %" PRIu64
+		" truncated, %.2f %% complete, %.2f %% with Lua; %.1f s",
+		info->lost, info->truncated, percent(info->complete, info->samples),
+		percent(info->with_lua, info->samples), info->duration_seconds);
+	if (info->rate_hz)
+		fprintf(out, " at %" PRIu32 " Hz", info->rate_hz);
 	if (time[0])
 		fprintf(out, ", from %s", time);
 	if (info->host) {
@@ -137,6 +157,7 @@ static void write_frame(const struct profile *profile, const struct flamegraph_t
 	uint32_t y = HEADING + (depth - node->depth) * ROW;
 	enum profile_frame_type type = PROFILE_THREAD;
 	const char *name = "all";
+	char weight[48];
 
 	if (node->depth) {
 		const struct profile_frame *frame =
@@ -147,10 +168,11 @@ static void write_frame(const struct profile *profile, const struct flamegraph_t
 	}
 	fputs("<g class=\"f\"><title>", out);
 	text__write_xml(out, name, 400);
+	flamegraph_data__format_weight(profile, node->total, weight, sizeof(weight));
 	fprintf(out,
-		" (%" PRIu64 " samples, %.2f %%)</title>"
+		" (%s, %.2f %%)</title>"
 		"<rect class=\"t%d\" x=\"%.1f\" y=\"%" PRIu32 "\" width=\"%.1f\" height=\"%d\"/>",
-		node->total, percent(node->total, tree->nodes[0].total), (int)type, x, y,
+		weight, percent(node->total, tree->nodes[0].total), (int)type, x, y,
 		width > 2 ? width - 0.5 : width, ROW - 1);
 	if (width >= 30) {
 		fprintf(out, "<text x=\"%.1f\" y=\"%" PRIu32 "\">", x + 4, y + 13);
@@ -160,9 +182,10 @@ static void write_frame(const struct profile *profile, const struct flamegraph_t
 	fputs("</g>\n", out);
 }
 
-int flamegraph_static__write(const struct profile *profile, const struct flamegraph_tree *tree,
-			     FILE *out)
+int flamegraph_static__write(const struct flamegraph_page *page, FILE *out)
 {
+	const struct profile *profile = page->profile;
+	const struct flamegraph_tree *tree = page->tree;
 	struct candidate *chosen = calloc(tree->node_count, sizeof(*chosen));
 	size_t count;
 	uint32_t depth = 0;
@@ -184,7 +207,7 @@ int flamegraph_static__write(const struct profile *profile, const struct flamegr
 	fputs("</title>\n", out);
 	write_style(out);
 	fputs("<rect class=\"bg\" width=\"100%\" height=\"100%\"/>\n", out);
-	write_heading(profile__info(profile), tree, out);
+	write_heading(profile, tree, out);
 	for (size_t i = 0; i < count; i++)
 		write_frame(profile, tree, &tree->nodes[chosen[i].node], depth, out);
 	free(chosen);

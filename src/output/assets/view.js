@@ -40,8 +40,21 @@ function number(value) {
 	return value.toLocaleString("en-US");
 }
 
-function samples(value) {
-	return number(value) + (value === 1 ? " sample" : " samples");
+/* Microseconds for a reader. */
+function duration(value) {
+	if (value < 1000)
+		return value + " \u00b5s";
+	value /= 1000;
+	const unit = value < 1000 ? "ms" : "s";
+
+	if (unit === "s")
+		value /= 1000;
+	return (value < 100 ? value.toFixed(value < 10 ? 2 : 1) : number(Math.round(value))) + " " + unit;
+}
+
+/* What a frame's width stands for, by the data's unit. */
+function makeAmount(unit) {
+	return unit === "samples" ? (value) => number(value) + (value === 1 ? " sample" : " samples") : duration;
 }
 
 function percent(part, whole) {
@@ -60,6 +73,8 @@ class PageView {
 		this.data = data;
 		this.model = decodeModel(data);
 		this.types = data.types;
+		this.amount = makeAmount(data.unit);
+		this.whole = data.unit === "samples" ? "samples" : "time";
 		this.focused = 0;
 		this.hovered = -1;
 		this.matched = null;
@@ -80,7 +95,7 @@ class PageView {
 		this.scroller = element("div", {
 			class: "graph", tabindex: "0", role: "application",
 			"aria-roledescription": "flame graph", "aria-describedby": "keys",
-			"aria-label": "Flame graph of " + data.title + ", " + samples(this.model.total[0]),
+			"aria-label": "Flame graph of " + data.title + ", " + this.amount(this.model.total[0]),
 		}, this.sheet);
 		this.table = element("section", { class: "table", hidden: true, "aria-label": "Hottest frames" });
 		this.status = element("div", { class: "status" });
@@ -90,7 +105,7 @@ class PageView {
 		body.append(
 			this.header = element("header", {}, this.buildHeading(), this.buildTools(), this.buildLegend()),
 			element("main", {}, ...this.model.total[0] ? [] :
-				[element("p", { class: "empty" }, "No samples were taken.")],
+				[element("p", { class: "empty" }, data.kind === "off-cpu" ? "Nothing was off the CPU." : "No samples were taken.")],
 				this.scroller, this.table),
 			element("footer", {}, this.status,
 				element("div", { class: "by" }, "luaspy " + data.version)),
@@ -115,8 +130,12 @@ class PageView {
 		const { data } = this;
 		const facts = [
 			["Host", data.host], ["Started", data.startTime],
-			["Duration", data.durationSeconds.toFixed(1) + " s"], ["Rate", number(data.rateHz) + " Hz"],
-			["Samples", number(data.samples)], ["Stacks", number(data.uniqueStacks)],
+			["Duration", data.durationSeconds.toFixed(1) + " s"],
+			["Rate", data.rateHz && number(data.rateHz) + " Hz"],
+			...data.unit === "samples" ? [] :
+				[[data.kind === "wall" ? "Wall time" : "Off the CPU", this.amount(data.total)]],
+			[data.kind === "off-cpu" ? "Events" : data.kind === "wall" ? "Samples and events" : "Samples",
+				number(data.samples)], ["Stacks", number(data.uniqueStacks)],
 			["Complete", percent(data.complete, data.samples)],
 			["With Lua", percent(data.withLua, data.samples)],
 			["Truncated", number(data.truncated), data.truncated], ["Lost", number(data.lost), data.lost],
@@ -165,7 +184,7 @@ class PageView {
 	}
 
 	buildLegend() {
-		this.legend = element("ul", { class: "legend", "aria-label": "Samples by the type of their leaf" });
+		this.legend = element("ul", { class: "legend", "aria-label": "Shares by the type of the innermost frame" });
 		return this.legend;
 	}
 
@@ -176,9 +195,9 @@ class PageView {
 			element("h2", {}, "Keys"),
 			element("dl", {}, ...KEYS.flatMap(([key, what]) =>
 				[element("dt", {}, element("kbd", {}, key)), element("dd", {}, what)])),
-			element("p", {}, "A frame is as wide as its share of the samples; callers and callees are stacked. " +
-				"The order from left to right is by name and says nothing of time. A search is " +
-				"case-sensitive if it has capitals; samples that match more than once count once."),
+			element("p", {}, "A frame is as wide as its share of the " + this.whole + "; callers and callees are " +
+				"stacked. The order from left to right is by name and says nothing of time. A search is " +
+				"case-sensitive if it has capitals; what matches more than once counts once."),
 			close);
 	}
 
@@ -198,7 +217,7 @@ class PageView {
 		const used = new Set(this.model.types.subarray(1));
 
 		this.legend.replaceChildren(
-			element("li", { class: "hint", title: "Share of the samples whose innermost frame is of that type" },
+			element("li", { class: "hint", title: "Share of the " + this.whole + " whose innermost frame is of that type" },
 				"Leaf:"),
 			...this.types.map((type, i) => [type, i]).filter(([, i]) => used.has(i)).map(([type, i]) =>
 				element("li", {}, swatch(type[this.graph.theme.key]), type[0],
@@ -207,12 +226,12 @@ class PageView {
 
 	describe(node) {
 		const { model } = this, total = model.total[node], zoomed = this.graph.zoomed;
-		const parts = [samples(total), percent(total, model.total[0]) + " of all"];
+		const parts = [this.amount(total), percent(total, model.total[0]) + " of all"];
 
 		if (zoomed > 0 && total <= model.total[zoomed])
 			parts.push(percent(total, model.total[zoomed]) + " of the zoomed frame");
 		if (model.self[node] > 0)
-			parts.push("itself " + number(model.self[node]) + " (" +
+			parts.push("itself " + (this.data.unit === "samples" ? number : this.amount)(model.self[node]) + " (" +
 				percent(model.self[node], model.total[0]) + ")");
 		return parts.join(" \u00b7 ");
 	}
