@@ -60,7 +60,7 @@ $(B)/%.o: %.c
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o sampler.o): $(B)/sampler.skel.h
-$(B)/src/output/flamegraph.o: $(ASSETS)
+$(addprefix $(B)/src/output/,flamegraph.o heatmap.o): $(ASSETS)
 
 $(B)/libluaspy.a: $(LIB_OBJ)
 	@rm -f $@

@@ -23,7 +23,7 @@ const struct flamegraph_color flamegraph_colors[PROFILE_FRAME_TYPES] = {
 	[PROFILE_NOTE] = {"Note", "#dcd6cb", "#b3ab9b"},
 };
 
-static void put_number(FILE *out, uint64_t value)
+void flamegraph_data__write_number(uint64_t value, FILE *out)
 {
 	do {
 		unsigned int digit = value & 31;
@@ -62,17 +62,29 @@ static void write_names(const struct profile *profile, const struct flamegraph_t
 	}
 }
 
-/* Per node, in preorder: how many levels up from the node before it its parent is, its samples,
+/* Per node, in preorder: how many levels up from the node before it its parent is, its numbers,
  * its frame. Where it starts follows from the nodes before it. */
-static void write_nodes(const struct flamegraph_tree *tree, FILE *out)
+static void write_nodes(const struct flamegraph_page *page, FILE *out)
 {
+	const struct flamegraph_tree *tree = page->tree;
+
 	for (size_t i = 1; i < tree->node_count; i++) {
 		const struct flamegraph_node *node = &tree->nodes[i];
 
-		put_number(out, tree->nodes[i - 1].depth + 1 - node->depth);
-		put_number(out, node->total);
-		put_number(out, node->frame);
+		flamegraph_data__write_number(tree->nodes[i - 1].depth + 1 - node->depth, out);
+		for (unsigned int c = 0; c < page->columns; c++)
+			flamegraph_data__write_number(
+				page->values[c] ? page->values[c][i] : node->total, out);
+		flamegraph_data__write_number(node->frame, out);
 	}
+}
+
+/* What the numbers count. */
+static const char *unit(const struct flamegraph_page *page)
+{
+	if (profile__info(page->profile)->kind == PROFILE_CPU)
+		return "samples";
+	return page->counts ? "events" : "microseconds";
 }
 
 static void write_string(FILE *out, const char *key, const char *value)
@@ -130,13 +142,14 @@ void flamegraph_data__write(const struct flamegraph_page *page, FILE *out)
 	write_string(out, "version", info->version);
 	write_string(out, "host", info->host);
 	write_string(out, "startTime", time);
+	fprintf(out, "\"startSeconds\":%" PRId64 ",\n", info->start_time);
 	fprintf(out, "\"durationSeconds\":%.3f,\n", info->duration_seconds);
 	write_count(out, "rateHz", info->rate_hz);
 	write_string(out, "kind",
 		     info->kind == PROFILE_CPU	     ? "cpu"
 		     : info->kind == PROFILE_OFF_CPU ? "off-cpu"
 						     : "wall");
-	write_string(out, "unit", info->kind == PROFILE_CPU ? "samples" : "microseconds");
+	write_string(out, "unit", unit(page));
 	write_count(out, "samples", info->samples);
 	write_count(out, "uniqueStacks", info->unique_stacks);
 	write_count(out, "withLua", info->with_lua);
@@ -149,7 +162,10 @@ void flamegraph_data__write(const struct flamegraph_page *page, FILE *out)
 		text__write_json(out, text__name(info->errors[i].name));
 		fprintf(out, "\",%" PRIu64 "]", info->errors[i].count);
 	}
-	fputs("],\n\"types\":[", out);
+	fputs("],\n", out);
+	if (page->write_more)
+		page->write_more(page, out);
+	fputs("\"types\":[", out);
 	for (int i = 0; i < PROFILE_FRAME_TYPES; i++)
 		fprintf(out, "%s[\"%s\",\"%s\",\"%s\"]", i ? "," : "", flamegraph_colors[i].label,
 			flamegraph_colors[i].light, flamegraph_colors[i].dark);
@@ -158,7 +174,8 @@ void flamegraph_data__write(const struct flamegraph_page *page, FILE *out)
 	fputs("\",\n\"nameTypes\":\"", out);
 	for (uint32_t i = 0; i < tree->frame_count; i++)
 		fprintf(out, "%d", (int)profile__frame_at(profile, tree->frames[i])->type);
-	fprintf(out, "\",\n\"nodeCount\":%zu,\n\"nodes\":\"", tree->node_count);
-	write_nodes(tree, out);
+	fprintf(out, "\",\n\"nodeCount\":%zu,\n\"columns\":%u,\n\"nodes\":\"", tree->node_count,
+		page->columns);
+	write_nodes(page, out);
 	fputs("\"\n}", out);
 }

@@ -5,6 +5,7 @@
 #ifndef LUASPY_FLAMEGRAPH_PARTS_H
 #define LUASPY_FLAMEGRAPH_PARTS_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "flamegraph_tree.h"
@@ -19,15 +20,40 @@ struct flamegraph_color {
 
 extern const struct flamegraph_color flamegraph_colors[PROFILE_FRAME_TYPES];
 
+/* A text file of the tree as bytes of the program, `symbol` to `symbol`_end. Paths are relative to
+ * the root of the tree, where make runs. */
+#define FLAMEGRAPH_ASSET(symbol, file)                                                             \
+	__asm__(".pushsection .rodata." #symbol ", \"a\"\n" #symbol ":\n"                          \
+		".incbin \"src/output/assets/" file "\"\n" #symbol "_end:\n.popsection\n");        \
+	extern const char symbol[] __attribute__((visibility("hidden")));                          \
+	extern const char symbol##_end[] __attribute__((visibility("hidden")))
+
 /* What a page shows. */
 struct flamegraph_page {
 	const struct profile *profile;
 	const struct flamegraph_tree *tree;
+	/* The numbers that the script gets of each node, as many as `columns`; NULL: its total. */
+	unsigned int columns;
+	const uint64_t *values[2]; /* by node */
+	bool counts; /* they are samples or events, even where the profile is of time */
+	/* Members of the data's object that only this kind of page has, and the part of the script
+	 * that reads them; NULL: none. */
+	void (*write_more)(const struct flamegraph_page *page, FILE *out);
+	const void *more;
+	const char *script, *script_end;
 };
+
+/* The page as a file of its own, and the page in a still picture. Both return 0 or a negative
+ * errno. */
+int flamegraph_page__write_html(const struct flamegraph_page *page, FILE *out);
+int flamegraph_page__write_svg(const struct flamegraph_page *page, FILE *out);
 
 /* Writes the recording and the tree as one JSON object that is safe inside of a script element of
  * HTML and of XML. assets/model.js describes and reads it. */
 void flamegraph_data__write(const struct flamegraph_page *page, FILE *out);
+
+/* A variable-length number, as they stand in the data (flamegraph_data.c). */
+void flamegraph_data__write_number(uint64_t value, FILE *out);
 
 /* Writes the graph as plain SVG elements, for viewers that run no scripts: the opening <svg> tag,
  * a heading, the widest frames and a legend. The caller closes the element. Returns 0 or -ENOMEM.

@@ -19,6 +19,10 @@ int folded__write(const struct profile *profile, FILE *out);
 int flamegraph__write_svg(const struct profile *profile, FILE *out);
 int flamegraph__write_html(const struct profile *profile, FILE *out);
 
+/* When the samples were taken, second by second, with the flame graph of any part of that time: one
+ * HTML page. -EINVAL for a profile with samples, none of which has its time. */
+int heatmap__write_html(const struct profile *profile, FILE *out);
+
 /* Writes `write(profile)` to `path`, which a person has named, through a temporary file in the same
  * directory that is renamed at the end, so that no half file ever stands under `path`; "-" is
  * stdout. A destination that is not a regular file (a pipe, /dev/null) is written directly, a block

@@ -71,7 +71,8 @@ function swatch(color) {
 class PageView {
 	constructor(data) {
 		this.data = data;
-		this.model = decodeModel(data);
+		this.tree = decodeTree(data);
+		this.model = makeModel(this.tree, this.weights());
 		this.types = data.types;
 		this.amount = makeAmount(data.unit);
 		this.whole = data.unit === "samples" ? "samples" : "time";
@@ -81,6 +82,12 @@ class PageView {
 		this.sortBy = "self";
 		this.tableAsked = null; /* null: shown where there is room for it */
 		this.dark = matchMedia("(prefers-color-scheme: dark)");
+	}
+
+	/* What the frames' widths are, by node of the tree. */
+	weights() {
+		this.tree.values[0][0] = this.data.total;
+		return this.tree.values[0];
 	}
 
 	/* ---- making the page ---- */
@@ -95,8 +102,8 @@ class PageView {
 		this.scroller = element("div", {
 			class: "graph", tabindex: "0", role: "application",
 			"aria-roledescription": "flame graph", "aria-describedby": "keys",
-			"aria-label": "Flame graph of " + data.title + ", " + this.amount(this.model.total[0]),
 		}, this.sheet);
+		this.empty = element("p", { class: "empty" });
 		this.table = element("section", { class: "table", hidden: true, "aria-label": "Hottest frames" });
 		this.status = element("div", { class: "status" });
 		this.live = element("div", { class: "unseen", role: "status", "aria-live": "polite" });
@@ -104,18 +111,16 @@ class PageView {
 		this.help = this.buildHelp();
 		body.append(
 			this.header = element("header", {}, this.buildHeading(), this.buildTools(), this.buildLegend()),
-			element("main", {}, ...this.model.total[0] ? [] :
-				[element("p", { class: "empty" }, data.kind === "off-cpu" ? "Nothing was off the CPU." : "No samples were taken.")],
-				this.scroller, this.table),
+			element("main", {}, ...this.buildPanels(), this.empty, this.scroller, this.table),
 			element("footer", {}, this.status,
 				element("div", { class: "by" }, "luaspy " + data.version)),
 			this.tip, this.live, this.help,
 			element("div", { class: "unseen", id: "keys" },
 				"Arrow keys move between frames, Enter zooms, Escape resets, slash searches."));
 
-		this.sheet.style.height = (this.model.maxDepth + 1) * ROW + "px";
 		this.graph = new Graph(this.model, this.types, this.scroller, this.sheet, this.canvas);
 		this.graph.onsettled = () => this.placeMarks();
+		this.showSize();
 		this.setTheme(null);
 		this.dark.addEventListener("change", () => this.themeAsked || this.setTheme(null));
 		this.layout();
@@ -123,7 +128,7 @@ class PageView {
 		this.graph.draw();
 		this.showStatus(0);
 		this.listen();
-		this.restore();
+		this.restore(location.hash.slice(1));
 	}
 
 	buildHeading() {
@@ -139,7 +144,7 @@ class PageView {
 			["Complete", percent(data.complete, data.samples)],
 			["With Lua", percent(data.withLua, data.samples)],
 			["Truncated", number(data.truncated), data.truncated], ["Lost", number(data.lost), data.lost],
-			...data.errors.map(([name, count]) => [name, number(count), count]),
+			...this.moreFacts(), ...data.errors.map(([name, count]) => [name, number(count), count]),
 		];
 
 		return element("div", { class: "heading" },
@@ -188,12 +193,30 @@ class PageView {
 		return this.legend;
 	}
 
+	/* [name, value, whether it is a warning], of a kind of page. */
+	moreFacts() {
+		return [];
+	}
+
+	/* What stands above the graph. */
+	buildPanels() {
+		return [];
+	}
+
+	emptyText() {
+		return this.data.kind === "off-cpu" ? "Nothing was off the CPU." : "No samples were taken.";
+	}
+
+	keys() {
+		return KEYS;
+	}
+
 	buildHelp() {
 		const close = element("button", { onclick: () => this.help.close() }, "Close");
 
 		return element("dialog", { "aria-label": "Help" },
 			element("h2", {}, "Keys"),
-			element("dl", {}, ...KEYS.flatMap(([key, what]) =>
+			element("dl", {}, ...this.keys().flatMap(([key, what]) =>
 				[element("dt", {}, element("kbd", {}, key)), element("dd", {}, what)])),
 			element("p", {}, "A frame is as wide as its share of the " + this.whole + "; callers and callees are " +
 				"stacked. The order from left to right is by name and says nothing of time. A search is " +
@@ -202,6 +225,15 @@ class PageView {
 	}
 
 	/* ---- showing state ---- */
+
+	showSize() {
+		const total = this.model.total[0];
+
+		this.sheet.style.height = this.graph.sheetHeight() + "px";
+		this.scroller.setAttribute("aria-label", "Flame graph of " + this.data.title + ", " + this.amount(total));
+		this.empty.hidden = total > 0;
+		this.empty.textContent = total > 0 ? "" : this.emptyText();
+	}
 
 	press(button, pressed) {
 		button.setAttribute("aria-pressed", String(pressed));
@@ -276,6 +308,10 @@ class PageView {
 		this.tip.replaceChildren(element("strong", {}, this.nameOf(node)),
 			element("div", {}, swatch(type[this.graph.theme.key]), this.typeOf(node)),
 			...this.describe(node).split(" \u00b7 ").map((line) => element("div", {}, line)));
+		this.placeTip(event);
+	}
+
+	placeTip(event) {
 		const box = this.tip.getBoundingClientRect();
 		let x = event.clientX + 14, y = event.clientY + 18;
 
@@ -286,9 +322,14 @@ class PageView {
 		this.tip.style.transform = "translate(" + Math.round(x) + "px," + Math.round(y) + "px)";
 	}
 
+	/* The height of what stands above the graph. */
+	panelHeight() {
+		return 0;
+	}
+
 	/* Gives the graph what it needs and the table the rest. */
 	layout() {
-		const room = this.scroller.parentElement.clientHeight - (this.model.maxDepth + 1) * ROW;
+		const room = this.scroller.parentElement.clientHeight - this.panelHeight() - this.graph.sheetHeight();
 		const shown = this.tableAsked === null ?
 			room > 220 && innerWidth > 700 && this.model.count > 1 : this.tableAsked;
 
