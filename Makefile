@@ -15,7 +15,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 CPPFLAGS += -D_GNU_SOURCE -DLUASPY_VERSION='"$(VERSION)"' -Isrc -I$(B)
 CFLAGS += -std=gnu11 -O2 -g $(WARN) -ffunction-sections -fdata-sections $(SAN)
 LDFLAGS += -Wl,--gc-sections $(SAN)
-LDLIBS := -lbpf -ljson-c -ldw -lelf -lcapstone -lz -llzma -lpthread
+LDLIBS := -lbpf -ljson-c -ldw -lelf -lcapstone -lz -llzma -lpthread -lm
 # Debian 13's static libelf needs zstd, and src/target/elfutils_static.c after it (hence the group).
 LIBZSTD := $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 
