@@ -26,6 +26,7 @@
 #include "child_command.h"
 #include "commands.h"
 #include "privileges.h"
+#include "profile_file.h"
 #include "record_builds.h"
 #include "record_files.h"
 #include "record_options.h"
@@ -133,8 +134,9 @@ static void print_wrong_proc(void)
 static int open_sampler(struct recording *r)
 {
 	struct sampler_options options = {.rate_hz = r->options.rate_hz,
-					  .kernel = r->options.kernel && r->options.native,
-					  .per_thread = r->options.threads,
+					  .kernel = r->options.view.view.kernel &&
+						    r->options.view.view.native,
+					  .per_thread = r->options.per_thread,
 					  .children = r->options.command != NULL ||
 						      record_targets__with_children(&r->targets),
 					  .added_later = record_targets__goes_on(&r->targets),
@@ -198,8 +200,8 @@ static void choose_path(struct recording *r)
 		if (*c == '/' || *c <= ' ' || *c > '~')
 			*c = '_';
 	}
-	snprintf(r->path, sizeof(r->path), "luaspy-%s-%d-%s.%s", r->comm, (int)pid, stamp,
-		 r->options.extension);
+	snprintf(r->path, sizeof(r->path), "luaspy-%s-%d-%s%s", r->comm, (int)pid, stamp,
+		 r->options.format->endings[0]);
 }
 
 /* Before anything is recorded: could the result be written? */
@@ -278,7 +280,7 @@ static int drop_privileges(struct recording *r)
 	};
 	int err;
 
-	if (r->options.kernel && r->options.native)
+	if (r->options.view.view.kernel && r->options.view.view.native)
 		r->kernel_symbols = kernel_symbols__open();
 	err = privileges__drop(&needs);
 	if (err)
@@ -299,7 +301,7 @@ static int write_elsewhere(const struct recording *r, const struct profile *prof
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s.%d", places[i], basename(copy), (int)getpid());
 		if (access(path, F_OK) != 0 &&
-		    output_file__create(path, profile, r->options.write) == 0) {
+		    output_file__create(path, profile, r->options.format->write) == 0) {
 			fprintf(stderr, "luaspy: the result was written to %s instead.\n", path);
 			return 0;
 		}
@@ -315,9 +317,9 @@ static int write_result(const struct recording *r, const struct profile *profile
 
 	privileges__become_user(&saved);
 	if (r->options.output)
-		err = output_file__write(r->path, profile, r->options.write);
+		err = output_file__write(r->path, profile, r->options.format->write);
 	else
-		err = output_file__create(r->path, profile, r->options.write);
+		err = output_file__create(r->path, profile, r->options.format->write);
 	if (err)
 		fprintf(stderr, "luaspy: writing %s failed: %s.\n",
 			strcmp(r->path, "-") == 0 ? "to stdout" : r->path, strerror(-err));
@@ -472,29 +474,16 @@ static void print_no_samples(const struct recording *r, double cpu_seconds)
 			cpu_seconds);
 }
 
-/* What of the recording is shown. */
-static void set_view(const struct recording *r, struct profile_view *view)
-{
-	*view = (struct profile_view){.kernel = r->options.kernel,
-				      .native = r->options.native,
-				      .lines = r->options.lines};
-	if (r->options.threads)
-		view->by[view->by_count++] = "thread";
-	if (r->options.by_vm_state)
-		view->by[view->by_count++] = "vmstate";
-}
-
 /* Names, output and the closing lines. */
 static int finish(struct recording *r)
 {
-	struct profile_builder_options options = {.per_thread = r->options.threads,
+	struct profile_builder_options options = {.per_thread = r->options.per_thread,
 						  .period_ns = 1000000000u / r->options.rate_hz};
 	uint64_t counters[COUNTER_COUNT];
 	struct kernel_symbols *kernel = NULL;
 	struct profile_info info = {};
 	struct record_summary summary;
 	struct profile *profile, *shown;
-	struct profile_view view;
 	struct utsname host;
 	int err = -ENOMEM;
 
@@ -520,8 +509,8 @@ static int finish(struct recording *r)
 	summary.target_cpu_seconds = sampler__cpu_seconds(r->sampler);
 	profile_builder__vm_states(sampler__stacks(r->sampler), summary.vm_states);
 	profile__set_info(profile, &info);
-	set_view(r, &view);
-	err = profile_view__make(&view, profile, shown);
+	format__adapt(r->options.format, &r->options.view.view);
+	err = profile_view__make(&r->options.view.view, profile, shown);
 	if (err) {
 		fprintf(stderr, "luaspy: out of memory while writing the result.\n");
 		goto out;
@@ -536,12 +525,8 @@ static int finish(struct recording *r)
 		warn_builds(r);
 		record_summary__print(&summary, &info, stderr);
 		record_builds__print_conflicts(r->names.modules, r->names.vms, stderr);
-		if (!err && strcmp(r->path, "-") != 0)
-			fprintf(stderr, "wrote %s: %s\n", r->path,
-				strcmp(r->options.extension, "folded") == 0
-					? "folded stacks, for flamegraph.pl, speedscope and the "
-					  "like"
-					: "open it in a browser");
+		if (!err)
+			profile_file__print_hint(r->options.format, r->path);
 	}
 	if (!r->options.quiet) {
 		record_files__warn(r->names.modules, &r->files_told, stderr);
@@ -579,6 +564,8 @@ int cmd_record(int argc, char **argv)
 	r->start.began = record_start__now();
 	join_command_line(r, argc, argv);
 	record_options__parse(&r->options, argc, argv);
+	if (r->options.output && !profile_file__suits(r->options.format, r->options.output))
+		goto out;
 	catch_signals();
 	if (r->options.command) {
 		err = child_command__fork(&r->child, r->options.command);
@@ -629,6 +616,7 @@ out:
 	sampler__free(r->sampler);
 	record_targets__free(&r->targets);
 	target_options__free(&r->options.targets);
+	view_options__free(&r->options.view);
 	free(r);
 	return status;
 }

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The text of `perf script`: a block for each sample, as far as there are not too many, else for
+ * each stack with its whole time as the event's period. Where no times were recorded, the samples
+ * of a thread follow each other without a gap.
+ *
+ *   nginx  1234/1240      0.010101010:   10101010 cpu-clock:
+ *	       1 2a40 ngx_http_run (/usr/sbin/nginx)
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "output.h"
+#include "pprof_parts.h"
+#include "text.h"
+
+#define MAX_SAMPLES (1u << 20)
+#define SECOND	    1000000000u
+
+static const char *const events[] = {
+	[PROFILE_CPU] = "cpu-clock", [PROFILE_OFF_CPU] = "off-cpu", [PROFILE_WALL] = "wall-clock"};
+
+struct sample {
+	uint64_t time, period;
+	size_t stack;
+};
+
+struct script {
+	const struct profile *profile;
+	struct sample *samples;
+	size_t count;
+	uint64_t *clocks; /* by id of labels */
+};
+
+/* The number that a label says; 0 without one. */
+static unsigned long number_of(const char *value)
+{
+	unsigned long number = value ? strtoul(value, NULL, 10) : 0;
+
+	return number <= INT32_MAX ? number : 0;
+}
+
+static void add(struct script *s, size_t i, const struct profile_stack *stack, uint64_t k,
+		uint64_t parts)
+{
+	uint64_t period = stack->nanoseconds / parts;
+	struct sample *sample = &s->samples[s->count++];
+
+	if (k + 1 == parts) /* what does not divide */
+		period = stack->nanoseconds - period * (parts - 1);
+	sample->stack = i;
+	sample->period = period;
+	if (parts == stack->count && k < stack->time_count) {
+		sample->time = stack->times[k];
+	} else {
+		sample->time = s->clocks[stack->labels];
+		s->clocks[stack->labels] += period ? period : 1;
+	}
+}
+
+static int compare_samples(const void *left, const void *right)
+{
+	const struct sample *a = left, *b = right;
+
+	if (a->time != b->time)
+		return a->time < b->time ? -1 : 1;
+	return (a->stack > b->stack) - (a->stack < b->stack);
+}
+
+static int collect(struct script *s)
+{
+	size_t stacks = profile__stack_count(s->profile), i;
+	uint32_t labels = 0, unused;
+	struct profile_stack stack;
+	uint64_t samples = 0, k;
+	bool each;
+
+	for (i = 0; i < stacks && samples <= MAX_SAMPLES; i++)
+		samples += profile__stack_at(s->profile, i).count;
+	each = samples <= MAX_SAMPLES;
+	while (profile__labels_at(s->profile, labels + 1, &unused))
+		labels++;
+	s->samples = calloc((each ? samples : stacks) + 1, sizeof(*s->samples));
+	s->clocks = calloc((size_t)labels + 1, sizeof(*s->clocks));
+	if (!s->samples || !s->clocks)
+		return -ENOMEM;
+	for (i = 0; i < stacks; i++) {
+		stack = profile__stack_at(s->profile, i);
+		for (k = 0; k < (each ? stack.count : 1); k++)
+			add(s, i, &stack, k, each ? stack.count : 1);
+	}
+	qsort(s->samples, s->count, sizeof(*s->samples), compare_samples);
+	return 0;
+}
+
+/* Readers take "+0x..." from a name's end, where perf writes how far in the function it is. */
+static bool ends_in_offset(const char *name)
+{
+	const char *plus = strrchr(name, '+');
+
+	return plus && strncmp(plus, "+0x", 3) == 0 && plus[3] &&
+	       strspn(plus + 3, "0123456789abcdef") == strlen(plus + 3);
+}
+
+static void write_frame(const struct profile *profile, const struct profile_frame *frame, FILE *out)
+{
+	size_t pseudo = pprof_pseudo_mapping__of(frame);
+	const char *file = "[unknown]";
+
+	if (frame->type == PROFILE_KERNEL)
+		file = "[kernel.kallsyms]";
+	else if (pseudo < PPROF_PSEUDO_MAPPINGS)
+		file = pprof_pseudo_mappings[pseudo].name;
+	else if (frame->mapping)
+		file = profile__mapping_at(profile, frame->mapping - 1)->path;
+	fprintf(out, "\t%16" PRIx64 " ", frame->address);
+	text__write(out, text__name(frame->name));
+	fputs(ends_in_offset(frame->name) ? "+0x0 (" : " (", out);
+	text__write(out, file);
+	fputs(")\n", out);
+}
+
+static void write_sample(const struct profile *profile, const struct sample *sample, FILE *out)
+{
+	struct profile_stack stack = profile__stack_at(profile, sample->stack);
+	unsigned long pid = number_of(profile__label(profile, stack.labels, "pid"));
+	unsigned long thread = number_of(profile__label(profile, stack.labels, "thread"));
+	uint32_t i;
+
+	text__write(out, text__name(profile__label(profile, stack.labels, "comm")));
+	fprintf(out, "  %lu/%lu %6" PRIu64 ".%09" PRIu64 ": %10" PRIu64 " %s: \n", pid,
+		thread ? thread : pid, sample->time / SECOND, sample->time % SECOND, sample->period,
+		events[profile__info(profile)->kind]);
+	for (i = stack.frame_count; i-- > 0;)
+		write_frame(profile, profile__frame_at(profile, stack.frames[i]), out);
+	putc('\n', out);
+}
+
+int perf_script__write(const struct profile *profile, FILE *out)
+{
+	struct script s = {.profile = profile};
+	int err = collect(&s);
+	size_t i;
+
+	errno = 0;
+	for (i = 0; i < s.count && !err; i++) {
+		write_sample(profile, &s.samples[i], out);
+		if (ferror(out))
+			err = errno ? -errno : -EIO;
+	}
+	if (!err && (fflush(out) || ferror(out)))
+		err = errno ? -errno : -EIO;
+	free(s.samples);
+	free(s.clocks);
+	return err;
+}
