@@ -68,7 +68,7 @@ $(B)/%.o: %.c
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o sampler.o): $(B)/sampler.skel.h
-$(addprefix $(B)/src/output/,flamegraph.o heatmap.o): $(ASSETS)
+$(addprefix $(B)/src/output/,flamegraph.o heatmap.o diff_graph.o): $(ASSETS)
 $(addprefix $(B)/src/output/,pprof_read.o pprof_unpack.o pprof_write.o): $(B)/pprof.pb-c.h
 
 $(B)/libluaspy.a: $(LIB_OBJ)

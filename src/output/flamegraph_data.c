@@ -128,15 +128,11 @@ void flamegraph_data__format_weight(const struct profile *profile, uint64_t weig
 	snprintf(text, size, "%.*f %s", digits_behind, value, weight < 1000000 ? "ms" : "s");
 }
 
-void flamegraph_data__write(const struct flamegraph_page *page, FILE *out)
+void flamegraph_data__write_info(const struct profile_info *info, FILE *out)
 {
-	const struct profile *profile = page->profile;
-	const struct flamegraph_tree *tree = page->tree;
-	const struct profile_info *info = profile__info(profile);
 	char time[64];
 
 	flamegraph_data__format_time(info->start_time, time, sizeof(time));
-	fputs("{\n", out);
 	write_string(out, "title", info->title);
 	write_string(out, "commandLine", info->command_line);
 	write_string(out, "version", info->version);
@@ -149,7 +145,6 @@ void flamegraph_data__write(const struct flamegraph_page *page, FILE *out)
 		     info->kind == PROFILE_CPU	     ? "cpu"
 		     : info->kind == PROFILE_OFF_CPU ? "off-cpu"
 						     : "wall");
-	write_string(out, "unit", unit(page));
 	write_count(out, "samples", info->samples);
 	write_count(out, "uniqueStacks", info->unique_stacks);
 	write_count(out, "withLua", info->with_lua);
@@ -163,6 +158,16 @@ void flamegraph_data__write(const struct flamegraph_page *page, FILE *out)
 		fprintf(out, "\",%" PRIu64 "]", info->errors[i].count);
 	}
 	fputs("],\n", out);
+}
+
+void flamegraph_data__write(const struct flamegraph_page *page, FILE *out)
+{
+	const struct profile *profile = page->profile;
+	const struct flamegraph_tree *tree = page->tree;
+
+	fputs("{\n", out);
+	flamegraph_data__write_info(profile__info(profile), out);
+	write_string(out, "unit", unit(page));
 	if (page->write_more)
 		page->write_more(page, out);
 	fputs("\"types\":[", out);

@@ -15,7 +15,7 @@
  * have a contrast of at least 4.5 : 1 (tests/consumers checks it). */
 struct flamegraph_color {
 	const char *label;
-	const char *light, *dark; /* fills in the light and in the dark theme: #rrggbb */
+	char light[8], dark[8]; /* fills in the light and in the dark theme: #rrggbb */
 };
 
 extern const struct flamegraph_color flamegraph_colors[PROFILE_FRAME_TYPES];
@@ -28,18 +28,31 @@ extern const struct flamegraph_color flamegraph_colors[PROFILE_FRAME_TYPES];
 	extern const char symbol[] __attribute__((visibility("hidden")));                          \
 	extern const char symbol##_end[] __attribute__((visibility("hidden")))
 
+struct flamegraph_page;
+
+/* What a still picture looks like that does not show the types of its frames. */
+struct flamegraph_look {
+	unsigned int color_count;
+	const struct flamegraph_color *colors; /* those with a label stand in the legend */
+	unsigned int (*color_of)(const struct flamegraph_page *page, size_t node);
+	/* As XML text: what follows a frame's name, and the two lines below the title. */
+	void (*write_figures)(const struct flamegraph_page *page, size_t node, FILE *out);
+	void (*write_line)(const struct flamegraph_page *page, int line, FILE *out);
+};
+
 /* What a page shows. */
 struct flamegraph_page {
 	const struct profile *profile;
 	const struct flamegraph_tree *tree;
 	/* The numbers that the script gets of each node, as many as `columns`; NULL: its total. */
 	unsigned int columns;
-	const uint64_t *values[2]; /* by node */
+	const uint64_t *values[3]; /* by node */
 	bool counts; /* they are samples or events, even where the profile is of time */
 	/* Members of the data's object that only this kind of page has, and the part of the script
 	 * that reads them; NULL: none. */
 	void (*write_more)(const struct flamegraph_page *page, FILE *out);
 	const void *more;
+	const struct flamegraph_look *look; /* NULL: types */
 	const char *script, *script_end;
 };
 
@@ -59,6 +72,9 @@ void flamegraph_data__write_number(uint64_t value, FILE *out);
  * a heading, the widest frames and a legend. The caller closes the element. Returns 0 or -ENOMEM.
  */
 int flamegraph_static__write(const struct flamegraph_page *page, FILE *out);
+
+/* What the data say of a recording: members of an object, each with a comma behind it. */
+void flamegraph_data__write_info(const struct profile_info *info, FILE *out);
 
 /* "2026-01-31 12:00:00 UTC", empty for a time that is not known. */
 void flamegraph_data__format_time(int64_t seconds, char *text, size_t size);

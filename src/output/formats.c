@@ -8,6 +8,12 @@
 
 /* Of endings that fit, the first counts: the longer ones stand before the shorter. */
 static const struct format formats[] = {
+	{"heatmap",
+	 {".heatmap.html", ".heatmap"},
+	 heatmap__write_html,
+	 FORMAT_DRAWN,
+	 false,
+	 "open it in a browser"},
 	{"html",
 	 {".html", ".htm"},
 	 flamegraph__write_html,

@@ -31,7 +31,7 @@ struct format {
 };
 
 /* "html, svg, folded, ...", for messages. */
-#define FORMAT_NAMES "html, svg, folded, pprof, speedscope, perf, top or json"
+#define FORMAT_NAMES "html, svg, heatmap, folded, pprof, speedscope, perf, top or json"
 
 /* By its name; NULL for no such format. */
 const struct format *format__named(const char *name);

@@ -47,6 +47,10 @@ int pprof__write(const struct profile *profile, FILE *out);
 int output_file__write(const char *path, const struct profile *profile,
 		       int (*write)(const struct profile *profile, FILE *out));
 
+/* The same for what is no profile: `write` gets the subject. */
+int output_file__write_any(const char *path, const void *subject,
+			   int (*write)(const void *subject, FILE *out));
+
 /* The same for a name that luaspy has chosen itself: a new file in every case. What stands there, a
  * symbolic link or a FIFO that somebody else put into the directory, is replaced and never opened.
  */

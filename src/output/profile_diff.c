@@ -288,6 +288,8 @@ int profile_diff__make(const struct profile *before, const struct profile *after
 	int err;
 
 	memset(diff, 0, sizeof(*diff));
+	diff->info[0] = *profile__info(before);
+	diff->info[1] = *profile__info(after);
 	if (profile__info(before)->kind != profile__info(after)->kind)
 		return -EINVAL;
 	diff->per_second = per_second;

@@ -33,6 +33,7 @@ struct profile_diff {
 	struct profile *merged;
 	uint64_t *weights[2]; /* by stack of `merged` */
 	uint64_t total[2];
+	struct profile_info info[2]; /* with the profiles' strings */
 	/* What a weight of 1 is in points: of the profile's total, in percent; or, per second, of
 	 * one CPU's time (of off-CPU and wall profiles: of the recording's). */
 	double scale[2];
@@ -50,7 +51,7 @@ struct profile_diff {
 /*
  * Compares two profiles whose frames' names are their texts (profile_view.h). `per_second`: not
  * shares of equal totals, but what there was of each in a second of the recordings. Fills `diff`,
- * to be freed in every case; its `merged` borrows the info's strings of `after`. 0; -ENOMEM;
+ * to be freed in every case; it borrows the strings of the profiles' infos. 0; -ENOMEM;
  * -EINVAL for profiles of different kinds; -ERANGE for per_second where a recording's duration or
  * rate is not known.
  */

@@ -289,7 +289,7 @@ for (const format of ["svg", "html"]) {
 		await page.locator("input").fill("futex_wait");
 		check(await page.locator(".result").textContent(), `Matched ${percent(870, 2446470)} (870 \u00b5s)`, "search");
 		checkTrue((await page.locator(".legend .hint").getAttribute("title")).startsWith("Share of the time"), "legend");
-		checkTrue((await page.locator("dialog").textContent()).includes("share of the time;"), "help");
+		checkTrue((await page.locator("dialog").textContent()).includes("share of the time."), "help");
 		checkTrue(!(await page.locator("body").innerText()).includes("samples"), "no samples are spoken of");
 	}));
 

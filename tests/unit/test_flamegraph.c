@@ -171,7 +171,8 @@ static void time_is_shown_as_time(void)
 		snprintf(expected, sizeof(expected), "\"total\":%llu,\n",
 			 (unsigned long long)cases[i].nanoseconds / 1000);
 		CHECK(strstr(text, expected) != NULL);
-		CHECK(strstr(text, "\"kind\":\"off-cpu\",\n\"unit\":\"microseconds\",\n") != NULL);
+		CHECK(strstr(text, "\n\"kind\":\"off-cpu\",\n") != NULL);
+		CHECK(strstr(text, "\n\"unit\":\"microseconds\",\n") != NULL);
 		free(text);
 		profile__free(profile);
 	}

@@ -124,7 +124,8 @@ static void of_time_off_the_cpu_events_are_counted(void)
 
 	profile__set_info(profile, &info);
 	text = render(profile, 0);
-	CHECK(strstr(text, "\"kind\":\"off-cpu\",\n\"unit\":\"events\",") != NULL);
+	CHECK(strstr(text, "\"kind\":\"off-cpu\",\n") != NULL);
+	CHECK(strstr(text, "\"unit\":\"events\",\n") != NULL);
 	CHECK(strstr(text, "\"total\":5,") != NULL);
 	free(text);
 	profile__free(profile);

@@ -5,7 +5,7 @@
  */
 const style = document.getElementById("luaspy-style");
 /* What a kind of page adds to the script is a class of its own. */
-const Kind = typeof HeatPage === "undefined" ? Page : HeatPage;
+const Kind = typeof HeatPage !== "undefined" ? HeatPage : typeof DiffPage !== "undefined" ? DiffPage : Page;
 const page = new Kind(JSON.parse(document.getElementById("luaspy-data").textContent));
 
 if (document.documentElement.localName === "svg") {

@@ -54,7 +54,9 @@ function duration(value) {
 
 /* What a frame's width stands for, by the data's unit. */
 function makeAmount(unit) {
-	return unit === "samples" ? (value) => number(value) + (value === 1 ? " sample" : " samples") : duration;
+	const one = unit.slice(0, -1);
+
+	return unit === "microseconds" ? duration : (value) => number(value) + " " + (value === 1 ? one : unit);
 }
 
 function percent(part, whole) {
@@ -75,7 +77,7 @@ class PageView {
 		this.model = makeModel(this.tree, this.weights());
 		this.types = data.types;
 		this.amount = makeAmount(data.unit);
-		this.whole = data.unit === "samples" ? "samples" : "time";
+		this.whole = data.unit === "microseconds" ? "time" : data.unit;
 		this.focused = 0;
 		this.hovered = -1;
 		this.matched = null;
@@ -119,6 +121,7 @@ class PageView {
 				"Arrow keys move between frames, Enter zooms, Escape resets, slash searches."));
 
 		this.graph = new Graph(this.model, this.types, this.scroller, this.sheet, this.canvas);
+		this.prepareGraph();
 		this.graph.onsettled = () => this.placeMarks();
 		this.showSize();
 		this.setTheme(null);
@@ -131,13 +134,13 @@ class PageView {
 		this.restore(location.hash.slice(1));
 	}
 
-	buildHeading() {
-		const { data } = this;
-		const facts = [
+	/* [name, value, whether it is a warning] each; those without a value are not shown. */
+	factsOf(data) {
+		return [
 			["Host", data.host], ["Started", data.startTime],
 			["Duration", data.durationSeconds.toFixed(1) + " s"],
 			["Rate", data.rateHz && number(data.rateHz) + " Hz"],
-			...data.unit === "samples" ? [] :
+			...this.whole !== "time" ? [] :
 				[[data.kind === "wall" ? "Wall time" : "Off the CPU", this.amount(data.total)]],
 			[data.kind === "off-cpu" ? "Events" : data.kind === "wall" ? "Samples and events" : "Samples",
 				number(data.samples)], ["Stacks", number(data.uniqueStacks)],
@@ -146,14 +149,24 @@ class PageView {
 			["Truncated", number(data.truncated), data.truncated], ["Lost", number(data.lost), data.lost],
 			...this.moreFacts(), ...data.errors.map(([name, count]) => [name, number(count), count]),
 		];
+	}
+
+	buildFacts(facts) {
+		return element("dl", { class: "facts" }, ...facts.filter((fact) => fact[1]).map((fact) =>
+			element("div", { class: fact[2] ? "warn" : "fact" }, element("dt", {}, fact[0]), element("dd", {}, fact[1]))));
+	}
+
+	buildAllFacts() {
+		return [this.buildFacts(this.factsOf(this.data))];
+	}
+
+	buildHeading() {
+		const { data } = this;
 
 		return element("div", { class: "heading" },
 			element("div", {},
 				element("h1", {}, data.title || "Flame graph"),
-				element("div", { class: "command" }, data.commandLine),
-				element("dl", { class: "facts" }, ...facts.filter((fact) => fact[1]).map((fact) =>
-					element("div", { class: fact[2] ? "warn" : "fact" },
-						element("dt", {}, fact[0]), element("dd", {}, fact[1]))))),
+				element("div", { class: "command" }, data.commandLine), ...this.buildAllFacts()),
 			element("button", {
 				class: "narrow", "aria-expanded": "false",
 				onclick: (event) => event.currentTarget.setAttribute("aria-expanded",
@@ -198,6 +211,10 @@ class PageView {
 		return [];
 	}
 
+	/* Before the graph is drawn for the first time. */
+	prepareGraph() {
+	}
+
 	/* What stands above the graph. */
 	buildPanels() {
 		return [];
@@ -205,6 +222,10 @@ class PageView {
 
 	emptyText() {
 		return this.data.kind === "off-cpu" ? "Nothing was off the CPU." : "No samples were taken.";
+	}
+
+	explain() {
+		return "A frame is as wide as its share of the " + this.whole + ".";
 	}
 
 	keys() {
@@ -218,8 +239,7 @@ class PageView {
 			element("h2", {}, "Keys"),
 			element("dl", {}, ...this.keys().flatMap(([key, what]) =>
 				[element("dt", {}, element("kbd", {}, key)), element("dd", {}, what)])),
-			element("p", {}, "A frame is as wide as its share of the " + this.whole + "; callers and callees are " +
-				"stacked. The order from left to right is by name and says nothing of time. A search is " +
+			element("p", {}, this.explain() + " Callers and callees are stacked. The order from left to right is by name and says nothing of time. A search is " +
 				"case-sensitive if it has capitals; what matches more than once counts once."),
 			close);
 	}
@@ -263,7 +283,7 @@ class PageView {
 		if (zoomed > 0 && total <= model.total[zoomed])
 			parts.push(percent(total, model.total[zoomed]) + " of the zoomed frame");
 		if (model.self[node] > 0)
-			parts.push("itself " + (this.data.unit === "samples" ? number : this.amount)(model.self[node]) + " (" +
+			parts.push("itself " + (this.whole === "time" ? this.amount : number)(model.self[node]) + " (" +
 				percent(model.self[node], model.total[0]) + ")");
 		return parts.join(" \u00b7 ");
 	}
@@ -274,6 +294,11 @@ class PageView {
 
 	typeOf(node) {
 		return node ? this.types[this.model.types[this.model.frame[node]]][0] : "Root";
+	}
+
+	/* The colour that stands for a frame beside text. */
+	colorOf(node) {
+		return this.types[this.model.types[this.model.frame[node]]][this.graph.theme.key];
 	}
 
 	showStatus(node) {
@@ -303,10 +328,8 @@ class PageView {
 		this.tip.hidden = node < 0;
 		if (node < 0)
 			return;
-		const type = this.types[this.model.types[this.model.frame[node]]];
-
 		this.tip.replaceChildren(element("strong", {}, this.nameOf(node)),
-			element("div", {}, swatch(type[this.graph.theme.key]), this.typeOf(node)),
+			element("div", {}, swatch(this.colorOf(node)), this.typeOf(node)),
 			...this.describe(node).split(" \u00b7 ").map((line) => element("div", {}, line)));
 		this.placeTip(event);
 	}
