@@ -28,6 +28,7 @@
 #include "privileges.h"
 #include "profile_file.h"
 #include "record_builds.h"
+#include "record_containers.h"
 #include "record_files.h"
 #include "record_options.h"
 #include "record_start.h"
@@ -46,6 +47,7 @@ struct recording {
 	struct lua_functions *lua_functions;
 	struct child_command child;
 	struct record_builds builds;
+	struct record_containers *containers;
 	FILE *kernel_symbols; /* opened while we may see the addresses */
 	uint32_t files_told;  /* modules whose files were complained about */
 	char comm[64];	      /* of the first target */
@@ -85,7 +87,7 @@ static void catch_signals(void)
 
 static int add_targets(struct recording *r)
 {
-	int err = record_targets__add(&r->targets, r->sampler);
+	int err = record_targets__add(&r->targets, r->sampler, r->containers);
 	char others[48] = "";
 
 	if (err)
@@ -97,7 +99,8 @@ static int add_targets(struct recording *r)
 		snprintf(others, sizeof(others), " and %zu other%s", r->targets.count - 1,
 			 r->targets.count > 2 ? "s" : "");
 	snprintf(r->title, sizeof(r->title), "%s %d%s%s%s", r->comm, (int)r->targets.first, others,
-		 r->targets.container[0] ? " in " : "", r->targets.container);
+		 r->targets.container ? " in " : "",
+		 r->targets.container ? r->targets.container : "");
 	return 0;
 }
 
@@ -359,7 +362,8 @@ static void process_ended(void *context, pid_t pid)
 static int open_names(struct recording *r)
 {
 	r->lua_names = lua_names__new();
-	if (r->lua_names)
+	r->containers = record_containers__new();
+	if (r->lua_names && r->containers)
 		r->lua_functions = lua_functions__new(sampler__stacks(r->sampler),
 						      sampler__modules(r->sampler), r->lua_names);
 	if (!r->lua_functions) {
@@ -428,6 +432,7 @@ static int run(struct recording *r)
 		if (err == -EINTR)
 			err = 0;
 		lua_functions__read(r->lua_functions);
+		record_containers__look(r->containers, r->names.stacks);
 		if (!r->options.quiet)
 			warn_builds(r);
 		record_targets__tend(&r->targets, r->sampler);
@@ -443,6 +448,7 @@ static int run(struct recording *r)
 	if (sampler__stop(r->sampler))
 		err = -ENOMEM;
 	lua_functions__read(r->lua_functions);
+	record_containers__look(r->containers, r->names.stacks);
 	return err;
 }
 
@@ -478,6 +484,8 @@ static void print_no_samples(const struct recording *r, double cpu_seconds)
 static int finish(struct recording *r)
 {
 	struct profile_builder_options options = {.per_thread = r->options.per_thread,
+						  .container = record_containers__label,
+						  .context = r->containers,
 						  .period_ns = 1000000000u / r->options.rate_hz};
 	uint64_t counters[COUNTER_COUNT];
 	struct kernel_symbols *kernel = NULL;
@@ -613,6 +621,7 @@ out:
 		fclose(r->kernel_symbols);
 	lua_functions__free(r->lua_functions);
 	lua_names__free(r->lua_names);
+	record_containers__free(r->containers);
 	sampler__free(r->sampler);
 	record_targets__free(&r->targets);
 	target_options__free(&r->options.targets);

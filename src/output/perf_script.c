@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
 #include "output.h"
 #include "pprof_parts.h"
 #include "text.h"
@@ -27,12 +30,44 @@ struct sample {
 	size_t stack;
 };
 
+/* How much time of a thread has been given to samples. */
+struct clock {
+	struct {
+		const char *pid, *thread; /* the profile's: equal ones are the same */
+	} key;
+	uint64_t time;
+	UT_hash_handle hh;
+};
+
 struct script {
 	const struct profile *profile;
 	struct sample *samples;
 	size_t count;
-	uint64_t *clocks; /* by id of labels */
+	struct clock *clocks;
 };
+
+/* NULL when out of memory. */
+static struct clock *clock_of(struct script *s, const struct profile_stack *stack)
+{
+	struct clock *clock = NULL, wanted = {};
+
+	wanted.key.pid = profile__label(s->profile, stack->labels, "pid");
+	wanted.key.thread = profile__label(s->profile, stack->labels, "thread");
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): uthash */
+	HASH_FIND(hh, s->clocks, &wanted.key, sizeof(wanted.key), clock);
+	if (clock)
+		return clock;
+	clock = calloc(1, sizeof(*clock));
+	if (!clock)
+		return NULL;
+	clock->key = wanted.key;
+	HASH_ADD(hh, s->clocks, key, sizeof(clock->key), clock);
+	if (!clock->hh.tbl) {
+		free(clock);
+		return NULL;
+	}
+	return clock;
+}
 
 /* The number that a label says; 0 without one. */
 static unsigned long number_of(const char *value)
@@ -43,7 +78,7 @@ static unsigned long number_of(const char *value)
 }
 
 static void add(struct script *s, size_t i, const struct profile_stack *stack, uint64_t k,
-		uint64_t parts)
+		uint64_t parts, struct clock *clock)
 {
 	uint64_t period = stack->nanoseconds / parts;
 	struct sample *sample = &s->samples[s->count++];
@@ -55,8 +90,8 @@ static void add(struct script *s, size_t i, const struct profile_stack *stack, u
 	if (parts == stack->count && k < stack->time_count) {
 		sample->time = stack->times[k];
 	} else {
-		sample->time = s->clocks[stack->labels];
-		s->clocks[stack->labels] += period ? period : 1;
+		sample->time = clock->time;
+		clock->time += period ? period : 1;
 	}
 }
 
@@ -72,24 +107,24 @@ static int compare_samples(const void *left, const void *right)
 static int collect(struct script *s)
 {
 	size_t stacks = profile__stack_count(s->profile), i;
-	uint32_t labels = 0, unused;
 	struct profile_stack stack;
+	struct clock *clock;
 	uint64_t samples = 0, k;
 	bool each;
 
 	for (i = 0; i < stacks && samples <= MAX_SAMPLES; i++)
 		samples += profile__stack_at(s->profile, i).count;
 	each = samples <= MAX_SAMPLES;
-	while (profile__labels_at(s->profile, labels + 1, &unused))
-		labels++;
 	s->samples = calloc((each ? samples : stacks) + 1, sizeof(*s->samples));
-	s->clocks = calloc((size_t)labels + 1, sizeof(*s->clocks));
-	if (!s->samples || !s->clocks)
+	if (!s->samples)
 		return -ENOMEM;
 	for (i = 0; i < stacks; i++) {
 		stack = profile__stack_at(s->profile, i);
+		clock = clock_of(s, &stack);
+		if (!clock)
+			return -ENOMEM;
 		for (k = 0; k < (each ? stack.count : 1); k++)
-			add(s, i, &stack, k, each ? stack.count : 1);
+			add(s, i, &stack, k, each ? stack.count : 1, clock);
 	}
 	qsort(s->samples, s->count, sizeof(*s->samples), compare_samples);
 	return 0;
@@ -141,6 +176,7 @@ static void write_sample(const struct profile *profile, const struct sample *sam
 int perf_script__write(const struct profile *profile, FILE *out)
 {
 	struct script s = {.profile = profile};
+	struct clock *clock, *next;
 	int err = collect(&s);
 	size_t i;
 
@@ -152,7 +188,10 @@ int perf_script__write(const struct profile *profile, FILE *out)
 	}
 	if (!err && (fflush(out) || ferror(out)))
 		err = errno ? -errno : -EIO;
+	HASH_ITER (hh, s.clocks, clock, next) {
+		HASH_DEL(s.clocks, clock); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
+		free(clock);
+	}
 	free(s.samples);
-	free(s.clocks);
 	return err;
 }
