@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What the browser tests share: made-up profiles (make_flamegraph.c), Chromium without a network, and
- * TAP lines. Needs chromium, nodejs, npm and $LUASPY_BUILD/libluaspy.a; installs playwright-core below
- * $LUASPY_BUILD.
+ * TAP lines. Needs chromium, nodejs, npm and $LUASPY_BUILD/libluaspy.a; installs playwright-core
+ * (npm.mjs).
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -10,6 +10,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { npmPackages } from "./npm.mjs";
 
 export const BUILD = resolve(process.env.LUASPY_BUILD || "build"), work = join(BUILD, "flamegraph-browser");
 const CHROMIUM = "/usr/bin/chromium";
@@ -49,7 +50,20 @@ export async function test(name, run) {
 
 /* Makes these files: [profile, format, file] each, in `work`. */
 export function prepare(files) {
-	const library = join(BUILD, "libluaspy.a"), maker = join(work, "make_flamegraph-" + process.pid);
+	compile("make_flamegraph", (maker) => {
+		for (const [profile, format, file] of files)
+			execFileSync(maker, [profile, format, join(work, file)]);
+	});
+	const packages = npmPackages(BUILD, "playwright-core");
+
+	if (!packages)
+		skip("cannot: npm cannot install playwright-core here");
+	chromium = createRequire(join(packages, "playwright-core/"))("playwright-core").chromium;
+}
+
+/* Compiles a program of this folder, lets `use` run it, and removes it. */
+export function compile(name, use) {
+	const library = join(BUILD, "libluaspy.a"), maker = join(work, name + "-" + process.pid);
 
 	if (!existsSync(CHROMIUM))
 		skip("no " + CHROMIUM);
@@ -57,19 +71,12 @@ export function prepare(files) {
 		skip("no " + library);
 	mkdirSync(work, { recursive: true });
 	execFileSync(process.env.CC || "gcc", ["-std=gnu11", "-D_GNU_SOURCE", "-Isrc", "-O1",
-		"tests/consumers/make_flamegraph.c", library, "-lm", "-o", maker]);
-	for (const [profile, format, file] of files)
-		execFileSync(maker, [profile, format, join(work, file)]);
-	rmSync(maker);
-	if (!existsSync(join(BUILD, "npm/node_modules/playwright-core"))) {
-		try {
-			execFileSync("npm", ["install", "--prefix", join(BUILD, "npm"), "--no-audit", "--no-fund",
-				"playwright-core"], { stdio: "ignore" });
-		} catch (error) {
-			skip("cannot: npm cannot install playwright-core here");
-		}
+		`tests/consumers/${name}.c`, library, "-lprotobuf-c", "-lz", "-lm", "-o", maker]);
+	try {
+		use(maker);
+	} finally {
+		rmSync(maker);
 	}
-	chromium = createRequire(join(BUILD, "npm/"))("playwright-core").chromium;
 }
 
 export function foldedStacks(profile) {
