@@ -134,6 +134,24 @@ export async function open(context, file, use, view = {}) {
 	}
 }
 
+/* When the browser first painted the page, in ms after it was asked to load it: the best of `tries`, as
+ * other programs may keep the machine busy. */
+export async function firstPaint(context, file, view, tries = 3) {
+	const times = [];
+
+	while (times.length < tries)
+		await open(context, file, async (page) => times.push(await page.evaluate(() => new Promise((done) => {
+			const wait = () => {
+				const [entry] = performance.getEntriesByName("first-contentful-paint");
+
+				return entry ? done(entry.startTime) : setTimeout(wait, 20);
+			};
+
+			wait();
+		}))), view);
+	return Math.min(...times);
+}
+
 /* The centre of a frame on screen, by (the start of) its name. */
 export function place(page, name) {
 	return page.evaluate((wanted) => {

@@ -8,7 +8,7 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { browser, check, checkTrue, contrast, end, names, open, percent, place, prepare, test, work, zoomedName }
+import { browser, check, checkTrue, contrast, end, firstPaint, names, open, percent, place, prepare, test, work, zoomedName }
 	from "./browser.mjs";
 
 prepare([["heat", "heatmap", "heat.html"], ["heat", "times", "heat.times"], ["empty", "heatmap", "heat-empty.html"]]);
@@ -276,8 +276,7 @@ for (const [width, height] of [[390, 844], [844, 390], [1280, 800], [2560, 1300]
 }
 
 await test("60,000 samples open at once and are selected smoothly", use(async (page) => {
-	const paint = await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(() =>
-		done(performance.getEntriesByName("first-contentful-paint")[0].startTime), 50))));
+	const paint = await firstPaint(context, "heat.html");
 	const [select, move] = await page.evaluate(() => {
 		const { map } = window.luaspy, time = (run) => {
 			const all = [];

@@ -52,7 +52,7 @@ class DiffPage extends Page {
 
 		return ["before " + before.toFixed(2) + " % (" + this.amount(values[BEFORE][from]) + ")",
 			"after " + after.toFixed(2) + " % (" + this.amount(values[AFTER][from]) + ")",
-			values[NOISE][from] ? change + ", within noise" : change].join(" \u00b7 ");
+			after === before ? "the same" : values[NOISE][from] ? change + ", within noise" : change].join(" \u00b7 ");
 	}
 
 	typeOf(node) {
@@ -129,7 +129,7 @@ class DiffPage extends Page {
 
 		this.legend.setAttribute("aria-label", "Colours");
 		this.legend.replaceChildren(
-			item(-most, "shrank"), item(-most / 16, "a little"),
+			item(-most, "shrank"), item(-most / 16, "shrank a little"),
 			item(0, diff.tested ? "the same, within noise" : "the same"),
 			item(most / 16, "grew a little"), item(most, "grew"),
 			...diff.most ? [element("li", { class: "hint" }, "at most " + diff.most.toFixed(2) + " points")] : [],
@@ -141,8 +141,8 @@ class DiffPage extends Page {
 		const change = (row, i) => row[i + 1] * diff.scale[AFTER] - row[i] * diff.scale[BEFORE];
 		const key = at[this.sortBy];
 		const rows = [...diff.functions].sort((a, b) => Math.abs(change(b, key)) - Math.abs(change(a, key))).slice(0, DIFF_ROWS);
-		const heading = (text, name) => element("th", {
-			scope: "col", "aria-sort": name === this.sortBy ? "descending" : "none",
+		const heading = (text, name, last) => element("th", {
+			scope: "col", class: name || last ? false : "minor", "aria-sort": name === this.sortBy ? "descending" : "none",
 		}, name ? element("button", {
 			onclick: () => {
 				this.sortBy = name;
@@ -151,8 +151,8 @@ class DiffPage extends Page {
 			},
 		}, text + (name === this.sortBy ? " \u25be" : "")) : text);
 		const cells = (row, i) => [
-			element("td", {}, (row[i] * diff.scale[BEFORE]).toFixed(2) + " %"),
-			element("td", {}, (row[i + 1] * diff.scale[AFTER]).toFixed(2) + " %"),
+			element("td", { class: "minor" }, (row[i] * diff.scale[BEFORE]).toFixed(2) + " %"),
+			element("td", { class: "minor" }, (row[i + 1] * diff.scale[AFTER]).toFixed(2) + " %"),
 			element("td", { class: row[i + 2] ? "noise" : "change" }, points(change(row, i)) + (row[i + 2] ? " noise" : "")),
 		];
 
@@ -160,8 +160,8 @@ class DiffPage extends Page {
 			element("caption", {}, "What has changed most" + (diff.functionCount > rows.length ?
 				", the first " + rows.length + " of " + number(diff.functionCount) + " functions" : "") +
 				(diff.moved ? "; " + number(diff.moved) + " found on another line, by name" : "")),
-			element("thead", {}, element("tr", {}, heading("Self before"), heading("after"), heading("change", "self"),
-				heading("Total before"), heading("after"), heading("change", "total"), heading("Function"))),
+			element("thead", {}, element("tr", {}, heading("Self before"), heading("after"), heading("Self change", "self"),
+				heading("Total before"), heading("after"), heading("Total change", "total"), heading("Function", null, true))),
 			element("tbody", {}, ...rows.map((row) => element("tr", {}, ...cells(row, at.self), ...cells(row, at.total),
 				element("td", {}, element("button", {
 					title: "Find in the graph", onclick: () => this.find(row),

@@ -122,7 +122,7 @@ class HeatMap {
 	resize() {
 		const tall = innerHeight, room = this.scroller.clientWidth, ratio = window.devicePixelRatio || 1;
 
-		this.rowHeight = tall < 520 ? 2 : tall < 760 ? 3 : tall < 1100 ? 4 : 5;
+		this.rowHeight = tall < 520 ? 2 : tall < 900 ? 3 : tall < 1200 ? 4 : 5;
 		this.cellWidth = Math.max(MIN_CELL, Math.min(MAX_CELL, Math.floor(room / this.seconds)));
 		this.mapHeight = this.rowHeight * this.rows;
 		this.width = Math.min(room, this.cellWidth * this.seconds);
