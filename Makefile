@@ -15,7 +15,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 CPPFLAGS += -D_GNU_SOURCE -DLUASPY_VERSION='"$(VERSION)"' -Isrc -I$(B)
 CFLAGS += -std=gnu11 -O2 -g $(WARN) -ffunction-sections -fdata-sections $(SAN)
 LDFLAGS += -Wl,--gc-sections $(SAN)
-LDLIBS := -lbpf -ljson-c -lprotobuf-c -ldw -lelf -lcapstone -lz -llzma -lpthread -lm
+LDLIBS := -lbpf -ljson-c -lprotobuf-c -ldw -lelf -lcapstone -lz -llzma -lncursesw -ltinfo -lpthread -lm
 # Debian 13's static libelf needs zstd, and src/target/elfutils_static.c after it (hence the group).
 LIBZSTD := $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 
@@ -67,9 +67,18 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o sampler.o): $(B)/sampler.skel.h
+$(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o off_cpu.o sampler.o): $(B)/sampler.skel.h
 $(addprefix $(B)/src/output/,flamegraph.o heatmap.o diff_graph.o): $(ASSETS)
 $(addprefix $(B)/src/output/,pprof_read.o pprof_unpack.o pprof_write.o): $(B)/pprof.pb-c.h
+
+# A terminal's description, for machines that have none.
+$(B)/terminfo.h: src/cmd/top_terminal.ti
+	@mkdir -p $(B)/terminfo
+	tic -x -o $(B)/terminfo $<
+	@{ echo 'static const unsigned char builtin_terminfo[] = {'; \
+		cat $(B)/terminfo/*/luaspy-ansi | od -An -v -tu1 | sed 's/ \+/,/g; s/^,//; s/$$/,/'; echo '};'; } > $@.tmp
+	@mv $@.tmp $@
+$(B)/src/cmd/top_terminal.o: $(B)/terminfo.h
 
 $(B)/libluaspy.a: $(LIB_OBJ)
 	@rm -f $@

@@ -8,11 +8,19 @@
 
 #define OPT_THREADS   256
 #define OPT_COROUTINE 257
+#define OPT_OFF_CPU   258
+#define OPT_WALL      259
+#define OPT_MIN_BLOCK 260
 
 static const struct argp_option options[] = {
 	{"duration", 'd', "SECONDS", 0,
 	 "stop after this time (default: Ctrl-C or the target's end)", 2},
 	{"rate", 'F', "HZ", 0, "samples per second of CPU time, 1 to 9999 (default 99)", 2},
+	{"off-cpu", OPT_OFF_CPU, 0, 0,
+	 "the time that threads are not on a CPU, with the stack that they left it with", 2},
+	{"wall", OPT_WALL, 0, 0, "both: CPU time by samples, and time off the CPU", 2},
+	{"min-block", OPT_MIN_BLOCK, "USEC", 0,
+	 "leave out times off the CPU that are shorter, in microseconds (default 0)", 2},
 	{"output", 'o', "FILE", 0, "write there; - is stdout (default: luaspy-COMM-PID-TIME.html)",
 	 3},
 	{"format", 'f', "FORMAT", 0, FORMAT_NAMES "; default: by the file's ending", 3},
@@ -33,6 +41,7 @@ static const char doc[] =
 	"  luaspy record -n nginx -d 30                all of nginx that has Lua, reloads "
 	"included\n"
 	"  luaspy record -c web -d 30                  the same in container web\n"
+	"  luaspy record -p 1234 -d 10 --off-cpu       what it waits for, and how long\n"
 	"  luaspy record -o - -f folded -- luajit x.lua  a command, as folded stacks\n";
 
 /* A whole number in [min, max]; exits with a message otherwise. */
@@ -70,6 +79,12 @@ static void check(struct argp_state *state, struct record_options *self, const c
 	if (target_options__given(&self->targets) && self->command)
 		argp_error(state, "either processes (-p, -n, -c, --cgroup, -a) or a command, not "
 				  "both");
+	if (self->kind == PROFILE_OFF_CPU && self->rate_hz)
+		argp_error(state, "--off-cpu takes no samples: -F has no meaning with it");
+	if (self->kind == PROFILE_CPU && self->min_block_us)
+		argp_error(state, "--min-block needs --off-cpu or --wall");
+	if (!self->rate_hz)
+		self->rate_hz = 99;
 	if (unknown)
 		argp_error(state, "--by knows " VIEW_OPTIONS_KNOWN_BY ", not '%s'", unknown);
 	if (format_name) {
@@ -108,6 +123,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case 'F':
 		self->rate_hz = (uint32_t)parse_number(state, arg, "the rate", 1, 9999);
+		break;
+	case OPT_OFF_CPU:
+	case OPT_WALL:
+		if (self->kind != PROFILE_CPU)
+			argp_error(state, "either --off-cpu or --wall: that is both CPU time and "
+					  "time off the CPU");
+		self->kind = key == OPT_WALL ? PROFILE_WALL : PROFILE_OFF_CPU;
+		break;
+	case OPT_MIN_BLOCK:
+		self->min_block_us =
+			(uint64_t)parse_number(state, arg, "--min-block", 0, 1000000000);
 		break;
 	case 'o':
 		self->output = arg;
@@ -157,7 +183,6 @@ void record_options__parse(struct record_options *self, int argc, char **argv)
 	static char name[] = "luaspy record";
 
 	memset(self, 0, sizeof(*self));
-	self->rate_hz = 99;
 	view_options__init(&self->view);
 	argv[0] = name;
 	argp_err_exit_status = 2;

@@ -19,8 +19,10 @@ struct record_options {
 	struct view_options view;
 	char **command;		 /* NULL-terminated, or NULL: then targets */
 	double duration_seconds; /* 0: no limit */
+	enum profile_kind kind;
 	uint32_t rate_hz;
-	const char *output; /* NULL: a name of our own; "-": stdout */
+	uint64_t min_block_us; /* times off the CPU that are shorter do not count */
+	const char *output;    /* NULL: a name of our own; "-": stdout */
 	const struct format *format;
 	bool per_thread; /* stacks of threads are to be kept apart */
 	bool coroutines, quiet, verbose;

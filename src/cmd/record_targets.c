@@ -94,15 +94,17 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-int record_targets__find(struct record_targets *self, struct record_options *options)
+int record_targets__find(struct record_targets *self, struct target_options *targets,
+			 uint32_t rate_hz, bool quiet)
 {
-	struct target_options *targets = &options->targets;
 	struct process_info info;
 	char why[1024];
 	size_t i;
 	int err;
 
-	self->options = options;
+	self->options = targets;
+	self->rate_hz = rate_hz;
+	self->quiet = quiet;
 	for (i = 0; i < targets->pid_count; i++) {
 		err = check_pid(&targets->pids[i], &info);
 		if (err)
@@ -121,7 +123,7 @@ int record_targets__find(struct record_targets *self, struct record_options *opt
 		return -ESRCH;
 	}
 	/* With -a those are mostly not meant. */
-	if (target_search__denied(self->search) && !targets->all && !options->quiet)
+	if (target_search__denied(self->search) && !targets->all && !quiet)
 		fprintf(stderr,
 			"luaspy: warning: left out, though matching, since not all of it may be "
 			"looked into: %zu of the processes; `luaspy list` says what that takes.\n",
@@ -162,7 +164,6 @@ static bool is_repeated(const struct record_targets *self, size_t at)
 int record_targets__add(struct record_targets *self, struct sampler *sampler,
 			struct record_containers *containers)
 {
-	const struct record_options *options = self->options;
 	struct process_info info;
 	size_t i, before;
 	int err, last = -ESRCH;
@@ -174,7 +175,7 @@ int record_targets__add(struct record_targets *self, struct sampler *sampler,
 		if (is_repeated(self, i))
 			continue;
 		/* Those that were asked for by their pid have to be there. */
-		named = i < options->targets.pid_count;
+		named = i < self->options->pid_count;
 		before = sampler__with_vm(sampler);
 		err = process_info__read(pid, &info);
 		if (!err)
@@ -182,7 +183,7 @@ int record_targets__add(struct record_targets *self, struct sampler *sampler,
 		if (err == -ESRCH && !named)
 			continue;
 		if (err) {
-			record_targets__print_error(pid, err, options->rate_hz);
+			record_targets__print_error(pid, err, self->rate_hz);
 			if (named)
 				return err;
 			last = err;
@@ -193,7 +194,7 @@ int record_targets__add(struct record_targets *self, struct sampler *sampler,
 			self->first = pid;
 			snprintf(self->comm, sizeof(self->comm), "%s", info.comm);
 		}
-		if (sampler__with_vm(sampler) == before && !options->quiet)
+		if (sampler__with_vm(sampler) == before && !self->quiet)
 			warn_without_vm(pid, info.comm);
 	}
 	self->found_count = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The processes that `luaspy record` profiles: found before it starts, added to the recording, and
+ * The processes that a command profiles: found before it starts, added to the recording, and
  * looked for again while it goes on. It is here that they are complained about.
  */
 #ifndef LUASPY_RECORD_TARGETS_H
@@ -13,11 +13,13 @@
 
 #include "../sample/sampler.h"
 #include "record_containers.h"
-#include "record_options.h"
+#include "target_options.h"
 #include "target_search.h"
 
 struct record_targets {
-	struct record_options *options;
+	struct target_options *options;
+	uint32_t rate_hz;	      /* for messages */
+	bool quiet;		      /* no warnings */
 	struct target_search *search; /* NULL with a command */
 	pid_t *found;		      /* by the last look, not added yet */
 	size_t found_count;
@@ -30,7 +32,8 @@ struct record_targets {
 
 /* Finds them; `options` is borrowed, and thread ids in it become those of their processes. 0, or a
  * negative errno after a message. */
-int record_targets__find(struct record_targets *self, struct record_options *options);
+int record_targets__find(struct record_targets *self, struct target_options *options,
+			 uint32_t rate_hz, bool quiet);
 
 /* After that: are the children of the processes wanted? May others come later? */
 bool record_targets__with_children(const struct record_targets *self);

@@ -16,7 +16,6 @@
 #include <uthash.h>
 
 #include "output.h"
-#include "pprof_parts.h"
 #include "text.h"
 
 #define MAX_SAMPLES (1u << 20)
@@ -139,21 +138,44 @@ static bool ends_in_offset(const char *name)
 	       strspn(plus + 3, "0123456789abcdef") == strlen(plus + 3);
 }
 
+static const char *file_of(const struct profile *profile, const struct profile_frame *frame)
+{
+	switch (frame->type) {
+	case PROFILE_KERNEL:
+		return "[kernel.kallsyms]";
+	case PROFILE_LUA:
+		return "[Lua]";
+	case PROFILE_LUA_COMPILED:
+		return "[Lua-compiled]";
+	case PROFILE_BUILTIN:
+		return "[Lua-built-in]";
+	case PROFILE_NATIVE:
+		return frame->mapping ? profile__mapping_at(profile, frame->mapping - 1)->path
+				      : "[unknown]";
+	default:
+		return "[luaspy]";
+	}
+}
+
+/* Readers look for the last pair of parentheses, and take no blanks between them. */
+static void write_file(const char *file, FILE *out)
+{
+	char bytes[4] = {};
+	uint32_t c;
+
+	while ((c = text__next(&file))) {
+		if (c == ' ' || c == '(' || c == ')')
+			c = '_';
+		fwrite(bytes, 1, text__encode(c, bytes), out);
+	}
+}
+
 static void write_frame(const struct profile *profile, const struct profile_frame *frame, FILE *out)
 {
-	size_t pseudo = pprof_pseudo_mapping__of(frame);
-	const char *file = "[unknown]";
-
-	if (frame->type == PROFILE_KERNEL)
-		file = "[kernel.kallsyms]";
-	else if (pseudo < PPROF_PSEUDO_MAPPINGS)
-		file = pprof_pseudo_mappings[pseudo].name;
-	else if (frame->mapping)
-		file = profile__mapping_at(profile, frame->mapping - 1)->path;
 	fprintf(out, "\t%16" PRIx64 " ", frame->address);
 	text__write(out, text__name(frame->name));
 	fputs(ends_in_offset(frame->name) ? "+0x0 (" : " (", out);
-	text__write(out, file);
+	write_file(file_of(profile, frame), out);
 	fputs(")\n", out);
 }
 

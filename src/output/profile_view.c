@@ -328,7 +328,7 @@ static int cut_light(const struct profile *from, struct profile *to, double min_
 		err = profile__add_stack(to, &stack);
 	}
 	HASH_ITER (hh, nodes, node, next) {
-		HASH_DEL(nodes, node);
+		HASH_DEL(nodes, node); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(node);
 	}
 	return err;

@@ -78,7 +78,7 @@ void profile__free(struct profile *self)
 	HASH_CLEAR(hh, self->labels_by_content);
 	HASH_CLEAR(hh, self->stacks_by_key);
 	HASH_ITER (hh, self->strings, string, next) {
-		HASH_DEL(self->strings, string);
+		HASH_DEL(self->strings, string); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(string);
 	}
 	for (i = 0; i < self->frame_count; i++)
@@ -184,7 +184,7 @@ int64_t profile__add_frame(struct profile *self, const struct profile_frame *fra
 	if (entry)
 		return entry->id;
 
-	frames = grow(self->frames, self->frame_count, &self->frame_room, sizeof(*frames));
+	frames = grow(self->frames, self->frame_count, &self->frame_room, sizeof(void *));
 	if (!frames)
 		return -ENOMEM;
 	self->frames = frames;
@@ -257,7 +257,7 @@ int64_t profile__add_labels(struct profile *self, const struct profile_label *la
 		free(entry);
 		return known->id;
 	}
-	all = grow(self->labels, self->labels_count, &self->labels_room, sizeof(*all));
+	all = grow(self->labels, self->labels_count, &self->labels_room, sizeof(void *));
 	if (!all)
 		goto fail;
 	self->labels = all;
@@ -326,7 +326,7 @@ int profile__add_stack(struct profile *self, const struct profile_stack *stack)
 		memcpy(self->scratch + 1, stack->frames, bytes - sizeof(uint32_t));
 	HASH_FIND(hh, self->stacks_by_key, self->scratch, bytes, entry);
 	if (!entry) {
-		stacks = grow(self->stacks, self->stack_count, &self->stack_room, sizeof(*stacks));
+		stacks = grow(self->stacks, self->stack_count, &self->stack_room, sizeof(void *));
 		if (!stacks)
 			return -ENOMEM;
 		self->stacks = stacks;
