@@ -98,3 +98,8 @@ bool format__keeps_labels(const struct format *self)
 {
 	return self->needs == FORMAT_LABELS || self->needs == FORMAT_EXACT;
 }
+
+bool format__uses_times(const struct format *self)
+{
+	return self->write == heatmap__write_html || self->write == perf_script__write;
+}

@@ -46,4 +46,7 @@ void format__adapt(const struct format *self, struct profile_view *view);
 /* Does it have places for labels? A recording for it keeps threads apart. */
 bool format__keeps_labels(const struct format *self);
 
+/* Does it show when samples were taken? A recording for it keeps their times. */
+bool format__uses_times(const struct format *self);
+
 #endif
