@@ -15,7 +15,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 CPPFLAGS += -D_GNU_SOURCE -DLUASPY_VERSION='"$(VERSION)"' -Isrc -I$(B)
 CFLAGS += -std=gnu11 -O2 -g $(WARN) -ffunction-sections -fdata-sections $(SAN)
 LDFLAGS += -Wl,--gc-sections $(SAN)
-LDLIBS := -lbpf -ljson-c -lprotobuf-c -ldw -lelf -lcapstone -lz -llzma -lncursesw -ltinfo -lpthread
+LDLIBS := -lbpf -ljson-c -lprotobuf-c -ldw -lelf -lcapstone -lz -llzma -lncursesw -ltinfo -lpthread -lm
 # Debian 13's static libelf needs zstd, and src/target/elfutils_static.c after it (hence the group).
 LIBZSTD := $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 
@@ -71,7 +71,7 @@ $(B)/%.o: %.c
 
 $(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o off_cpu.o sampler.o): $(B)/sampler.skel.h
 $(B)/src/sample/thread_states.o: $(B)/tasks.skel.h
-$(B)/src/output/flamegraph.o: $(ASSETS)
+$(addprefix $(B)/src/output/,flamegraph.o heatmap.o diff_graph.o): $(ASSETS)
 $(B)/src/target/system_calls.o: $(B)/system_call_names.h
 
 # The names of the kernel's system calls, by number, as the installed headers know them.

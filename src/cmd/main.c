@@ -15,6 +15,7 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *summary;
 } commands[] = {
+	{"diff", cmd_diff, "compare two recorded profiles: what has changed, and what is noise"},
 	{"doctor", cmd_doctor, "check what this machine and a process allow"},
 	{"dump", cmd_dump, "show what the threads and coroutines of a process do now"},
 	{"list", cmd_list, "show the Lua processes of this machine"},
