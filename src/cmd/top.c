@@ -266,6 +266,10 @@ static int read_keys(struct top *t, bool *draw, bool *quit)
 			*draw = true;
 			continue;
 		}
+		if (key == TOP_KEY_HANGUP) {
+			*quit = true;
+			break;
+		}
 		switch (top_settings__key(&t->options.settings, key, top_page__rows(rows))) {
 		case TOP_QUIT:
 			*quit = true;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,6 +186,16 @@ void top_screen__show(const struct top_grid *grid)
 	refresh();
 }
 
+/* Without a terminal there is no end of reading nothing, and mostly a SIGHUP, but not always. */
+static uint32_t no_key(void)
+{
+	struct pollfd terminal_fd = {.fd = STDIN_FILENO, .events = POLLIN};
+
+	if (poll(&terminal_fd, 1, 0) > 0 && terminal_fd.revents & (POLLHUP | POLLERR | POLLNVAL))
+		return TOP_KEY_HANGUP;
+	return TOP_KEY_NONE;
+}
+
 uint32_t top_screen__key(void)
 {
 	static const struct {
@@ -214,6 +225,6 @@ uint32_t top_screen__key(void)
 		}
 		return 0; /* one that means nothing here */
 	default:
-		return TOP_KEY_NONE;
+		return no_key();
 	}
 }
