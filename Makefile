@@ -59,7 +59,7 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o sampler.o): $(B)/sampler.skel.h
+$(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o off_cpu.o sampler.o): $(B)/sampler.skel.h
 $(B)/src/output/flamegraph.o: $(ASSETS)
 
 # A terminal's description, for machines that have none.

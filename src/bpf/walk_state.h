@@ -218,7 +218,7 @@ struct walk {
 	/* while it is sent: Lua frames so far, the one before if it can have been called */
 	__u64 sent_callee;
 	__u32 sent_lua;
-	__u32 reserved2;
+	__u32 off_cpu; /* enum off_cpu_reason: the thread is leaving the CPU, this is no sample */
 
 	/* the sample */
 	__u32 words;

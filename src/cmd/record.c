@@ -103,7 +103,12 @@ static int add_command(struct recording *r)
 
 static int open_session(struct recording *r)
 {
+	static const enum sampler_kind kinds[] = {[PROFILE_CPU] = SAMPLER_CPU,
+						  [PROFILE_OFF_CPU] = SAMPLER_OFF_CPU,
+						  [PROFILE_WALL] = SAMPLER_WALL};
 	struct sampler_options options = {
+		.kind = kinds[r->options.kind],
+		.off_min_ns = r->options.min_block_us * 1000,
 		.rate_hz = r->options.rate_hz,
 		.kernel = r->options.kernel && r->options.native,
 		.per_thread = r->options.threads,
@@ -274,9 +279,10 @@ static void print_progress(const struct recording *r, double elapsed)
 	uint64_t counters[COUNTER_COUNT];
 
 	sampler__counters(r->session.sampler, counters);
-	fprintf(stderr,
-		"\r%.1f s, %" PRIu64 " samples, %" PRIu64 " lost (Ctrl-C writes the result) ",
-		elapsed, counters[COUNTER_SAMPLES], counters[COUNTER_LOST]);
+	fprintf(stderr, "\r%.1f s, %" PRIu64 " %s, %" PRIu64 " lost (Ctrl-C writes the result) ",
+		elapsed, counters[COUNTER_SAMPLES] + counters[COUNTER_SWITCHES],
+		r->options.kind == PROFILE_CPU ? "samples" : "stacks",
+		counters[COUNTER_LOST] + counters[COUNTER_OFF_LOST]);
 }
 
 /* Sources that may not be what runs, and those that were not read. */
@@ -347,7 +353,8 @@ static void fill_info(const struct recording *r, const struct profile *profile,
 	info->title = r->title;
 	info->command_line = r->command_line;
 	info->version = LUASPY_VERSION;
-	info->rate_hz = r->options.rate_hz;
+	info->kind = r->options.kind;
+	info->rate_hz = r->options.kind == PROFILE_OFF_CPU ? 0 : r->options.rate_hz;
 	info->duration_seconds = r->seconds;
 	info->start_time = r->start_time;
 	info->unique_stacks = stack_store__count(sampler__stacks(r->session.sampler));
@@ -357,7 +364,11 @@ static void fill_info(const struct recording *r, const struct profile *profile,
 
 static void print_no_samples(const struct recording *r, double cpu_seconds)
 {
-	if (cpu_seconds * r->options.rate_hz < 2)
+	if (r->options.kind == PROFILE_OFF_CPU)
+		fprintf(stderr, "luaspy: the target was on a CPU all the while%s.\n",
+			r->options.min_block_us ? ", or left it for less than --min-block only"
+						: "");
+	else if (cpu_seconds * r->options.rate_hz < 2)
 		fprintf(stderr, "luaspy: no samples: the target used %s CPU time in this while.\n",
 			cpu_seconds < 0.001 ? "no" : "hardly any");
 	else
@@ -383,7 +394,8 @@ static void set_view(const struct recording *r, struct profile_view *view)
 static int finish(struct recording *r)
 {
 	struct profile_builder_options options = {.per_thread = r->options.threads,
-						  .period_ns = 1000000000u / r->options.rate_hz};
+						  .period_ns = 1000000000u / r->options.rate_hz,
+						  .states = r->options.kind != PROFILE_CPU};
 	uint64_t counters[COUNTER_COUNT];
 	struct profile_info info = {};
 	struct record_summary summary;
@@ -408,6 +420,9 @@ static int finish(struct recording *r)
 	sampler__counters(r->session.sampler, counters);
 	record_summary__make(&summary, counters, &info);
 	summary.target_cpu_seconds = sampler__cpu_seconds(r->session.sampler);
+	summary.min_block_us = r->options.min_block_us;
+	profile_builder__off_cpu(sampler__stacks(r->session.sampler), summary.off_cpu_ns,
+				 summary.off_cpu);
 	profile_builder__vm_states(sampler__stacks(r->session.sampler), summary.vm_states);
 	profile__set_info(profile, &info);
 	set_view(r, &view);

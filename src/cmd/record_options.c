@@ -16,6 +16,9 @@
 #define OPT_LINES     261
 #define OPT_BY	      262
 #define OPT_COROUTINE 263
+#define OPT_OFF_CPU   264
+#define OPT_WALL      265
+#define OPT_MIN_BLOCK 266
 
 static const struct format {
 	const char *name;
@@ -33,6 +36,11 @@ static const struct argp_option options[] = {
 	{"duration", 'd', "SECONDS", 0,
 	 "stop after this time (default: Ctrl-C or the target's end)", 2},
 	{"rate", 'F', "HZ", 0, "samples per second of CPU time, 1 to 9999 (default 99)", 2},
+	{"off-cpu", OPT_OFF_CPU, 0, 0,
+	 "the time that threads are not on a CPU, with the stack that they left it with", 2},
+	{"wall", OPT_WALL, 0, 0, "both: CPU time by samples, and time off the CPU", 2},
+	{"min-block", OPT_MIN_BLOCK, "USEC", 0,
+	 "leave out times off the CPU that are shorter, in microseconds (default 0)", 2},
 	{"output", 'o', "FILE", 0, "write there; - is stdout (default: luaspy-COMM-PID-TIME.html)",
 	 3},
 	{"format", 'f', "html|svg|folded", 0, "default: by the file's ending", 3},
@@ -59,6 +67,7 @@ static const char doc[] =
 	"  luaspy record -n nginx -d 30                all of nginx that has Lua, reloads "
 	"included\n"
 	"  luaspy record -c web -d 30                  the same in container web\n"
+	"  luaspy record -p 1234 -d 10 --off-cpu       what it waits for, and how long\n"
 	"  luaspy record -o - -f folded -- luajit x.lua  a command, as folded stacks\n";
 
 /* A whole number in [min, max]; exits with a message otherwise. */
@@ -124,6 +133,12 @@ static void check(struct argp_state *state, struct record_options *self, const c
 	if (target_options__given(&self->targets) && self->command)
 		argp_error(state, "either processes (-p, -n, -c, --cgroup, -a) or a command, not "
 				  "both");
+	if (self->kind == PROFILE_OFF_CPU && self->rate_hz)
+		argp_error(state, "--off-cpu takes no samples: -F has no meaning with it");
+	if (self->kind == PROFILE_CPU && self->min_block_us)
+		argp_error(state, "--min-block needs --off-cpu or --wall");
+	if (!self->rate_hz)
+		self->rate_hz = 99;
 	if (format_name) {
 		format = format_by_name(format_name);
 		if (!format)
@@ -161,6 +176,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		break;
 	case 'F':
 		self->rate_hz = (uint32_t)parse_number(state, arg, "the rate", 1, 9999);
+		break;
+	case OPT_OFF_CPU:
+	case OPT_WALL:
+		if (self->kind != PROFILE_CPU)
+			argp_error(state, "either --off-cpu or --wall: that is both CPU time and "
+					  "time off the CPU");
+		self->kind = key == OPT_WALL ? PROFILE_WALL : PROFILE_OFF_CPU;
+		break;
+	case OPT_MIN_BLOCK:
+		self->min_block_us =
+			(uint64_t)parse_number(state, arg, "--min-block", 0, 1000000000);
 		break;
 	case 'o':
 		self->output = arg;
@@ -223,7 +249,6 @@ void record_options__parse(struct record_options *self, int argc, char **argv)
 	static char name[] = "luaspy record";
 
 	memset(self, 0, sizeof(*self));
-	self->rate_hz = 99;
 	self->kernel = self->native = true;
 	argv[0] = name;
 	argp_err_exit_status = 2;

@@ -18,8 +18,10 @@ struct record_options {
 	struct target_options targets;
 	char **command;		 /* NULL-terminated, or NULL: then targets */
 	double duration_seconds; /* 0: no limit */
+	enum profile_kind kind;
 	uint32_t rate_hz;
-	const char *output; /* NULL: a name of our own; "-": stdout */
+	uint64_t min_block_us; /* times off the CPU that are shorter do not count */
+	const char *output;    /* NULL: a name of our own; "-": stdout */
 	const char *extension;
 	int (*write)(const struct profile *profile, FILE *out);
 	bool kernel, native, threads, lines, by_vm_state, coroutines, quiet, verbose;

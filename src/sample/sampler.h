@@ -17,15 +17,24 @@
 
 struct sampler;
 
+/* What is recorded of the targets. */
+enum sampler_kind {
+	SAMPLER_CPU,	 /* samples of their CPU time */
+	SAMPLER_OFF_CPU, /* times during which their threads were not on a CPU */
+	SAMPLER_WALL,	 /* both */
+};
+
 struct sampler_options {
-	uint32_t rate_hz;
-	bool kernel;	  /* kernel frames */
-	bool per_thread;  /* keep the stacks of threads apart */
-	bool children;	  /* processes that a target forks are targets, too */
-	bool added_later; /* processes may be added while others are sampled */
-	bool coroutines;  /* a frame where a coroutine begins */
-	bool times;	  /* when each sample was taken: stored_stack.times */
-	bool verbose;	  /* libbpf's warnings go to stderr */
+	enum sampler_kind kind;
+	uint32_t rate_hz;    /* of CPU time */
+	uint64_t off_min_ns; /* times off the CPU that are shorter do not count */
+	bool kernel;	     /* kernel frames */
+	bool per_thread;     /* keep the stacks of threads apart */
+	bool children;	     /* processes that a target forks are targets, too */
+	bool added_later;    /* processes may be added while others are sampled */
+	bool coroutines;     /* a frame where a coroutine begins */
+	bool times;	     /* when each sample (of CPU time) was taken: stored_stack.times */
+	bool verbose;	     /* libbpf's warnings go to stderr */
 };
 
 /*
@@ -62,8 +71,8 @@ int sampler__poll(struct sampler *self, int timeout_ms);
 /*
  * Takes the counts so far into the store while sampling goes on: of each stack `count` is then what
  * was counted until now, and `recent` what came between this call and the one before it, or the
- * start. Call it between two polls. Some 10 ms where there are 10,000 stacks. 0, -ENOMEM, or a
- * negative errno of bpf(2).
+ * start. A time off the CPU counts when it has ended. Call it between two polls. Some 10 ms where
+ * there are 10,000 stacks. 0, -ENOMEM, or a negative errno of bpf(2).
  */
 int sampler__collect(struct sampler *self);
 
@@ -74,8 +83,8 @@ int sampler__collect(struct sampler *self);
  */
 int sampler__take(struct sampler *self);
 
-/* Stops sampling and takes in everything that is left, as sampler__collect does. 0 or a
- * negative errno, as there. */
+/* Stops sampling, ends the times off the CPU that have not ended, and takes in everything that is
+ * left, as sampler__collect does. 0 or a negative errno, as there. */
 int sampler__stop(struct sampler *self);
 
 /* Targets that have not ended, and how many had a Lua VM. */

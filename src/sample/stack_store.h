@@ -16,8 +16,10 @@ struct stack_store;
 
 struct stored_stack {
 	uint64_t hash;
-	uint64_t count;	 /* samples so far, as of the last stack_store__set_count or record */
-	uint64_t recent; /* of those, what came between the last two calls of stack_store__mark */
+	uint64_t count; /* samples, or times off the CPU, so far: as of the last set_count or record
+			 */
+	uint64_t ns;	/* of times off the CPU: their sum */
+	uint64_t recent, recent_ns; /* of both, what came between the last two calls of mark */
 	/* When the samples were taken, in ns since the recording's start, in the order in which
 	 * the CPUs told it. As many as samples, but for those that had no room (a counter); none
 	 * unless it was asked for. */
@@ -70,7 +72,12 @@ int stack_store__add_time(struct stack_store *self, const struct record_time *re
 void stack_store__set_count(struct stack_store *self, uint64_t hash,
 			    const struct stack_count *count);
 
-/* Makes what came since the last call, or since the beginning, each stack's `recent`. */
+/* Adds a time off the CPU that the kernel's map has not counted. False when the stack is unknown.
+ */
+bool stack_store__add_off_cpu(struct stack_store *self, uint64_t hash, uint64_t ns);
+
+/* Makes what came since the last call, or since the beginning, each stack's `recent` and
+ * `recent_ns`. */
 void stack_store__mark(struct stack_store *self);
 
 /* Forgets the stacks; what describes functions stays. */
@@ -78,7 +85,11 @@ void stack_store__clear(struct stack_store *self);
 
 size_t stack_store__count(const struct stack_store *self);
 
-/* The stacks in order of arrival: pass NULL for the first; NULL after the last. Borrowed. */
+/* Why the thread was not on a CPU. */
+enum off_cpu_reason stored_stack__off_cpu(const struct stored_stack *stack);
+
+/* The stacks in order of arrival, those too that have not been counted yet: pass NULL for the
+ * first; NULL after the last. Borrowed. */
 const struct stored_stack *stack_store__next(const struct stack_store *self,
 					     const struct stored_stack *previous);
 

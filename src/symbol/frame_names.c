@@ -136,7 +136,7 @@ static void builtin_name(const struct frame_names *self, uint32_t tgid, uint64_t
 		snprintf(out, size, "builtin#%u", ffid);
 }
 
-static void kernel_name(const struct frame_names *self, uint64_t address, char *out, size_t size)
+void frame_names__kernel(const struct frame_names *self, uint64_t address, char *out, size_t size)
 {
 	const char *name = self->kernel ? kernel_symbols__find(self->kernel, address) : NULL;
 
@@ -192,7 +192,7 @@ void frame_names__frame(const struct frame_names *self, uint32_t tgid, uint64_t 
 	default:
 		frame->address = word;
 		frame->type = PROFILE_KERNEL;
-		kernel_name(self, word, name, size);
+		frame_names__kernel(self, word, name, size);
 	}
 }
 
@@ -213,4 +213,18 @@ const char *vm_state__text(unsigned int state)
 	};
 
 	return state < VM_STATE_COUNT ? texts[state] : NULL;
+}
+
+const char *off_cpu_reason__text(enum off_cpu_reason reason)
+{
+	switch (reason) {
+	case OFF_CPU_BLOCKED:
+		return "blocked";
+	case OFF_CPU_WAITING:
+		return "waiting for a CPU";
+	case OFF_CPU_BEFORE:
+		return "off CPU since before the recording";
+	default:
+		return "on CPU";
+	}
 }

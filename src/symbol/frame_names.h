@@ -44,6 +44,12 @@ void frame_names__frame(const struct frame_names *self, uint32_t tgid, uint64_t 
 /* The name that the C function of a BUILTIN frame has as a native frame. */
 void frame_names__entry(const struct frame_names *self, uint64_t entry, char *out, size_t size);
 
+/* The name of a kernel frame; "[kernel]" without one. */
+void frame_names__kernel(const struct frame_names *self, uint64_t address, char *out, size_t size);
+
+/* "on CPU", "blocked" ... */
+const char *off_cpu_reason__text(enum off_cpu_reason reason);
+
 /* What a walk_stop, a walk_error or a vm_state is called; NULL for the good ones and for none. */
 const char *walk_stop__text(unsigned int stop);
 const char *walk_error__text(unsigned int error);

@@ -9,9 +9,10 @@
 
 #include "frame_names.h"
 
-#define MAX_LABELS  8u
-#define MAX_CALLERS 16u /* functions of VMs that call C functions */
-#define NONE	    UINT32_MAX
+#define MAX_LABELS	    8u
+#define MAX_SCHEDULER_WORDS 16u
+#define MAX_CALLERS	    16u /* functions of VMs that call C functions */
+#define NONE		    UINT32_MAX
 
 /* Frame ids by encoded frame, so that each distinct frame is named once. */
 struct frame_key {
@@ -237,6 +238,40 @@ static const char *why_no_lua(const struct stored_stack *stack)
 						 : "[Lua stack in transition]";
 }
 
+/*
+ * How many words of a stack off the CPU are the scheduler itself and the BPF program that it
+ * called: all up to __schedule, which is near. None without the kernel's names.
+ */
+static uint32_t scheduler_words(const struct builder *b, const struct stored_stack *stack)
+{
+	char name[FRAME_NAME_BYTES];
+	uint32_t i;
+
+	if (stored_stack__off_cpu(stack) == OFF_CPU_NONE)
+		return 0;
+	for (i = 0; i < stack->word_count && i < MAX_SCHEDULER_WORDS; i++) {
+		if (stack->words[i] >> FRAME_KIND_SHIFT != FRAME_KIND_KERNEL)
+			break;
+		frame_names__kernel(&b->names, stack->words[i], name, sizeof(name));
+		if (strncmp(name, "__schedule", 10) == 0 && (!name[10] || name[10] == '.'))
+			return i + 1;
+	}
+	return 0;
+}
+
+/* Why the thread was not on a CPU, where its stack does not tell. */
+static int push_off_cpu(struct builder *b, const struct stored_stack *stack)
+{
+	switch (stored_stack__off_cpu(stack)) {
+	case OFF_CPU_WAITING:
+		return push_named(b, PROFILE_NOTE, "[waiting for a CPU]");
+	case OFF_CPU_BEFORE:
+		return push_named(b, PROFILE_NOTE, "[off the CPU since before the recording]");
+	default:
+		return 0;
+	}
+}
+
 static int push_words(struct builder *b, const struct stored_stack *stack)
 {
 	bool lua_noted = false, lua_seen = false;
@@ -244,7 +279,10 @@ static int push_words(struct builder *b, const struct stored_stack *stack)
 	uint32_t i, builtins = NONE; /* where those of an activation began */
 	int err;
 
-	for (i = 0; i < stack->word_count; i++) {
+	err = push_off_cpu(b, stack);
+	if (err)
+		return err;
+	for (i = scheduler_words(b, stack); i < stack->word_count; i++) {
 		word = stack->words[i];
 		second = 0;
 		kind = word >> FRAME_KIND_SHIFT;
@@ -315,6 +353,9 @@ static int64_t labels_of(struct builder *b, const struct stored_stack *stack)
 	}
 	if (state)
 		labels[count++] = (struct profile_label){"vmstate", state};
+	if (b->options->states)
+		labels[count++] = (struct profile_label){
+			"state", off_cpu_reason__text(stored_stack__off_cpu(stack))};
 	container = b->options->container ? b->options->container(b->options->context, stack->tgid)
 					  : NULL;
 	if (container)
@@ -331,12 +372,20 @@ static uint64_t count_of(const struct profile_builder_options *options,
 static int add_stack(struct builder *b, const struct stored_stack *stack)
 {
 	uint64_t count = count_of(b->options, stack);
-	struct profile_stack out = {
-		.frames = b->ids, .count = count, .nanoseconds = count * b->options->period_ns};
+	struct profile_stack out = {.frames = b->ids,
+				    .count = count,
+				    .nanoseconds =
+					    b->options->recent ? stack->recent_ns : stack->ns,
+				    .times = stack->times,
+				    .time_count = stack->time_count};
 	uint32_t i, other;
 	int64_t labels;
 	int err;
 
+	if (!count)
+		return 0;
+	if (stored_stack__off_cpu(stack) == OFF_CPU_NONE)
+		out.nanoseconds = count * b->options->period_ns;
 	b->count = 0;
 	err = push_words(b, stack);
 	if (!err)
@@ -418,5 +467,18 @@ void profile_builder__vm_states(const struct stack_store *stacks, uint64_t *samp
 		state = stack->flags >> STACK_VM_STATE_SHIFT;
 		if (state < VM_STATE_COUNT)
 			samples[state] += stack->count;
+	}
+}
+
+void profile_builder__off_cpu(const struct stack_store *stacks, uint64_t *ns, uint64_t *count)
+{
+	const struct stored_stack *stack;
+
+	memset(ns, 0, OFF_CPU_REASONS * sizeof(*ns));
+	memset(count, 0, OFF_CPU_REASONS * sizeof(*count));
+	for (stack = stack_store__next(stacks, NULL); stack;
+	     stack = stack_store__next(stacks, stack)) {
+		ns[stored_stack__off_cpu(stack)] += stack->ns;
+		count[stored_stack__off_cpu(stack)] += stack->count;
 	}
 }
