@@ -258,12 +258,13 @@ def test_ends(pid):
 def test_terminals(pid):
     """Terminals of which nothing is known."""
     command = "%s top -p %d" % (live.LUASPY, pid)
-    bare = "TERMINFO=/nonexistent TERMINFO_DIRS=/nonexistent HOME=/nonexistent TERM=xterm-256color"
+    bare = "TERMINFO=/nonexistent TERMINFO_DIRS=/nonexistent HOME=/nonexistent TERM=xterm-256color LC_ALL=C"
     t = Terminal("bare", command, environment=bare)
     unknown = {name: Terminal("unknown-" + name, command + " --rows 3", environment="TERM=" + name)
                for name in ("nosuchterminal", "dumb")}
     # ncurses also looks where the machine keeps them: then this is no other terminal, but a screen in any case.
     live.check("a screen with a description of luaspy's own", t.wait(KEYS.pattern), text(t.screen()))
+    live.check("in ASCII where the locale says so", t.wait(r"evil\?\[31m\?\?name"), text(t.screen()))
     t.keys("Down", "w")
     live.check("whose keys work", t.wait("^processes by CPU"), text(t.screen()))
     t.keys("q")
@@ -391,6 +392,9 @@ def test_workers():
     live.check("after a reload the new workers", wait_until(lambda: pids(t.screen()) >= after, 20), after,
                text(t.screen()))
     live.check("and not the old ones", wait_until(lambda: not pids(t.screen()) & before, 20), before, text(t.screen()))
+    live.note(t.screen()[0])
+    live.check("the title says how many there are", wait_until(lambda: t.screen()[0].startswith("luaspy top  nginx ") and
+                                                               ", 3 running" in t.screen()[0]), t.screen()[0])
     t.keys("t")
     live.check("since the start: all of them", wait_until(lambda: pids(t.screen()) >= before | after), text(t.screen()))
     t.keys("q")
