@@ -43,7 +43,7 @@ UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: all clean unit fuzz kernels
+.PHONY: all clean unit fuzz kernels headers
 .SECONDARY: $(BPF_SKEL) $(BPF_SKEL:.skel.h=.bpf.o)
 all: $(B)/luaspy
 
@@ -91,6 +91,9 @@ $(B)/terminfo.h: src/cmd/top_terminal.ti
 		cat $(B)/terminfo/*/luaspy-ansi | od -An -v -tu1 | sed 's/ \+/,/g; s/^,//; s/$$/,/'; echo '};'; } > $@.tmp
 	@mv $@.tmp $@
 $(B)/src/cmd/top_terminal.o: $(B)/terminfo.h
+
+# What the compiler needs to be there before any source: for tests/lint.
+headers: $(BPF_SKEL) $(B)/pprof.pb-c.h $(B)/system_call_names.h $(B)/terminfo.h
 
 $(B)/libluaspy.a: $(LIB_OBJ)
 	@rm -f $@

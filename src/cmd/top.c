@@ -176,6 +176,19 @@ static int start_over(struct top *t)
 /* ---- text and screen --------------------------------------------------------------------------
  */
 
+/* Processes come and go: how many there have been is of no interest here. */
+static void set_title(struct top *t)
+{
+	size_t length;
+
+	session__title(&t->session, t->title, sizeof(t->title));
+	if (t->session.targets.count < 2)
+		return;
+	length = strlen(t->title);
+	snprintf(t->title + length, sizeof(t->title) - length, ", %zu running",
+		 sampler__alive(t->session.sampler));
+}
+
 static int make_table(struct top *t)
 {
 	time_t now = time(NULL);
@@ -183,7 +196,7 @@ static int make_table(struct top *t)
 
 	localtime_r(&now, &local);
 	strftime(t->time, sizeof(t->time), "%H:%M:%S", &local);
-	session__title(&t->session, t->title, sizeof(t->title));
+	set_title(t);
 	t->info.title = t->title;
 	t->info.time = t->time;
 	t->info.note = "";
@@ -265,6 +278,10 @@ static int read_keys(struct top *t, bool *draw, bool *quit)
 		if (key == TOP_KEY_RESIZE) {
 			*draw = true;
 			continue;
+		}
+		if (key == TOP_KEY_HANGUP) {
+			*quit = true;
+			break;
 		}
 		switch (top_settings__key(&t->options.settings, key, top_page__rows(rows))) {
 		case TOP_QUIT:
@@ -350,39 +367,53 @@ static int run_screen(struct top *t)
 	return err;
 }
 
+/* If there is a terminal to show it on. What has to be said meanwhile is said when it is closed. */
+static int open_screen(struct top *t)
+{
+	FILE *warnings;
+
+	if (t->options.plain || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+		return 0;
+	warnings = open_memstream(&t->warnings, &t->warnings_size);
+	if (!warnings)
+		return -ENOMEM;
+	if (top_screen__open() != 0) {
+		fclose(warnings);
+		fprintf(stderr,
+			"luaspy: nothing is known here of a terminal '%s' (TERM) that can place "
+			"the cursor: plain text follows. TERM=xterm does for most.\n",
+			getenv("TERM") ? getenv("TERM") : "");
+		return 0;
+	}
+	t->session.warnings = warnings;
+	t->on_screen = true;
+	return 0;
+}
+
+static void close_screen(struct top *t)
+{
+	if (!t->on_screen)
+		return;
+	top_screen__close();
+	fclose(t->session.warnings);
+	t->session.warnings = stderr;
+	fputs(t->warnings, stderr);
+}
+
 /* With a terminal to show it on, or without. */
 static int run(struct top *t)
 {
 	int err;
 
-	t->on_screen = !t->options.plain && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-	if (t->on_screen) {
-		err = top_screen__open();
-		if (err) {
-			t->on_screen = false;
-			fprintf(stderr,
-				"luaspy: nothing is known here of a terminal '%s' (TERM) that can "
-				"place "
-				"the cursor: plain text follows. TERM=xterm does for most.\n",
-				getenv("TERM") ? getenv("TERM") : "");
-		}
-	}
+	err = open_screen(t);
+	if (err)
+		return err;
 	if (!t->on_screen && !t->options.count)
 		t->options.count = 1;
-	if (t->on_screen) {
-		t->session.warnings = open_memstream(&t->warnings, &t->warnings_size);
-		if (!t->session.warnings)
-			return -ENOMEM;
-	}
 	sampler__start(t->session.sampler);
 	t->began_ns = t->refreshed_ns = t->named_ns = record_start__now();
 	err = t->on_screen ? run_screen(t) : run_text(t);
-	if (t->on_screen) {
-		top_screen__close();
-		fclose(t->session.warnings);
-		t->session.warnings = stderr;
-		fputs(t->warnings, stderr);
-	}
+	close_screen(t);
 	return err;
 }
 
