@@ -200,6 +200,7 @@ static int take_frame(struct dump_values *self, struct reading *reading, uint64_
 	struct kept_frame *kept;
 	int err = -ENOENT;
 
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): uthash */
 	HASH_FIND(hh, self->frames, &key, sizeof(key), kept);
 	if (self->spent_ns > MAX_TIME_NS) {
 		reading->variables->why_none = "not read: there are too many";

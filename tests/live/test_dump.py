@@ -76,8 +76,7 @@ def endless():
     with open(path, "w") as f:
         f.write(LOOP)
     cases = [(name, [command, path]) for name, command in interpreters()]
-    cases += [(name + " -joff", [command, "-joff", path]) for name, command in interpreters() if "lua" in name and
-              name not in PUC]
+    cases += [(name + " -joff", [command[0], "-joff", path]) for name, command in cases if name in LUAJIT[:2]]
     for name, command in cases:
         child = live.start(command)
         time.sleep(0.2)
@@ -209,10 +208,12 @@ def churn():
     with open(path, "w") as f:
         f.write(CHURN)
     for name, command in interpreters():
+        if name in LUAJIT[2:]:
+            continue
         child = live.start([command, path])
         time.sleep(0.3)
         best, torn, fresh, states = 0, [], 0, set()
-        for _ in range(4):
+        for _ in range(2):
             dump = Dump("-p", child.pid, "--all-coroutines")
             kept = [c for c in dump.coroutines if c["status"] == "suspended" and
                     [f["name"] for f in lua(c["frames"])] == ["inner", "keep"]]
