@@ -199,6 +199,7 @@ static int add_processes(struct dump_command *self, const pid_t *pids, size_t co
 			break;
 		}
 		snprintf(process->comm, sizeof(process->comm), "%s", info.comm);
+		process->hides_values = !privileges__may_see_values(pids[i]);
 		if (small_file__command_line(pids[i], process->command, sizeof(process->command)) <
 		    0)
 			process->command[0] = '\0';
