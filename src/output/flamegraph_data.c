@@ -97,6 +97,15 @@ void flamegraph_data__format_time(int64_t seconds, char *text, size_t size)
 		strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &tm);
 }
 
+void flamegraph_data__format_amount(const struct profile *profile, uint64_t weight, char *text,
+				    size_t size)
+{
+	if (profile__info(profile)->kind == PROFILE_CPU)
+		snprintf(text, size, "%" PRIu64 " samples", weight);
+	else
+		snprintf(text, size, "%.3f ms", (double)weight / 1e3);
+}
+
 void flamegraph_data__write(const struct profile *profile, const struct flamegraph_tree *tree,
 			    FILE *out)
 {
@@ -111,6 +120,7 @@ void flamegraph_data__write(const struct profile *profile, const struct flamegra
 	write_string(out, "host", info->host);
 	write_string(out, "startTime", time);
 	fprintf(out, "\"durationSeconds\":%.3f,\n", info->duration_seconds);
+	write_string(out, "unit", info->kind == PROFILE_CPU ? "samples" : "us");
 	write_count(out, "rateHz", info->rate_hz);
 	write_count(out, "samples", info->samples);
 	write_count(out, "uniqueStacks", info->unique_stacks);

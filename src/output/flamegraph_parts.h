@@ -29,6 +29,10 @@ void flamegraph_data__write(const struct profile *profile, const struct flamegra
 int flamegraph_static__write(const struct profile *profile, const struct flamegraph_tree *tree,
 			     FILE *out);
 
+/* What a node of the tree weighs: "123 samples", or of time "12.345 ms". */
+void flamegraph_data__format_amount(const struct profile *profile, uint64_t weight, char *text,
+				    size_t size);
+
 /* "2026-01-31 12:00:00 UTC", empty for a time that is not known. */
 void flamegraph_data__format_time(int64_t seconds, char *text, size_t size);
 

@@ -86,6 +86,22 @@ static void write_style(FILE *out)
 	fputs("}\n</style>\n", out);
 }
 
+/* What was recorded, and at which rate. */
+static void write_totals(const struct profile_info *info, uint64_t total, FILE *out)
+{
+	if (info->kind == PROFILE_CPU)
+		fprintf(out, "%" PRIu64 " samples", info->samples);
+	else
+		fprintf(out, "%.3f s in %" PRIu64 " events", (double)total / 1e6, info->samples);
+	fprintf(out,
+		", %" PRIu64 " lost, %" PRIu64
+		" truncated, %.2f %% complete, %.2f %% with Lua; %.1f s",
+		info->lost, info->truncated, percent(info->complete, info->samples),
+		percent(info->with_lua, info->samples), info->duration_seconds);
+	if (info->rate_hz)
+		fprintf(out, " at %" PRIu32 " Hz", info->rate_hz);
+}
+
 static void write_heading(const struct profile_info *info, const struct flamegraph_tree *tree,
 			  FILE *out)
 {
@@ -98,13 +114,8 @@ static void write_heading(const struct profile_info *info, const struct flamegra
 	text__write_xml(out, text__name(info->title), 110);
 	fprintf(out, "</text>\n<text class=\"muted\" x=\"%d\" y=\"40\">", MARGIN);
 	text__write_xml(out, info->command_line ? info->command_line : "", columns);
-	fprintf(out,
-		"</text>\n<text x=\"%d\" y=\"57\">%" PRIu64 " samples, %" PRIu64 " lost, %" PRIu64
-		" truncated, %.2f %% complete, %.2f %% with Lua; "
-		"%.1f s at %" PRIu32 " Hz",
-		MARGIN, info->samples, info->lost, info->truncated,
-		percent(info->complete, info->samples), percent(info->with_lua, info->samples),
-		info->duration_seconds, info->rate_hz);
+	fprintf(out, "</text>\n<text x=\"%d\" y=\"57\">", MARGIN);
+	write_totals(info, tree->nodes[0].total, out);
 	if (time[0])
 		fprintf(out, ", from %s", time);
 	if (info->host) {
@@ -137,6 +148,7 @@ static void write_frame(const struct profile *profile, const struct flamegraph_t
 	uint32_t y = HEADING + (depth - node->depth) * ROW;
 	enum profile_frame_type type = PROFILE_THREAD;
 	const char *name = "all";
+	char amount[48];
 
 	if (node->depth) {
 		const struct profile_frame *frame =
@@ -147,10 +159,11 @@ static void write_frame(const struct profile *profile, const struct flamegraph_t
 	}
 	fputs("<g class=\"f\"><title>", out);
 	text__write_xml(out, name, 400);
+	flamegraph_data__format_amount(profile, node->total, amount, sizeof(amount));
 	fprintf(out,
-		" (%" PRIu64 " samples, %.2f %%)</title>"
+		" (%s, %.2f %%)</title>"
 		"<rect class=\"t%d\" x=\"%.1f\" y=\"%" PRIu32 "\" width=\"%.1f\" height=\"%d\"/>",
-		node->total, percent(node->total, tree->nodes[0].total), (int)type, x, y,
+		amount, percent(node->total, tree->nodes[0].total), (int)type, x, y,
 		width > 2 ? width - 0.5 : width, ROW - 1);
 	if (width >= 30) {
 		fprintf(out, "<text x=\"%.1f\" y=\"%" PRIu32 "\">", x + 4, y + 13);

@@ -460,15 +460,35 @@ void profile_builder__vm_states(const struct stack_store *stacks, uint64_t *samp
 	}
 }
 
-void profile_builder__off_cpu(const struct stack_store *stacks, uint64_t *ns, uint64_t *count)
+static bool has_lua(const struct stored_stack *stack)
+{
+	uint32_t i;
+
+	for (i = 0; i < stack->word_count; i++) {
+		switch (stack->words[i] >> FRAME_KIND_SHIFT) {
+		case FRAME_KIND_LUA:
+			return true;
+		case FRAME_KIND_BUILTIN:
+			i++;
+		}
+	}
+	return false;
+}
+
+void profile_builder__off_cpu(const struct stack_store *stacks, struct off_cpu_totals *totals)
 {
 	const struct stored_stack *stack;
+	enum off_cpu_reason reason;
 
-	memset(ns, 0, OFF_CPU_REASONS * sizeof(*ns));
-	memset(count, 0, OFF_CPU_REASONS * sizeof(*count));
+	memset(totals, 0, sizeof(*totals));
 	for (stack = stack_store__next(stacks, NULL); stack;
 	     stack = stack_store__next(stacks, stack)) {
-		ns[stored_stack__off_cpu(stack)] += stack->ns;
-		count[stored_stack__off_cpu(stack)] += stack->count;
+		reason = stored_stack__off_cpu(stack);
+		totals->ns[reason] += stack->ns;
+		totals->count[reason] += stack->count;
+		if (stack->stop == STOP_COMPLETE && reason != OFF_CPU_BEFORE)
+			totals->complete += stack->count;
+		if (has_lua(stack))
+			totals->with_lua += stack->count;
 	}
 }

@@ -111,7 +111,7 @@ class Page extends PageView {
 		if (root)
 			text += " of all, " + percent(matchedSamples(model, this.matched, root), model.total[root]) + " of the zoomed";
 		else
-			text += " (" + samples(all) + ")";
+			text += " (" + amount(this.data, all) + ")";
 		this.result.textContent = text;
 		this.announce(text);
 	}

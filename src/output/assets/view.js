@@ -44,6 +44,15 @@ function samples(value) {
 	return number(value) + (value === 1 ? " sample" : " samples");
 }
 
+/* What frames weigh: samples or, of time, microseconds. */
+function amount(data, value) {
+	if (data.unit !== "us")
+		return samples(value);
+	if (value < 1000)
+		return number(value) + " \u00b5s";
+	return value < 1e6 ? (value / 1e3).toFixed(2) + " ms" : (value / 1e6).toFixed(3) + " s";
+}
+
 function percent(part, whole) {
 	return (whole ? 100 * part / whole : 0).toFixed(2) + " %";
 }
@@ -59,6 +68,7 @@ class PageView {
 	constructor(data) {
 		this.data = data;
 		this.model = decodeModel(data);
+		this.inTime = data.unit === "us";
 		this.types = data.types;
 		this.focused = 0;
 		this.hovered = -1;
@@ -80,7 +90,7 @@ class PageView {
 		this.scroller = element("div", {
 			class: "graph", tabindex: "0", role: "application",
 			"aria-roledescription": "flame graph", "aria-describedby": "keys",
-			"aria-label": "Flame graph of " + data.title + ", " + samples(this.model.total[0]),
+			"aria-label": "Flame graph of " + data.title + ", " + amount(data, this.model.total[0]),
 		}, this.sheet);
 		this.table = element("section", { class: "table", hidden: true, "aria-label": "Hottest frames" });
 		this.status = element("div", { class: "status" });
@@ -90,7 +100,7 @@ class PageView {
 		body.append(
 			this.header = element("header", {}, this.buildHeading(), this.buildTools(), this.buildLegend()),
 			element("main", {}, ...this.model.total[0] ? [] :
-				[element("p", { class: "empty" }, "No samples were taken.")],
+				[element("p", { class: "empty" }, this.inTime ? "Nothing left the CPU." : "No samples were taken.")],
 				this.scroller, this.table),
 			element("footer", {}, this.status,
 				element("div", { class: "by" }, "luaspy " + data.version)),
@@ -115,8 +125,10 @@ class PageView {
 		const { data } = this;
 		const facts = [
 			["Host", data.host], ["Started", data.startTime],
-			["Duration", data.durationSeconds.toFixed(1) + " s"], ["Rate", number(data.rateHz) + " Hz"],
-			["Samples", number(data.samples)], ["Stacks", number(data.uniqueStacks)],
+			["Duration", data.durationSeconds.toFixed(1) + " s"],
+			...data.rateHz ? [["Rate", number(data.rateHz) + " Hz"]] : [],
+			...this.inTime ? [["Time", amount(data, this.model.total[0])]] : [],
+			[this.inTime ? "Events" : "Samples", number(data.samples)], ["Stacks", number(data.uniqueStacks)],
 			["Complete", percent(data.complete, data.samples)],
 			["With Lua", percent(data.withLua, data.samples)],
 			["Truncated", number(data.truncated), data.truncated], ["Lost", number(data.lost), data.lost],
@@ -176,7 +188,7 @@ class PageView {
 			element("h2", {}, "Keys"),
 			element("dl", {}, ...KEYS.flatMap(([key, what]) =>
 				[element("dt", {}, element("kbd", {}, key)), element("dd", {}, what)])),
-			element("p", {}, "A frame is as wide as its share of the samples; callers and callees are stacked. " +
+			element("p", {}, "A frame is as wide as its share of the " + (this.inTime ? "time" : "samples") + "; callers and callees are stacked. " +
 				"The order from left to right is by name and says nothing of time. A search is " +
 				"case-sensitive if it has capitals; samples that match more than once count once."),
 			close);
@@ -198,7 +210,7 @@ class PageView {
 		const used = new Set(this.model.types.subarray(1));
 
 		this.legend.replaceChildren(
-			element("li", { class: "hint", title: "Share of the samples whose innermost frame is of that type" },
+			element("li", { class: "hint", title: "Share of the " + (this.inTime ? "time" : "samples") + " whose innermost frame is of that type" },
 				"Leaf:"),
 			...this.types.map((type, i) => [type, i]).filter(([, i]) => used.has(i)).map(([type, i]) =>
 				element("li", {}, swatch(type[this.graph.theme.key]), type[0],
@@ -207,12 +219,12 @@ class PageView {
 
 	describe(node) {
 		const { model } = this, total = model.total[node], zoomed = this.graph.zoomed;
-		const parts = [samples(total), percent(total, model.total[0]) + " of all"];
+		const parts = [amount(this.data, total), percent(total, model.total[0]) + " of all"];
 
 		if (zoomed > 0 && total <= model.total[zoomed])
 			parts.push(percent(total, model.total[zoomed]) + " of the zoomed frame");
 		if (model.self[node] > 0)
-			parts.push("itself " + number(model.self[node]) + " (" +
+			parts.push("itself " + (this.inTime ? amount(this.data, model.self[node]) : number(model.self[node])) + " (" +
 				percent(model.self[node], model.total[0]) + ")");
 		return parts.join(" \u00b7 ");
 	}
