@@ -38,6 +38,32 @@ static __always_inline void send_process(__u32 event, __u32 tgid, __u32 child, _
 	bpf_ringbuf_output(&records, &record, sizeof(record), BPF_RB_FORCE_WAKEUP);
 }
 
+/* Room for the description of a Lua function, with what all of them have; NULL: lost. */
+static __always_inline struct record_proto *reserve_proto(const struct walk *w, __u64 id,
+							  __u64 address)
+{
+	struct record_proto *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+
+	if (!record) {
+		count(COUNTER_LOST_PROTO);
+		return NULL;
+	}
+	record->type = RECORD_PROTO;
+	record->tgid = w->record.tgid;
+	record->proto_id = id;
+	record->address = address;
+	return record;
+}
+
+/* Sends it. */
+static __always_inline void submit_proto(struct record_proto *record, __u64 id)
+{
+	__u8 one = 1;
+
+	bpf_ringbuf_submit(record, wakeup_flags());
+	bpf_map_update_elem(&known_protos, &id, &one, BPF_ANY);
+}
+
 #include "sampler_puc.h"
 
 /* Describes the i-th Lua frame's proto unless that was done before. The target stands still in this
@@ -51,7 +77,6 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 	__u32 slot = id & (SENT_PROTOS - 1);
 	__u8 bytes[PROTO_DESCRIBED_SIZE] __attribute__((aligned(8)));
 	__u64 proto, chunk, *sent;
-	__u8 one = 1;
 
 	if (!w || i >= MAX_LUA_FRAMES)
 		return 0;
@@ -74,15 +99,9 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 	proto = place->proto;
 	if (!build || bpf_probe_read_user(bytes, sizeof(bytes), (void *)proto) != 0)
 		return 0;
-	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
-	if (!record) {
-		count(COUNTER_LOST_PROTO);
+	record = reserve_proto(w, id, proto);
+	if (!record)
 		return 0;
-	}
-	record->type = RECORD_PROTO;
-	record->tgid = w->record.tgid;
-	record->proto_id = id;
-	record->address = proto;
 	if (w->gc64) {
 		record->bytecode_count = *(__u32 *)(bytes + GC64_PROTO_SIZEBC);
 		record->first_line = *(__u32 *)(bytes + GC64_PROTO_FIRSTLINE);
@@ -106,8 +125,7 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 	record->chunk[0] = 0;
 	bpf_probe_read_user_str(record->chunk, MAX_CHUNK_NAME,
 				(void *)(chunk + build->string_data));
-	bpf_ringbuf_submit(record, wakeup_flags());
-	bpf_map_update_elem(&known_protos, &id, &one, BPF_ANY);
+	submit_proto(record, id);
 	*sent = id;
 	return 0;
 }

@@ -18,6 +18,8 @@ static const struct command {
 	{"doctor", cmd_doctor, "check what this machine and a process allow"},
 	{"list", cmd_list, "show the Lua processes of this machine"},
 	{"record", cmd_record, "sample a process and draw a CPU flame graph of kernel, C and Lua"},
+	{"report", cmd_report, "show a recorded profile in another format, or a part of it"},
+	{"top", cmd_top, "show which Lua functions use the CPU, as it happens"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -21,6 +21,7 @@
 #define MAX_UNWIND_BYTES (256ull << 20)
 #define MAX_ENTRIES	 (32ull << 20)
 #define MAX_SYMBOLS_NS	 20000000000ull
+#define MAX_PUC_NS	 20000000000ull
 
 struct module_key {
 	uint64_t device;
@@ -48,7 +49,7 @@ struct modules {
 	struct entry **by_id;
 	uint32_t count, capacity;
 	uint32_t vm_count, puc_count;
-	uint64_t unwind_bytes, entries, symbols_ns; /* used so far */
+	uint64_t unwind_bytes, entries, symbols_ns, puc_ns; /* used so far */
 };
 
 struct modules *modules__new(struct kernel_tables *tables)
@@ -101,10 +102,25 @@ static int open_root(pid_t pid)
 	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static int find_puc(struct modules *self, struct entry *entry)
 {
-	int err = puc__find(entry->file->elf, entry->table, self->rules, &entry->puc);
+	uint64_t start = now_ns();
+	int err;
 
+	if (self->puc_ns > MAX_PUC_NS) {
+		entry->module.puc_unknown = true;
+		return 0;
+	}
+	err = puc__find(entry->file->elf, entry->file->fd, entry->table, self->rules, &entry->puc);
+	self->puc_ns += now_ns() - start;
 	if (err == -ENOENT || err == -EINVAL) {
 		entry->module.puc_unknown = err == -EINVAL;
 		return 0;
@@ -270,14 +286,6 @@ const struct luajit_found *modules__luajit(const struct modules *self, uint32_t 
 	const struct entry *entry = id < self->count ? self->by_id[id] : NULL;
 
 	return entry && (entry->module.vm || entry->module.vm_conflict) ? &entry->found : NULL;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static void load_symbols(struct modules *self, struct entry *entry)

@@ -24,7 +24,7 @@ struct module {
 	bool vm_unknown;  /* it has one, of a form that is not understood */
 	bool vm_conflict; /* ... of which the table of known builds says something else */
 	uint32_t puc;	  /* 1 + index of its build of PUC Lua, 0 when it has none */
-	bool puc_unknown;
+	bool puc_unknown; /* it has one, of a form that is not understood */
 	const char *name; /* base name of its path; "[vdso]" */
 	const char *path; /* as in the target's mount namespace */
 	int error;	  /* why it has no tables: a file that could not be opened or is corrupt */

@@ -388,8 +388,8 @@ int sampler__poll(struct sampler *self, int timeout_ms)
 }
 
 /* What the kernel has counted, bucket by bucket of its map, each under its lock: a stack that is
- * new meanwhile may be left out, but none comes twice. */
-static int read_counts(struct sampler *self)
+ * new meanwhile may be left out, but none comes twice. With `take` it is removed from the map. */
+static int read_counts(struct sampler *self, bool take)
 {
 	int fd = bpf_map__fd(self->bpf->maps.stacks), err = 0;
 	uint32_t batch, read, i;
@@ -402,12 +402,15 @@ static int read_counts(struct sampler *self)
 	while (!err) {
 		read = COUNT_BATCH;
 		/* -ENOENT comes with the last ones. */
-		if (bpf_map_lookup_batch(fd, begun ? &batch : NULL, &batch, keys, counts, &read,
-					 NULL) != 0)
+		if ((take ? bpf_map_lookup_and_delete_batch : bpf_map_lookup_batch)(
+			    fd, begun ? &batch : NULL, &batch, keys, counts, &read, NULL) != 0)
 			err = -errno;
 		if (err && err != -ENOENT)
 			break;
 		begun = true;
+		/* A stack's record comes before its count: then these are in the store. */
+		if (take)
+			ring_buffer__consume(self->ring);
 		for (i = 0; i < read; i++)
 			stack_store__set_count(self->stacks, keys[i], &counts[i]);
 	}
@@ -422,7 +425,15 @@ int sampler__collect(struct sampler *self)
 
 	/* First the records: a count of a stack that is not there is left for the next time. */
 	ring_buffer__consume(self->ring);
-	err = read_counts(self);
+	err = read_counts(self, false);
+	stack_store__mark(self->stacks);
+	return err ? err : self->record_error;
+}
+
+int sampler__take(struct sampler *self)
+{
+	int err = read_counts(self, true);
+
 	stack_store__mark(self->stacks);
 	return err ? err : self->record_error;
 }

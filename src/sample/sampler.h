@@ -76,6 +76,13 @@ int sampler__poll(struct sampler *self, int timeout_ms);
  */
 int sampler__collect(struct sampler *self);
 
+/*
+ * The same, and the kernel forgets its stacks: then stack_store__clear is to be called before the
+ * next poll, and each of them begins anew. For those who go on for hours, and keep sums instead of
+ * stacks. A sample that another CPU is just counting may be missed.
+ */
+int sampler__take(struct sampler *self);
+
 /* Stops sampling, ends the times off the CPU that have not ended, and takes in everything that is
  * left, as sampler__collect does. 0 or a negative errno, as there. */
 int sampler__stop(struct sampler *self);

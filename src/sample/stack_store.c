@@ -36,9 +36,19 @@ struct stack_store *stack_store__new(void)
 	return calloc(1, sizeof(struct stack_store));
 }
 
+void stack_store__clear(struct stack_store *self)
+{
+	struct stack_entry *stack, *next;
+
+	HASH_ITER (hh, self->stacks, stack, next) {
+		HASH_DEL(self->stacks, stack); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
+		free(stack->times);
+		free(stack);
+	}
+}
+
 void stack_store__free(struct stack_store *self)
 {
-	struct stack_entry *stack, *next_stack;
 	struct proto_entry *proto, *next_proto;
 	struct record_call *call;
 
@@ -46,11 +56,7 @@ void stack_store__free(struct stack_store *self)
 		return;
 	while ((call = stack_store__take_call(self)))
 		free(call);
-	HASH_ITER (hh, self->stacks, stack, next_stack) {
-		HASH_DEL(self->stacks, stack); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
-		free(stack->times);
-		free(stack);
-	}
+	stack_store__clear(self);
 	HASH_ITER (hh, self->protos, proto, next_proto) {
 		HASH_DEL(self->protos, proto); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(proto);

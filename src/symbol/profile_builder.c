@@ -363,21 +363,29 @@ static int64_t labels_of(struct builder *b, const struct stored_stack *stack)
 	return profile__add_labels(b->profile, labels, count);
 }
 
+static uint64_t count_of(const struct profile_builder_options *options,
+			 const struct stored_stack *stack)
+{
+	return options->recent ? stack->recent : stack->count;
+}
+
 static int add_stack(struct builder *b, const struct stored_stack *stack)
 {
+	uint64_t count = count_of(b->options, stack);
 	struct profile_stack out = {.frames = b->ids,
-				    .count = stack->count,
-				    .nanoseconds = stack->ns,
+				    .count = count,
+				    .nanoseconds =
+					    b->options->recent ? stack->recent_ns : stack->ns,
 				    .times = stack->times,
 				    .time_count = stack->time_count};
 	uint32_t i, other;
 	int64_t labels;
 	int err;
 
-	if (!stack->count)
+	if (!count)
 		return 0;
 	if (stored_stack__off_cpu(stack) == OFF_CPU_NONE)
-		out.nanoseconds = stack->count * b->options->period_ns;
+		out.nanoseconds = count * b->options->period_ns;
 	b->count = 0;
 	err = push_words(b, stack);
 	if (!err)
@@ -429,12 +437,14 @@ int profile_builder__add(struct profile *profile, const struct stack_store *stac
 	for (stack = stack_store__next(stacks, NULL); stack && !err;
 	     stack = stack_store__next(stacks, stack)) {
 		b.count = 0;
-		if (has_builtin(stack))
+		if (count_of(options, stack) && has_builtin(stack))
 			err = push_words(&b, stack); /* learns the callers */
 	}
 	for (stack = stack_store__next(stacks, NULL); stack && !err;
-	     stack = stack_store__next(stacks, stack))
-		err = add_stack(&b, stack);
+	     stack = stack_store__next(stacks, stack)) {
+		if (count_of(options, stack))
+			err = add_stack(&b, stack);
+	}
 	HASH_ITER (hh, b.frames, entry, next) {
 		HASH_DEL(b.frames, entry); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(entry);

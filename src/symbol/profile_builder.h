@@ -15,6 +15,7 @@
 
 struct profile_builder_options {
 	bool per_thread; /* a label with the thread's id */
+	bool recent;	 /* only what came last: stored_stack.recent */
 	/* A label of a process, NULL for none; may be NULL itself. */
 	const char *(*container)(void *context, uint32_t tgid);
 	void *context;

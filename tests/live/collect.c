@@ -2,13 +2,14 @@
 /*
  * Counts taken while sampling goes on, and times, for test_collect.py:
  *
- *     collect PID RATE ROUNDS
+ *     collect PID RATE ROUNDS [take]
  *
- * samples PID and, ten times a second, prints "round RECENT COUNT BEFORE AFTER": the sums of all
- * stacks' recent and count, and the kernel's counter of samples right before and after. At the end
- * "end RECENT COUNT SAMPLES LOST", the same after the stop, and "times TIMES LOST MISMATCHED LATEST
- * MS": of all stacks the times, those that were lost, the stacks that have other than one for each
- * sample, the latest time and the length of the recording, both in milliseconds.
+ * samples PID (with `take` the stacks are forgotten each time, and their counts kept here) and, ten
+ * times a second, prints "round RECENT COUNT BEFORE AFTER": the sums of all stacks' recent and
+ * count, and the kernel's counter of samples right before and after. At the end "end RECENT COUNT
+ * SAMPLES LOST", the same after the stop, and "times TIMES LOST MISMATCHED LATEST MS": of all
+ * stacks the times, those that were lost, the stacks that have other than one for each sample, the
+ * latest time and the length of the recording, both in milliseconds.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,14 +20,15 @@
 
 #include "sample/sampler.h"
 
-static uint64_t recent, counted;
+static uint64_t recent, counted, taken;
 
 static void sum(const struct sampler *sampler)
 {
 	const struct stack_store *stacks = sampler__stacks(sampler);
 	const struct stored_stack *stack = NULL;
 
-	recent = counted = 0;
+	recent = 0;
+	counted = taken;
 	while ((stack = stack_store__next(stacks, stack))) {
 		recent += stack->recent;
 		counted += stack->count;
@@ -49,7 +51,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static int run(struct sampler *sampler, long rounds)
+static int run(struct sampler *sampler, long rounds, bool take)
 {
 	uint64_t before, next;
 	int err = 0;
@@ -63,8 +65,12 @@ static int run(struct sampler *sampler, long rounds)
 			err = sampler__poll(sampler, 20);
 		before = counter(sampler, COUNTER_SAMPLES);
 		if (!err)
-			err = sampler__collect(sampler);
+			err = take ? sampler__take(sampler) : sampler__collect(sampler);
 		sum(sampler);
+		if (take) {
+			taken = counted;
+			stack_store__clear(sampler__stacks(sampler));
+		}
 		printf("round %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", recent, counted,
 		       before, counter(sampler, COUNTER_SAMPLES));
 	}
@@ -93,12 +99,13 @@ static void print_times(const struct sampler *sampler, uint64_t length_ns)
 
 int main(int argc, char **argv)
 {
-	struct sampler_options options = {.kernel = true, .times = true};
+	bool take = argc == 5 && strcmp(argv[4], "take") == 0;
+	struct sampler_options options = {.kernel = true, .times = !take};
 	struct sampler *sampler = NULL;
 	pid_t pid;
 	int err;
 
-	if (argc != 4)
+	if (argc != 4 && !take)
 		return 2;
 	pid = (pid_t)strtol(argv[1], NULL, 10);
 	options.rate_hz = (uint32_t)strtoul(argv[2], NULL, 10);
@@ -106,7 +113,7 @@ int main(int argc, char **argv)
 	if (!err)
 		err = sampler__add(sampler, pid, false);
 	if (!err)
-		err = run(sampler, strtol(argv[3], NULL, 10));
+		err = run(sampler, strtol(argv[3], NULL, 10), take);
 	if (!err) {
 		uint64_t length_ns = now_ns() - sampler__start_ns(sampler);
 
