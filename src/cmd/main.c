@@ -16,6 +16,7 @@ static const struct command {
 	const char *summary;
 } commands[] = {
 	{"doctor", cmd_doctor, "check what this machine and a process allow"},
+	{"dump", cmd_dump, "show what the threads and coroutines of a process do now"},
 	{"list", cmd_list, "show the Lua processes of this machine"},
 	{"record", cmd_record, "sample a process and draw a CPU flame graph of kernel, C and Lua"},
 	{"report", cmd_report, "show a recorded profile in another format, or a part of it"},
