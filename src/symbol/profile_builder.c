@@ -242,23 +242,36 @@ static const char *why_no_lua(const struct stored_stack *stack)
 						 : "[Lua stack in transition]";
 }
 
+static bool is_kernel_function(const struct profile_builder *b, uint64_t word, const char *function)
+{
+	size_t length = strlen(function);
+	char name[FRAME_NAME_BYTES];
+
+	if (word >> FRAME_KIND_SHIFT != FRAME_KIND_KERNEL)
+		return false;
+	frame_names__kernel(&b->names, word, name, sizeof(name));
+	/* Compilers add what they have done to it. */
+	return strncmp(name, function, length) == 0 && (!name[length] || name[length] == '.');
+}
+
 /*
  * How many words of a stack off the CPU are the scheduler itself and the BPF program that it
- * called: all up to __schedule, which is near. None without the kernel's names.
+ * called: all up to __schedule, which is near, and its caller schedule. None without the kernel's
+ * names.
  */
 static uint32_t scheduler_words(const struct profile_builder *b, const struct stored_stack *stack)
 {
-	char name[FRAME_NAME_BYTES];
 	uint32_t i;
 
 	if (stored_stack__off_cpu(stack) == OFF_CPU_NONE)
 		return 0;
 	for (i = 0; i < stack->word_count && i < MAX_SCHEDULER_WORDS; i++) {
-		if (stack->words[i] >> FRAME_KIND_SHIFT != FRAME_KIND_KERNEL)
-			break;
-		frame_names__kernel(&b->names, stack->words[i], name, sizeof(name));
-		if (strncmp(name, "__schedule", 10) == 0 && (!name[10] || name[10] == '.'))
-			return i + 1;
+		if (!is_kernel_function(b, stack->words[i], "__schedule"))
+			continue;
+		i++;
+		if (i < stack->word_count && is_kernel_function(b, stack->words[i], "schedule"))
+			i++;
+		return i;
 	}
 	return 0;
 }
