@@ -241,6 +241,24 @@ static void test_plt(void)
 	CHECK_EQ(result.native_frames, 1);
 }
 
+/* glibc's clone3, right behind its system call: test %rax,%rax; jl; je; ret. It saves nothing. */
+static void test_clone(void)
+{
+	static const uint8_t code[16] = {0x48, 0x85, 0xc0, 0x7c, 0x18, 0x74, 0x01, 0xc3};
+
+	target_new();
+	start_in(PAGE_NONE);
+	replay__set_memory(target, pc_in(PAGE_NONE), code, sizeof(code));
+	target->registers[DW_REG_RAX] = (uint64_t)-38; /* what the kernel has there meanwhile */
+	replay__set_word(target, STACK, pc_in(PAGE_END));
+	walk_expecting(STOP_COMPLETE, LUA_OK);
+	CHECK_EQ(result.word_count, 2);
+	/* In the child nothing is on the stack that it could return to. */
+	target->registers[DW_REG_RAX] = 0;
+	walk_expecting(STOP_NO_RULE, LUA_OK);
+	CHECK_EQ(result.word_count, 1);
+}
+
 static void test_pc_outside_every_file(void)
 {
 	target_new();
@@ -531,6 +549,7 @@ int main(void)
 	RUN(test_unsupported_expression, "an unsupported expression");
 	RUN(test_plt, "a PLT that has no rule");
 	RUN(test_frame_pointer, "frame pointers where there is no rule");
+	RUN(test_clone, "a parent in clone, which has no rule");
 	RUN(test_pc_outside_every_file, "a pc outside every file");
 	RUN(test_lua_frames, "Lua frames in place of the activation");
 	RUN(test_no_lua_frames_wanted, "C frames only, where the process has no build");
