@@ -322,8 +322,10 @@ struct puc_build {
 	/* The function's place on the stack while a hook of its yields (the bit behind ci_tail),
 	 * when ci_func is another; 0: it never is. 5.2 and 5.3 */
 	__u8 ci_extra;
-	__u8 reserved[7];
+	__u8 ci_base; /* up to 5.3: of a Lua function's frame; PUC_BASE_AT_FUNC: behind ci_func */
+	__u8 reserved[6];
 };
+#define PUC_BASE_AT_FUNC 0xff
 _Static_assert(sizeof(struct puc_build) == 80, "puc_build is part of the contract");
 
 /* ---- results ----------------------------------------------------------------------------- */
@@ -390,6 +392,7 @@ enum record_type {
 	RECORD_CALL = 5,
 	RECORD_TIME = 6,
 	RECORD_OFF_CPU = 7,
+	RECORD_FRAME = 8,
 };
 
 /* A stack seen for the first time. It stands for one sample, or, if it is one of a thread that left
@@ -522,6 +525,25 @@ struct record_call {
 };
 _Static_assert(sizeof(struct record_call) == 80 + 8 * MAX_CALL_SLOTS,
 	       "record_call is part of the contract");
+
+/* The values in a Lua frame of a stack that is sent, if they are asked for. They come before the
+ * stack, and in a compiled frame are out of date. */
+#define MAX_FRAME_BYTES 2048u
+struct record_frame {
+	__u32 type;
+	__u32 tgid;
+	__u64 hash;	/* of the stack */
+	__u32 index;	/* among the stack's LUA frames, leaf first */
+	__u32 puc;	/* 1 + index of its build of PUC Lua; 0: it is LuaJIT's */
+	__u32 vm;	/* ... of LuaJIT */
+	__u32 size;	/* of what could be read of the slots */
+	__u64 proto;	/* addresses */
+	__u64 function; /* 0: not known */
+	__u64 base;	/* 0: not on the Lua stack */
+	__u8 slots[MAX_FRAME_BYTES];
+};
+_Static_assert(sizeof(struct record_frame) == 56 + MAX_FRAME_BYTES,
+	       "record_frame is part of the contract");
 
 /* A Lua VM seen for the first time. */
 struct record_vm {

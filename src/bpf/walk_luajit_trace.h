@@ -194,7 +194,9 @@ INLINE int snapshot_kind(struct walk *w)
 	    bpf_probe_read_user(w->lua_stack.bytes, bytes, (void *)w->trace_snap) == 0)
 		w->snaps_size = bytes;
 
-	if (size == (__u64)(w->trace_nsnapmap & 0xffff) * SNAP_OLD_SIZE) {
+	/* Newer ones have 0 in the upper half: two snapshots of 12 bytes are not three of 8. */
+	if (w->trace_nsnapmap >> 16 &&
+	    size == (__u64)(w->trace_nsnapmap & 0xffff) * SNAP_OLD_SIZE) {
 		w->snap_kind = SNAP_KIND_OLD;
 		w->trace_nsnap = w->trace_nsnapmap & 0xffff;
 		w->trace_nsnapmap >>= 16;

@@ -30,12 +30,17 @@
 #define PUC_C_CLOSURE	   0x26 /* 5.2 and later */
 #define PUC_LIGHT_FUNCTION 0x16 /* a C function without a closure (5.2 and later) */
 #define PUC_IS_C	   10	/* 5.1: of a closure */
-#define PUC_EXTRA_STACK	   (5 * 16)
+#define PUC_VALUE_SIZE	   16
+#define PUC_EXTRA_STACK	   (5 * PUC_VALUE_SIZE)
 #define PUC_C_FUNCTION	   1 /* in BUILTIN frames, as LuaJIT's ffid of C functions */
 #define PUC_STATE_SIZE	   104
 #define PUC_CALL_SIZE	   72
 #define PUC_PROTO_SIZE	   120
 #define PUC_CLOSURE_SIZE   40 /* the first upvalue is behind it, or its own end (5.2) */
+
+/* walk.puc_rest */
+#define PUC_LEFT      1 /* frames that no activation has taken */
+#define PUC_SUSPENDED 2 /* all frames of a coroutine that has yielded */
 
 INLINE __u64 puc_word(const struct walk *w, __u32 offset)
 {
@@ -247,8 +252,8 @@ SUBPROGRAM int puc_lua_frame(void)
 	if (place) {
 		place->proto = w->proto;
 		place->puc = w->puc;
-		place->function = 0;
-		place->base = 0;
+		place->function = w->function;
+		place->base = w->frame_base;
 	}
 	w->lua_frames++;
 	return PUC_GO_ON;
@@ -307,12 +312,16 @@ SUBPROGRAM int puc_frame(void)
 		previous = puc_word(w, build->ci_previous);
 		status = puc_half(w, build->ci_callstatus & ~3u) >> 8 * (build->ci_callstatus & 3);
 		tail = status & build->ci_tail;
-		/* ldebug.c, luaG_traceexec: "protect stack below results" */
-		if (build->ci_extra && status & build->ci_tail << 1)
+		/* ldebug.c, luaG_traceexec, and ldo.c, lua_yieldk: "protect stack below results" */
+		if (build->ci_extra && (status & build->ci_tail << 1 ||
+					(w->puc_rest == PUC_SUSPENDED && ci == w->puc_top)))
 			func = w->stack_low + puc_word(w, build->ci_extra);
 	}
 	/* Callers stand below: this keeps a forged chain from being a circle. */
 	last_func = w->puc_func;
+	w->frame_base = func + PUC_VALUE_SIZE;
+	if (build->ci_base != PUC_BASE_AT_FUNC)
+		w->frame_base = puc_word(w, build->ci_base);
 	if (func < w->stack_low || func >= w->stack_high || func & 7 || func >= last_func)
 		return lua_fail(w, LUA_FRAME_LINK);
 	if (puc_value_read(w, func, value) != 0)
@@ -581,7 +590,7 @@ SUBPROGRAM int puc_leftover(__u32 index)
 	words = w->words;
 	lua = w->lua_frames;
 	w->puc_pc = 0;
-	w->puc_rest = 1;
+	w->puc_rest = PUC_LEFT;
 	if (puc_frames() < 0) {
 		w->words = words;
 		w->lua_frames = lua;

@@ -178,7 +178,7 @@ struct walk {
 	__u32 puc_called;  /* the last CallInfo was a Lua function's */
 	__u32 puc_begun;   /* the function that was looked at last is past its first instruction */
 	__u32 puc_entered; /* luaV_execute was entered for L->ci, which does not say so yet */
-	__u32 puc_rest;	   /* no activation has these frames */
+	__u32 puc_rest;	   /* no activation has these frames: PUC_LEFT, PUC_SUSPENDED */
 
 	/* the trace that is looked at; see walk_luajit_trace.h */
 	__u64 g;	/* of the innermost activation */

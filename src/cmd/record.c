@@ -22,6 +22,7 @@
 #include "child_command.h"
 #include "commands.h"
 #include "privileges.h"
+#include "profile_file.h"
 #include "record_builds.h"
 #include "record_options.h"
 #include "record_summary.h"
@@ -110,12 +111,13 @@ static int open_session(struct recording *r)
 		.kind = kinds[r->options.kind],
 		.off_min_ns = r->options.min_block_us * 1000,
 		.rate_hz = r->options.rate_hz,
-		.kernel = r->options.kernel && r->options.native,
-		.per_thread = r->options.threads,
+		.kernel = r->options.view.view.kernel && r->options.view.view.native,
+		.per_thread = r->options.per_thread,
 		.children = r->options.command != NULL ||
 			    record_targets__with_children(&r->session.targets),
 		.added_later = record_targets__goes_on(&r->session.targets),
 		.coroutines = r->options.coroutines,
+		.times = r->options.times,
 		.verbose = r->options.verbose};
 
 	return session__open(&r->session, &options);
@@ -142,8 +144,8 @@ static void choose_path(struct recording *r)
 		if (*c == '/' || *c <= ' ' || *c > '~')
 			*c = '_';
 	}
-	snprintf(r->path, sizeof(r->path), "luaspy-%s-%d-%s.%s", r->comm, (int)pid, stamp,
-		 r->options.extension);
+	snprintf(r->path, sizeof(r->path), "luaspy-%s-%d-%s%s", r->comm, (int)pid, stamp,
+		 r->options.format->endings[0]);
 }
 
 /* Before anything is recorded: could the result be written? */
@@ -222,7 +224,7 @@ static int drop_privileges(struct recording *r)
 	};
 
 	return session__drop_privileges(&r->session, &needs,
-					r->options.kernel && r->options.native);
+					r->options.view.view.kernel && r->options.view.view.native);
 }
 
 /* What was recorded is not thrown away because a disk is full. */
@@ -236,7 +238,7 @@ static int write_elsewhere(const struct recording *r, const struct profile *prof
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s.%d", places[i], basename(copy), (int)getpid());
 		if (access(path, F_OK) != 0 &&
-		    output_file__create(path, profile, r->options.write) == 0) {
+		    output_file__create(path, profile, r->options.format->write) == 0) {
 			fprintf(stderr, "luaspy: the result was written to %s instead.\n", path);
 			return 0;
 		}
@@ -252,9 +254,9 @@ static int write_result(const struct recording *r, const struct profile *profile
 
 	privileges__become_user(&saved);
 	if (r->options.output)
-		err = output_file__write(r->path, profile, r->options.write);
+		err = output_file__write(r->path, profile, r->options.format->write);
 	else
-		err = output_file__create(r->path, profile, r->options.write);
+		err = output_file__create(r->path, profile, r->options.format->write);
 	if (err)
 		fprintf(stderr, "luaspy: writing %s failed: %s.\n",
 			strcmp(r->path, "-") == 0 ? "to stdout" : r->path, strerror(-err));
@@ -342,6 +344,7 @@ static int run(struct recording *r)
 	if (sampler__stop(r->session.sampler))
 		err = -ENOMEM;
 	lua_functions__read(r->session.lua_functions);
+	record_containers__look(r->session.containers, r->session.names.stacks);
 	return err;
 }
 
@@ -378,29 +381,18 @@ static void print_no_samples(const struct recording *r, double cpu_seconds)
 			cpu_seconds);
 }
 
-/* What of the recording is shown. */
-static void set_view(const struct recording *r, struct profile_view *view)
-{
-	*view = (struct profile_view){.kernel = r->options.kernel,
-				      .native = r->options.native,
-				      .lines = r->options.lines};
-	if (r->options.threads)
-		view->by[view->by_count++] = "thread";
-	if (r->options.by_vm_state)
-		view->by[view->by_count++] = "vmstate";
-}
-
 /* Names, output and the closing lines. */
 static int finish(struct recording *r)
 {
-	struct profile_builder_options options = {.per_thread = r->options.threads,
+	struct profile_builder_options options = {.per_thread = r->options.per_thread,
+						  .container = record_containers__label,
+						  .context = r->session.containers,
 						  .period_ns = 1000000000u / r->options.rate_hz,
 						  .states = r->options.kind != PROFILE_CPU};
 	uint64_t counters[COUNTER_COUNT];
 	struct profile_info info = {};
 	struct record_summary summary;
 	struct profile *profile, *shown;
-	struct profile_view view;
 	struct utsname host;
 	int err = -ENOMEM;
 
@@ -425,8 +417,8 @@ static int finish(struct recording *r)
 				 summary.off_cpu);
 	profile_builder__vm_states(sampler__stacks(r->session.sampler), summary.vm_states);
 	profile__set_info(profile, &info);
-	set_view(r, &view);
-	err = profile_view__make(&view, profile, shown);
+	format__adapt(r->options.format, &r->options.view.view);
+	err = profile_view__make(&r->options.view.view, profile, shown);
 	if (err) {
 		fprintf(stderr, "luaspy: out of memory while writing the result.\n");
 		goto out;
@@ -443,12 +435,8 @@ static int finish(struct recording *r)
 		record_summary__print(&summary, &info, stderr);
 		record_builds__print_conflicts(r->session.names.modules, r->session.names.vms,
 					       stderr);
-		if (!err && strcmp(r->path, "-") != 0)
-			fprintf(stderr, "wrote %s: %s\n", r->path,
-				strcmp(r->options.extension, "folded") == 0
-					? "folded stacks, for flamegraph.pl, speedscope and the "
-					  "like"
-					: "open it in a browser");
+		if (!err)
+			profile_file__print_hint(r->options.format, r->path);
 	}
 	session__warn_files(&r->session);
 	if (!r->options.quiet)
@@ -486,6 +474,8 @@ int cmd_record(int argc, char **argv)
 	join_command_line(r, argc, argv);
 	record_options__parse(&r->options, argc, argv);
 	r->session.quiet = r->options.quiet;
+	if (r->options.output && !profile_file__suits(r->options.format, r->options.output))
+		goto out;
 	catch_signals();
 	if (r->options.command) {
 		err = child_command__fork(&r->child, r->options.command);
@@ -527,6 +517,7 @@ out:
 	}
 	session__free(&r->session);
 	target_options__free(&r->options.targets);
+	view_options__free(&r->options.view);
 	free(r);
 	return status;
 }

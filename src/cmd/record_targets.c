@@ -7,13 +7,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "../target/container.h"
-#include "../target/container_names.h"
 #include "../target/process_info.h"
 #include "privileges.h"
 
 #define LOOK_EVERY_MS 500
-#define SHORT_ID      12
 
 void record_targets__print_error(pid_t pid, int err, uint32_t rate_hz)
 {
@@ -164,25 +161,8 @@ static bool is_repeated(const struct record_targets *self, size_t at)
 	return false;
 }
 
-static void find_container(struct record_targets *self)
-{
-	struct container_names *names;
-	struct container container;
-	char text[CGROUP_TEXT_SIZE];
-	const char *name;
-
-	if (cgroup__read(self->first, text) != 0 || !container__parse(text, &container))
-		return;
-	names = container_names__new(NULL);
-	name = names ? container_names__get(names, &container, self->first) : NULL;
-	if (name)
-		snprintf(self->container, sizeof(self->container), "%.60s", name);
-	else
-		snprintf(self->container, sizeof(self->container), "%.*s", SHORT_ID, container.id);
-	container_names__free(names);
-}
-
-int record_targets__add(struct record_targets *self, struct sampler *sampler)
+int record_targets__add(struct record_targets *self, struct sampler *sampler,
+			struct record_containers *containers)
 {
 	struct process_info info;
 	size_t i, before;
@@ -209,6 +189,7 @@ int record_targets__add(struct record_targets *self, struct sampler *sampler)
 			last = err;
 			continue;
 		}
+		record_containers__note(containers, pid);
 		if (!self->count++) {
 			self->first = pid;
 			snprintf(self->comm, sizeof(self->comm), "%s", info.comm);
@@ -218,7 +199,7 @@ int record_targets__add(struct record_targets *self, struct sampler *sampler)
 	}
 	self->found_count = 0;
 	if (self->count)
-		find_container(self);
+		self->container = record_containers__label(containers, (uint32_t)self->first);
 	if (!self->count && last == -ESRCH)
 		fprintf(stderr, "luaspy: what was to be profiled has ended.\n");
 	return self->count ? 0 : last;

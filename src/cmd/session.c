@@ -30,7 +30,7 @@ int session__find(struct session *self, struct target_options *options, uint32_t
 	return record_targets__find(&self->targets, options, rate_hz, self->quiet);
 }
 
-static void print_load_error(int err)
+void session__print_load_error(int err)
 {
 	char why[PRIVILEGES_TEXT_BYTES];
 	struct utsname kernel;
@@ -72,7 +72,8 @@ static void process_ended(void *context, pid_t pid)
 static int open_names(struct session *self)
 {
 	self->lua_names = lua_names__new();
-	if (self->lua_names)
+	self->containers = record_containers__new();
+	if (self->lua_names && self->containers)
 		self->lua_functions =
 			lua_functions__new(sampler__stacks(self->sampler),
 					   sampler__modules(self->sampler), self->lua_names);
@@ -98,7 +99,7 @@ int session__open(struct session *self, const struct sampler_options *options)
 	err = sampler__new(options, self->targets.found, self->targets.found_count, &self->sampler);
 	self->start.loaded = record_start__now();
 	if (err) {
-		print_load_error(err);
+		session__print_load_error(err);
 		return err;
 	}
 	return open_names(self);
@@ -106,7 +107,7 @@ int session__open(struct session *self, const struct sampler_options *options)
 
 int session__add_targets(struct session *self)
 {
-	int err = record_targets__add(&self->targets, self->sampler);
+	int err = record_targets__add(&self->targets, self->sampler, self->containers);
 
 	if (!err)
 		session__warn_files(self);
@@ -135,6 +136,7 @@ int session__poll(struct session *self, int timeout_ms)
 	if (err == -EINTR)
 		err = 0;
 	lua_functions__read(self->lua_functions);
+	record_containers__look(self->containers, self->names.stacks);
 	session__warn_builds(self);
 	record_targets__tend(&self->targets, self->sampler);
 	return err;
@@ -172,7 +174,7 @@ void session__title(const struct session *self, char *title, size_t size)
 		snprintf(others, sizeof(others), " and %zu other%s", targets->count - 1,
 			 targets->count > 2 ? "s" : "");
 	snprintf(title, size, "%s %d%s%s%s", targets->comm, (int)targets->first, others,
-		 targets->container[0] ? " in " : "", targets->container);
+		 targets->container ? " in " : "", targets->container ? targets->container : "");
 }
 
 void session__free(struct session *self)
@@ -182,6 +184,7 @@ void session__free(struct session *self)
 		fclose(self->kernel_symbols);
 	lua_functions__free(self->lua_functions);
 	lua_names__free(self->lua_names);
+	record_containers__free(self->containers);
 	sampler__free(self->sampler);
 	record_targets__free(&self->targets);
 }

@@ -17,6 +17,7 @@
 #include "../symbol/lua_functions.h"
 #include "privileges.h"
 #include "record_builds.h"
+#include "record_containers.h"
 #include "record_start.h"
 #include "record_targets.h"
 
@@ -24,6 +25,7 @@ struct session {
 	bool quiet; /* no warnings */
 	FILE *warnings;
 	struct record_targets targets;
+	struct record_containers *containers;
 	struct record_start start;
 	struct sampler *sampler;
 	struct lua_names *lua_names;
@@ -45,6 +47,9 @@ int session__find(struct session *self, struct target_options *options, uint32_t
 
 /* Loads the programs; prepares the names. */
 int session__open(struct session *self, const struct sampler_options *options);
+
+/* Says why programs could not be loaded; `err` is that of sampler__new or thread_states__new. */
+void session__print_load_error(int err);
 
 /* Adds what was found. */
 int session__add_targets(struct session *self);

@@ -52,6 +52,29 @@ static bool is_left_out(const struct profile_view *view, const struct profile_fr
 	}
 }
 
+static bool is_lua(const struct profile_frame *frame)
+{
+	return frame->type == PROFILE_LUA || frame->type == PROFILE_LUA_COMPILED;
+}
+
+/* What the frame is called in the view. */
+static void frame_text(const struct profile_view *view, const struct profile_frame *frame,
+		       char *text, size_t size)
+{
+	struct profile_frame certain = *frame;
+
+	certain.estimated = 0; /* is not worth a row */
+	if (view->chunks && is_lua(frame))
+		snprintf(text, size, "%s", frame->file);
+	else
+		profile_frame__text(view->table ? &certain : frame, view->lines, text, size);
+}
+
+static bool keeps_labels(const struct profile_view *view)
+{
+	return view->labels || view->exact;
+}
+
 static int map_frame(struct viewer *v, uint32_t from)
 {
 	const struct profile_frame *frame = profile__frame_at(v->from, from);
@@ -66,10 +89,13 @@ static int map_frame(struct viewer *v, uint32_t from)
 	if (is_left_out(v->view, frame) || matches(v->view->hide, text))
 		return 0;
 	if (!v->view->exact) {
+		frame_text(v->view, frame, text, sizeof(text));
 		copy.name = text;
-		copy.address = 0;
-		copy.mapping = 0;
-		if (!v->view->lines)
+		if (!v->view->labels)
+			copy.address = copy.mapping = 0;
+		if (v->view->chunks && is_lua(frame))
+			copy.first_line = copy.line = copy.estimated = 0;
+		else if (!v->view->lines)
 			copy.line = 0;
 	}
 	id = profile__add_frame(v->to, &copy);
@@ -86,7 +112,7 @@ static int map_mappings(struct viewer *v)
 	size_t i;
 
 	/* In the same order: the frames' numbers stay right. */
-	for (i = 0; v->view->exact && i < profile__mapping_count(v->from); i++) {
+	for (i = 0; keeps_labels(v->view) && i < profile__mapping_count(v->from); i++) {
 		id = profile__add_mapping(v->to, profile__mapping_at(v->from, i));
 		if (id < 0)
 			return (int)id;
@@ -190,7 +216,7 @@ static int map_stack(struct viewer *v, const struct profile_stack *stack)
 		v->room = wanted;
 	}
 	out.labels = 0;
-	if (v->view->exact) {
+	if (keeps_labels(v->view)) {
 		labels = profile__labels_at(v->from, stack->labels, &labels_count);
 		id = profile__add_labels(v->to, labels, labels_count);
 		if (id < 0)
@@ -203,8 +229,14 @@ static int map_stack(struct viewer *v, const struct profile_stack *stack)
 	}
 	root = count;
 	for (i = first; i < stack->frame_count; i++) {
-		if (v->frames[stack->frames[i]].shown)
-			v->ids[count++] = v->frames[stack->frames[i]].id;
+		if (!v->frames[stack->frames[i]].shown)
+			continue;
+		id = v->frames[stack->frames[i]].id;
+		/* Calls inside a chunk are one frame. */
+		if (v->view->chunks && count > root && v->ids[count - 1] == id &&
+		    is_lua(profile__frame_at(v->to, (uint32_t)id)))
+			continue;
+		v->ids[count++] = (uint32_t)id;
 	}
 	for (i = 0; v->view->reverse && i < (count - root) / 2; i++) {
 		uint32_t other = v->ids[root + i];
@@ -355,7 +387,7 @@ int profile_view__make(const struct profile_view *view, const struct profile *pr
 	int err = 0;
 	size_t i;
 
-	if (view->min_percent > 0) {
+	if (view->min_percent > 0 && !view->table) {
 		v.to = whole = profile__new();
 		if (!whole)
 			return -ENOMEM;
@@ -373,6 +405,7 @@ int profile_view__make(const struct profile_view *view, const struct profile *pr
 	for (i = 0; i < profile__stack_count(out); i++)
 		info.samples += profile__stack_at(out, i).count;
 	info.unique_stacks = profile__stack_count(out);
+	info.least_percent = view->table ? view->min_percent : 0;
 	profile__set_info(out, &info);
 	free(v.frames);
 	free(v.ids);

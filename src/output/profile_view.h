@@ -23,12 +23,16 @@ struct profile_view {
 	const char *by[PROFILE_VIEW_MAX_BY];
 	unsigned int by_count;
 	bool lines;	    /* Lua frames say their current line */
+	bool chunks;	    /* Lua frames are their chunks: files, and not functions */
 	bool kernel;	    /* kernel frames */
 	bool native;	    /* C frames; without them, no kernel frames either */
 	bool reverse;	    /* callers above callees */
 	double min_percent; /* frames with less of the whole are left out; what they had is their
 			     * caller's */
-	bool exact;	    /* frames as they are, without a root: for formats that keep all */
+	/* For formats that have places of their own for it: */
+	bool labels; /* stacks keep their labels, instead of a root; frames their addresses */
+	bool exact;  /* the same, and frames stay as they are */
+	bool table;  /* min_percent is left to the writer: what rows of a table have to have */
 };
 
 /* Everything, by functions. */

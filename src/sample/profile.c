@@ -55,6 +55,8 @@ struct profile {
 	size_t mapping_count;
 	struct stack_entry **stacks;
 	size_t stack_count, stack_room;
+	struct profile_count **counts; /* arrays that it keeps for its makers */
+	size_t counts_count, counts_room;
 	uint32_t *scratch; /* a stack's key */
 	size_t scratch_room;
 	struct profile_info info;
@@ -87,6 +89,9 @@ void profile__free(struct profile *self)
 		free(self->stacks[i]->times);
 		free(self->stacks[i]);
 	}
+	for (i = 0; i < self->counts_count; i++)
+		free(self->counts[i]);
+	free(self->counts);
 	free(self->frames);
 	free(self->labels);
 	free(self->mappings);
@@ -130,6 +135,29 @@ const char *profile__string(struct profile *self, const char *text)
 		return NULL;
 	}
 	return entry->text;
+}
+
+const struct profile_count *profile__counts(struct profile *self,
+					    const struct profile_count *counts, size_t count)
+{
+	struct profile_count *copy, **all;
+	size_t i;
+
+	all = grow(self->counts, self->counts_count, &self->counts_room, sizeof(*all));
+	if (!all)
+		return NULL;
+	self->counts = all;
+	copy = calloc(count + 1, sizeof(*copy));
+	if (!copy)
+		return NULL;
+	self->counts[self->counts_count++] = copy;
+	for (i = 0; i < count; i++) {
+		copy[i].name = profile__string(self, counts[i].name);
+		copy[i].count = counts[i].count;
+		if (!copy[i].name)
+			return NULL;
+	}
+	return copy;
 }
 
 int64_t profile__add_frame(struct profile *self, const struct profile_frame *frame)

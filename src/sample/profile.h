@@ -76,7 +76,8 @@ enum profile_kind {
 	PROFILE_WALL,	 /* both, as time */
 };
 
-/* What a reader of an output needs to judge it. Strings are borrowed from the maker. */
+/* What a reader of an output needs to judge it. Strings are borrowed from the maker, who may leave
+ * them to the profile (profile__string, profile__counts). */
 struct profile_info {
 	const char *title;	  /* "nginx 1234" */
 	const char *command_line; /* of luaspy */
@@ -94,6 +95,7 @@ struct profile_info {
 	uint64_t lost;
 	const struct profile_count *errors; /* reasons with a nonzero count */
 	size_t error_count;
+	double least_percent; /* of the whole: tables leave rows with less out */
 };
 
 /* Returns NULL when out of memory. */
@@ -103,6 +105,12 @@ void profile__free(struct profile *self);
 /* A copy of `text` that lives as long as the profile, the same for equal texts; NULL when out of
  * memory. */
 const char *profile__string(struct profile *self, const char *text);
+
+/* A copy of these counts with their names that lives as long as the profile; NULL when out of
+ * memory.
+ */
+const struct profile_count *profile__counts(struct profile *self,
+					    const struct profile_count *counts, size_t count);
 
 /* The id of this frame (copied with its strings; NULL is ""), dense from 0; -EINVAL for a type or
  * mapping that there is not, -ENOMEM. */

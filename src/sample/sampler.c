@@ -30,6 +30,7 @@ struct sampler {
 	struct sampler_bpf *bpf;
 	struct bpf_loading *loading; /* until it has ended */
 	struct kernel_tables *tables;
+	struct walk_tables copy; /* of them, with user_walks */
 	struct modules *modules;
 	struct targets *targets;
 	struct cpu_events *events; /* NULL if CPU time is not sampled, and when it is stopped */
@@ -39,6 +40,8 @@ struct sampler {
 	struct ring_buffer *ring;
 	void (*ended)(void *context, pid_t pid); /* may be NULL */
 	void *ended_context;
+	void (*frame)(void *context, const struct record_frame *record); /* may be NULL */
+	void *frame_context;
 	struct timespec woken;
 	int epoll_fd;	  /* the ring buffer's and what targets waits for */
 	int record_error; /* set by the ring buffer's callback */
@@ -138,6 +141,10 @@ static int handle_record(void *context, void *data, size_t size)
 	case RECORD_VM:
 		err = lua_vms__add(self->vms, data, size);
 		break;
+	case RECORD_FRAME:
+		if (size >= sizeof(struct record_frame) && self->frame)
+			self->frame(self->frame_context, data);
+		break;
 	case RECORD_PROCESS:
 		if (size >= sizeof(struct record_process))
 			err = handle_process(self, data);
@@ -184,6 +191,7 @@ static int start_loading(struct sampler *self)
 	bpf->rodata->per_thread = self->options.per_thread;
 	bpf->rodata->follow_children = self->options.children;
 	bpf->rodata->with_coroutines = self->options.coroutines;
+	bpf->rodata->with_values = self->options.values;
 	bpf->rodata->with_times = self->options.times;
 	bpf->rodata->has_task_pt_regs =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_task_pt_regs, NULL) == 1;
@@ -215,7 +223,7 @@ static int open_tables(struct sampler *self)
 {
 	struct epoll_event wake = {.events = EPOLLIN};
 
-	self->tables = kernel_tables__new(self->bpf);
+	self->tables = kernel_tables__new(self->bpf, self->options.user_walks ? &self->copy : NULL);
 	self->stacks = stack_store__new();
 	if (!self->tables || !self->stacks)
 		return -ENOMEM;
@@ -291,6 +299,7 @@ void sampler__free(struct sampler *self)
 	modules__free(self->modules);
 	stack_store__free(self->stacks);
 	kernel_tables__free(self->tables);
+	walk_tables__free(&self->copy);
 	if (self->epoll_fd >= 0)
 		close(self->epoll_fd);
 	sampler_bpf__destroy(self->bpf);
@@ -330,6 +339,22 @@ void sampler__on_end(struct sampler *self, void (*ended)(void *context, pid_t pi
 {
 	self->ended = ended;
 	self->ended_context = context;
+}
+
+void sampler__on_frame(struct sampler *self,
+		       void (*frame)(void *context, const struct record_frame *record),
+		       void *context)
+{
+	self->frame = frame;
+	self->frame_context = context;
+}
+
+int sampler__take_record(void *self, void *data, size_t size)
+{
+	struct sampler *sampler = self;
+
+	handle_record(sampler, data, size);
+	return sampler->record_error;
 }
 
 void sampler__start(struct sampler *self)
@@ -519,4 +544,14 @@ struct modules *sampler__modules(const struct sampler *self)
 const struct lua_vms *sampler__vms(const struct sampler *self)
 {
 	return self->vms;
+}
+
+const struct targets *sampler__targets(const struct sampler *self)
+{
+	return self->targets;
+}
+
+const struct walk_tables *sampler__tables(const struct sampler *self)
+{
+	return self->options.user_walks ? &self->copy : NULL;
 }

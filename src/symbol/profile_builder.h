@@ -13,6 +13,8 @@
 #include "../sample/stack_store.h"
 #include "frame_names.h"
 
+struct profile_builder;
+
 struct profile_builder_options {
 	bool per_thread; /* a label with the thread's id */
 	bool recent;	 /* only what came last: stored_stack.recent */
@@ -34,6 +36,24 @@ struct profile_builder_options {
 int profile_builder__add(struct profile *profile, const struct stack_store *stacks,
 			 const struct frame_names *names,
 			 const struct profile_builder_options *options);
+
+/*
+ * The same stack by stack, for those that have more to say of them than a profile has. `options`
+ * are borrowed. NULL when out of memory.
+ */
+struct profile_builder *profile_builder__new(struct profile *profile,
+					     const struct frame_names *names,
+					     const struct profile_builder_options *options);
+void profile_builder__free(struct profile_builder *self);
+
+/* Where a C function that Lua called stands on the C stack is learnt from all stacks. Learn from
+ * them before the first one is asked for. 0 or -ENOMEM. */
+int profile_builder__learn(struct profile_builder *self, const struct stored_stack *stack);
+
+/* The frames of a stack, leaf first, as ids of the profile; lua[i] is 1 + which of its LUA words
+ * frame i is of, 0 for others. Borrowed until the next call. 0 or -ENOMEM. */
+int profile_builder__frames(struct profile_builder *self, const struct stored_stack *stack,
+			    const uint32_t **ids, const uint32_t **lua, uint32_t *count);
 
 /* Times off the CPU by enum off_cpu_reason: their sum in ns, their number, OFF_CPU_REASONS of each.
  */

@@ -37,6 +37,7 @@ static const struct puc_build lua_51 = {
 	.ci_size = 40,
 	.ci_savedpc = 24,
 	.ci_tailcalls = 36,
+	.ci_base = 0,
 	.closure_proto = 32,
 	.closure_c = 32,
 	.proto_code = 24,
@@ -68,6 +69,7 @@ static const struct puc_build lua_52 = {
 	.ci_savedpc = 56,
 	.ci_callstatus = 34,
 	.ci_extra = 40,
+	.ci_base = 48,
 	.closure_proto = 24,
 	.closure_c = 24,
 	.proto_code = 24,
@@ -99,6 +101,7 @@ static const struct puc_build lua_53 = {
 	.ci_savedpc = 40,
 	.ci_callstatus = 66,
 	.ci_extra = 56,
+	.ci_base = 32,
 	.closure_proto = 24,
 	.closure_c = 24,
 	.proto_code = 56,
@@ -130,6 +133,7 @@ static const struct puc_build lua_54 = {
 	.ci_previous = 16,
 	.ci_savedpc = 32,
 	.ci_callstatus = 62,
+	.ci_base = PUC_BASE_AT_FUNC,
 	.closure_proto = 24,
 	.closure_c = 24,
 	.proto_code = 64,
@@ -161,6 +165,7 @@ int puc_layout__get(unsigned int release, struct puc_build *build)
 		if (release == 50200) {
 			build->g_mainthread = 240;
 			build->ci_savedpc = 48;
+			build->ci_base = 40;
 			build->ci_extra = 0; /* it is where savedpc is */
 		}
 		break;
