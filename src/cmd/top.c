@@ -44,6 +44,7 @@ struct top {
 	uint64_t named_ns, naming_ns;	  /* when that was, how long it took */
 	uint64_t samples;		  /* over all of it */
 	uint32_t refreshes;
+	int kernel_error; /* of reading the counts */
 	bool on_screen, ended;
 	char *warnings; /* said while the screen is there */
 	size_t warnings_size;
@@ -141,7 +142,7 @@ static int refresh(struct top *t)
 	count(t, record_start__now());
 	err = full ? sampler__take(t->session.sampler) : sampler__collect(t->session.sampler);
 	if (err)
-		return err;
+		return t->kernel_error = err;
 	lua_functions__read(t->session.lua_functions);
 	err = build_profile(t, true, &recent);
 	if (!err)
@@ -161,7 +162,7 @@ static int refresh(struct top *t)
 /* From now on figures are those since now. */
 static int start_over(struct top *t)
 {
-	int err = sampler__take(t->session.sampler);
+	int err = t->kernel_error = sampler__take(t->session.sampler);
 
 	count(t, record_start__now());
 	stack_store__clear(sampler__stacks(t->session.sampler));
@@ -456,6 +457,16 @@ static void print_end(const struct top *t)
 		seconds > 0 ? 100 * own / seconds : 0);
 }
 
+/* What was not said where it happened, since the screen was there. */
+static void print_error(const struct top *t, int err)
+{
+	if (err == -ENOMEM)
+		fprintf(stderr, "luaspy: out of memory.\n");
+	else if (t->kernel_error)
+		fprintf(stderr, "luaspy: the counts cannot be read from the kernel: %s.\n",
+			strerror(-t->kernel_error));
+}
+
 int cmd_top(int argc, char **argv)
 {
 	struct top *t = calloc(1, sizeof(*t));
@@ -471,13 +482,11 @@ int cmd_top(int argc, char **argv)
 	t->session.quiet = t->options.quiet;
 	catch_signals();
 	err = open_session(t);
-	t->model = top_model__new();
-	if (!err && !t->model)
-		err = -ENOMEM;
-	if (!err)
-		err = run(t);
-	if (err == -ENOMEM)
-		fprintf(stderr, "luaspy: out of memory.\n");
+	if (!err) {
+		t->model = top_model__new();
+		err = t->model ? run(t) : -ENOMEM;
+		print_error(t, err);
+	}
 	if (!err && !t->options.quiet && (t->on_screen || t->options.verbose))
 		print_end(t);
 	free(t->warnings);
