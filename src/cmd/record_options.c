@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../output/output.h"
+#include "commands.h"
 
 #define OPT_KERNEL    256
 #define OPT_NO_KERNEL 257
@@ -53,7 +54,8 @@ static const struct argp_option options[] = {
 static const char doc[] =
 	"Samples the CPU time of running processes, or of a command, and writes a flame graph of "
 	"kernel, C and Lua frames."
-	"\vExamples:\n"
+	"\vWith a command, its exit status is passed on.\n"
+	"Examples:\n"
 	"  luaspy record -p 1234 -d 10                 an HTML flame graph of ten seconds\n"
 	"  luaspy record -p 1234 -o out.svg            until Ctrl-C\n"
 	"  luaspy record -n nginx -d 30                all of nginx that has Lua, reloads "
@@ -210,15 +212,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
+static const struct argp_child children[] = {{&target_options_argp, 0, "What to profile:", 1}, {0}};
+
+const struct argp record_argp = {.options = options,
+				 .children = children,
+				 .parser = parse,
+				 .args_doc = "[-- COMMAND [ARG...]]",
+				 .doc = doc};
+
 void record_options__parse(struct record_options *self, int argc, char **argv)
 {
-	static const struct argp_child children[] = {
-		{&target_options_argp, 0, "What to profile:", 1}, {0}};
-	static const struct argp argp = {.options = options,
-					 .children = children,
-					 .parser = parse,
-					 .args_doc = "[-- COMMAND [ARG...]]",
-					 .doc = doc};
 	struct parse_input input = {.options = self};
 	static char name[] = "luaspy record";
 
@@ -227,5 +230,5 @@ void record_options__parse(struct record_options *self, int argc, char **argv)
 	self->kernel = self->native = true;
 	argv[0] = name;
 	argp_err_exit_status = 2;
-	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &input);
+	argp_parse(&record_argp, argc, argv, ARGP_IN_ORDER, NULL, &input);
 }
