@@ -127,6 +127,17 @@ tabs("bash", Terminal(["bash", "--norc", "-i"], "PS1='> '; source %s\n" % BASH),
     ("luaspy rec", "luaspy record ", "\t"), ("luaspy record --o", "--output ", "\t"),
     ("luaspy record --format=sv", "--format=svg ", "\t"), ("luaspy record --by vm", "--by vmstate ", "\t")))
 
+LIBRARY = "/usr/share/bash-completion/bash_completion"
+if os.path.exists(LIBRARY):
+    # As it is installed: found by the library when it is needed, also behind sudo.
+    tabs("bash, by bash-completion", Terminal(["bash", "--norc", "-i"], "PS1='> '; source %s\n" % LIBRARY,
+                                              XDG_DATA_DIRS=SHARE + ":/usr/share"), (
+        ("luaspy record --o", "luaspy record --output ", "\t"),
+        ("sudo luaspy rec", "sudo luaspy record ", "\t"), ("sudo luaspy record --o", "record --output ", "\t"),
+        ("sudo luaspy record --format=sv", "--format=svg ", "\t")))
+else:
+    live.skip("bash, by bash-completion", "bash-completion is not installed")
+
 # ---- zsh
 if shutil.which("zsh"):
     ready = "PS1='> '; fpath=(%s $fpath); autoload -Uz compinit; compinit -u -D; unsetopt beep\n" % ZSH
@@ -155,8 +166,9 @@ if shutil.which("fish"):
         live.check("fish: the options of %s are those of its --help" % command, have == options_of(command),
                    have ^ options_of(command))
     for line, wanted in (("record --o", {"--output"}), ("record -f ", {"html", "svg", "folded"}),
-                         ("record --by v", {"vmstate"}), ("record -F ", set()), ("completion ", {"bash", "zsh", "fish"}),
-                         ("help re", {"record"}), ("record -o /et", {"/etc/"}), ("record -d 1 -- fis", {"fish"})):
+                         ("record --by v", {"vmstate"}), ("record -F ", set()),
+                         ("completion ", {"bash", "zsh", "fish"}), ("help re", {"record"}),
+                         ("record -o /et", {"/etc/"}), ("record -d 1 -- fis", {"fish"})):
         have = fish_offers("luaspy " + line)
         live.check("fish: after `%s`" % line, have >= wanted if wanted else not have, have)
     live.check("fish: --pid offers the pids", "1" in fish_offers("luaspy record --pid "))

@@ -24,7 +24,8 @@ def run(*command, **options):
 
 def words(text):
     """What is to be read, however it is broken into lines and hyphenated."""
-    return re.sub(r"\s+", " ", re.sub(r"[\u2010-]\n\s*", "", text)).replace("\u2010", "-").replace("\u2212", "-")
+    text = re.sub(r"\s+", " ", re.sub(r"[\u2010-]\n\s*", "", text))
+    return text.replace("\u2010", "-").replace("\u2212", "-")
 
 
 def install(target, **options):
@@ -36,7 +37,8 @@ done = install("install")
 live.check("make install", done.returncode == 0, done.stderr.decode())
 names = run(live.LUASPY, "help", "--names").stdout.decode().split()
 live.check("a page for each command and one for all", sorted(os.listdir(PAGES)) ==
-           sorted(["luaspy.1"] + ["luaspy-%s.1" % name for name in names]) and "record" in names, os.listdir(PAGES), names)
+           sorted(["luaspy.1"] + ["luaspy-%s.1" % name for name in names]) and "record" in names,
+           os.listdir(PAGES), names)
 live.check("the executable is installed", run(os.path.join(ROOT, "opt/luaspy/bin/luaspy"), "--version").returncode == 0)
 
 manual = os.path.join(ROOT, "opt", "luaspy", "share", "man")
@@ -59,8 +61,9 @@ for name in ["", *names]:
                done.stderr.decode())
     told = run(live.LUASPY, *[word for word in (name, "--help") if word]).stdout.decode()
     if not name:
-        live.check("luaspy: the commands of --help", all(words(line).strip().split(" ", 1)[1] in text for line in
-                                                          re.findall(r"^  (?:%s) .*" % "|".join(names), told, re.M)), text)
+        lines = re.findall(r"^  (?:%s) +(\S.*)" % "|".join(names), told, re.M)
+        live.check("luaspy: the commands of --help", len(lines) == len(names) and
+                   all(words(line) in text for line in lines), lines, text)
         continue
     # "  -o, --output=FILE   what it is, which may go on in lines that are further in"
     options = re.findall(r"^ {2,6}(-.*?|--.*?)(?: {2,}|\n {20,})(\S.*(?:\n {20,}\S.*)*)", told, re.M)
@@ -76,12 +79,14 @@ for name in ["", *names]:
 
 if shutil.which("man"):
     done = run("sh", "-c", '"$0" help --man record | man -l -', live.LUASPY, env=dict(os.environ, LC_ALL="C.UTF-8"))
-    live.check("luaspy help --man record | man -l -", done.returncode == 0 and b"luaspy-record" in done.stdout, done.stderr)
+    live.check("luaspy help --man record | man -l -", done.returncode == 0 and b"luaspy-record" in done.stdout,
+               done.stderr)
 done = run(live.LUASPY, "help", "record")
 live.check("luaspy help record is record --help", done.returncode == 0 and
            done.stdout == run(live.LUASPY, "record", "--help").stdout and b"--duration" in done.stdout)
 done = run(live.LUASPY, "help", "recrod")
-live.check("help for a command that is none", done.returncode == 2 and b"no command 'recrod'" in done.stderr, done.stderr)
+live.check("help for a command that is none", done.returncode == 2 and b"no command 'recrod'" in done.stderr,
+           done.stderr)
 done = run("sh", "-c", '"$0" help --man record > /dev/full', live.LUASPY)
 live.check("a page that cannot be written", done.returncode == 1 and b"No space left" in done.stderr, done.stderr)
 done = install("uninstall")

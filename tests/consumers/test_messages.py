@@ -7,9 +7,9 @@ gone. Every line at the end of a recording is explained in docs/reading-a-flame-
     tests/consumers/test_messages.py --missing  prints the messages without an entry
 
 A message is what the sources of src/ give to fprintf(stderr), argp_error, doctor_check__found (unless all is well), or
-fprintf in a function called ...warn..., and what functions called ...explain... or ...__text (reasons) make. An entry is
-a bold text at the start of a line: the message with capitals or numbers where a value stands (NAME, 1234), and perhaps
-only its beginning, with "..." at its end.
+fprintf in a function called ...warn..., and what functions called ...explain... or walk_...__text (reasons) make. An
+entry is a bold text at the start of a line: the message with capitals or numbers where a value stands (NAME, 1234),
+and perhaps only its beginning, with "..." at its end.
 """
 import glob
 import os
@@ -23,7 +23,8 @@ LETTERS = 7  # of a text that is a message, or a part of one that tells which it
 CALL = re.compile(r"\b(fprintf|argp_error|doctor_check__found|doctor_check__advise|snprintf|add|add_error|return)\b")
 FUNCTION = re.compile(r"^[a-z][^;{}=#]*?\b(\w+)\([^;{}]*\)\n\{", re.M)
 CONVERSION = re.compile(r"%[-#0 +'*.\d]*(?:hh|ll|[hlzjt])?[diouxXeEfgGcspm]")
-CLOSING = re.compile(r"\n?  (?=.{28})([a-z][a-zA-Z']*(?: [a-zA-Z']+)*)(?: {2,}| %|\n|$)")  # "  lost         %d": values stand in a column
+# "  lost         %d": the values stand in a column.
+CLOSING = re.compile(r"\n?  (?=.{28})([a-z][a-zA-Z']*(?: [a-zA-Z']+)*)(?: {2,}| %|\n|$)")
 MACRO = re.compile(r'\bPRI[diux]\d\d\b')
 
 
@@ -157,7 +158,7 @@ def entries(path):
         text = f.read()
     # The last part is not about messages.
     text = text[:text.index("\n## No message")]
-    return [" ".join(found.split()) for found in re.findall(r"^\*\*(.+?)\*\*$", text, re.M | re.S)]
+    return [" ".join(found.split()) for found in re.findall(r"^\*\*(.+?)\*\*\\?$", text, re.M | re.S)]
 
 
 def main():
@@ -177,7 +178,8 @@ def main():
     with open(os.path.join(live.TOP, "docs", "reading-a-flame-graph.md")) as f:
         closing = re.findall(r"^- \*([^*]+)\*", f.read(), re.M)
     for label, where in labels.items():
-        live.check("the closing line '%s' is explained" % label, any(label in words for words in closing), where, closing)
+        live.check("the closing line '%s' is explained" % label, any(label in words for words in closing), where,
+                   closing)
     live.finish()
 
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What the documentation tells to type, typed: each `luaspy` command in README.md and docs/ is run against the demo's
-nginx under load, as it stands there, and does what it says. Links lead somewhere, ./dev's commands and make's targets exist.
+nginx under load, as it stands there, and does what it says. Links lead somewhere, ./dev's commands and make's targets
+exist.
 
 The commands of a block are run one after the other in the same folder. A block that cannot be run here has a line
-`<!-- not run: WHY -->` in front of it. What is replaced: PID by a worker's
-pid; `-n nginx` by a pattern for the demo's own nginx, other people's being on the machine, too; durations by one second.
-Without a duration Ctrl-C ends it, as the text says.
+`<!-- not run: WHY -->` in front of it. What is replaced: PID by a worker's pid; `-n nginx` by a pattern for the demo's
+own nginx, other people's being on the machine, too; durations by one second. Without a duration Ctrl-C ends it, as
+the text says.
 """
 import glob
 import os
@@ -22,7 +23,8 @@ import live
 
 FILES = ["README.md", *sorted(os.path.relpath(f, live.TOP) for f in glob.glob(os.path.join(live.TOP, "docs", "*.md")))]
 TEXTS = {name: live.read(os.path.join(live.TOP, name)).decode() for name in FILES}
-COMMANDS = subprocess.run([live.LUASPY, "help", "--names"], stdout=subprocess.PIPE, check=True, timeout=30).stdout.decode().split()
+COMMANDS = subprocess.run([live.LUASPY, "help", "--names"], stdout=subprocess.PIPE, check=True,
+                          timeout=30).stdout.decode().split()
 HEADS = {".html": b"<!DOCTYPE html>", ".svg": b"<?xml", ".folded": b"nginx;", ".gz": b"\x1f\x8b"}
 
 
@@ -73,7 +75,8 @@ named = {word for text in TEXTS.values() for word in re.findall(r"(?:^|`|sudo )\
 live.check("./dev has the commands that are named", named and named <= known, named - known)
 makefile = live.read(os.path.join(live.TOP, "Makefile")).decode()
 named = {word for text in TEXTS.values() for word in re.findall(r"(?:^    |`|sudo )make ([a-z]+)", text, re.M)}
-live.check("make has the targets that are named", named and all(re.search(r"^%s:" % word, makefile, re.M) for word in named), named)
+live.check("make has the targets that are named",
+           named and all(re.search(r"^%s:" % word, makefile, re.M) for word in named), named)
 
 # ---- what is typed
 nginx = live.Nginx()
@@ -107,7 +110,8 @@ def expectations(what, line, new, folder, done):
         live.check("%s: the worker is in the table" % what, re.search(r"^ *PID", text) and
                    re.search(r"^ *%d +worker" % nginx.worker, text, re.M), text)
     elif re.search(r"\bluaspy doctor\b", line):
-        live.check("%s: it was sampled" % what, "One second of samples" in text and "luaspy can profile here" in text, text)
+        live.check("%s: it was sampled" % what, "One second of samples" in text and "luaspy can profile here" in text,
+                   text)
     elif re.search(r"\bluaspy record\b", line):
         output = re.search(r"-o (\S+)", line)
         if output and output.group(1) == "-":
