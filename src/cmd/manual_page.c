@@ -116,7 +116,7 @@ static void write_see_also(const struct manual_page *self, const struct command 
 		before = ",\n";
 	}
 	for (command = self->commands; command->name; command++) {
-		if (command == but)
+		if (but && command == but)
 			continue;
 		fprintf(out, "%s.BR luaspy\\-%s (1)", before, command->name);
 		before = ",\n";
