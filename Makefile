@@ -30,7 +30,7 @@ CPPFLAGS += -D_GNU_SOURCE -DLUASPY_VERSION='"$(VERSION)"' -DLUASPY_DATE='"$(DATE
 	-Isrc -I$(B)
 CFLAGS += -std=gnu11 -O2 -g $(WARN) -ffunction-sections -fdata-sections $(SAN)
 LDFLAGS += -Wl,--gc-sections $(SAN)
-LDLIBS := -lbpf -ljson-c -ldw -lelf -lcapstone -lz -llzma -lpthread
+LDLIBS := -lbpf -ljson-c -lprotobuf-c -ldw -lelf -lcapstone -lz -llzma -lncursesw -ltinfo -lpthread
 # Debian 13's static libelf needs zstd, and src/target/elfutils_static.c after it (hence the group).
 LIBZSTD := $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 
@@ -47,7 +47,7 @@ BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -mllvm -disable-block-place
 # ---- sources -------------------------------------------------------------------------------
 LIB_SRC := $(filter-out src/cmd/main.c,$(wildcard src/*/*.c))
 LIB_SRC := $(filter-out %.bpf.c,$(LIB_SRC))
-LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(B)/pprof.pb-c.o
 ASSETS := $(wildcard src/output/assets/*)
 
 UNIT_SRC := $(wildcard tests/unit/test_*.c) $(wildcard tests/replay/test_*.c)
@@ -70,12 +70,30 @@ $(B)/sampler.skel.h: $(B)/sampler.bpf.o
 	$(BPFTOOL) gen skeleton $< name sampler_bpf > $@.tmp
 	@mv $@.tmp $@
 
+# What protobuf-c makes of the profile format is not ours to mend.
+$(B)/pprof.pb-c.c $(B)/pprof.pb-c.h &: src/output/pprof.proto
+	@mkdir -p $(B)
+	protoc-c --c_out=$(B) --proto_path=src/output pprof.proto
+
+$(B)/pprof.pb-c.o: $(B)/pprof.pb-c.c $(B)/pprof.pb-c.h
+	$(CC) $(CPPFLAGS) $(filter-out $(WARN),$(CFLAGS)) -w -c $< -o $@
+
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o sampler.o): $(B)/sampler.skel.h
+$(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o off_cpu.o sampler.o): $(B)/sampler.skel.h
 $(B)/src/output/flamegraph.o: $(ASSETS)
+$(addprefix $(B)/src/output/,pprof_read.o pprof_unpack.o pprof_write.o): $(B)/pprof.pb-c.h
+
+# A terminal's description, for machines that have none.
+$(B)/terminfo.h: src/cmd/top_terminal.ti
+	@mkdir -p $(B)/terminfo
+	tic -x -o $(B)/terminfo $<
+	@{ echo 'static const unsigned char builtin_terminfo[] = {'; \
+		cat $(B)/terminfo/*/luaspy-ansi | od -An -v -tu1 | sed 's/ \+/,/g; s/^,//; s/$$/,/'; echo '};'; } > $@.tmp
+	@mv $@.tmp $@
+$(B)/src/cmd/top_terminal.o: $(B)/terminfo.h
 
 $(B)/libluaspy.a: $(LIB_OBJ)
 	@rm -f $@

@@ -28,6 +28,7 @@
 #define MAX_PROCESSES	  4096u
 #define MAX_STACKS	  65536u /* distinct stacks counted in the kernel; more are sent one by one */
 #define MAX_PROTOS	  32768u
+#define MAX_THREADS	  65536u /* whose time off the CPU is followed */
 #define MAX_CHUNK_NAME	  256u
 #define TEXT_PAGE_SHIFT	  12 /* unwind rows are indexed by 4 KiB pages of text */
 
@@ -230,8 +231,13 @@ struct process {
 	__u32 mapping_count;
 	__u32 vm;	  /* 1 + index of the process's LuaJIT build; 0 = none */
 	__u32 generation; /* of the mapping list: new with every change, over all processes */
+	__u64 since_ns;	  /* when it was followed first, CLOCK_MONOTONIC */
+	__u32 flags;	  /* PROCESS_* */
+	__u32 reserved;
 };
-_Static_assert(sizeof(struct process) == 16, "process is part of the contract");
+_Static_assert(sizeof(struct process) == 32, "process is part of the contract");
+/* process.flags: */
+#define PROCESS_UNTIL_EXEC 0x01 /* its time off the CPU counts once it executes another program */
 
 struct file_table {
 	__u64 text_base; /* lowest ELF virtual address of the table */
@@ -363,6 +369,12 @@ enum counter {
 	COUNTER_THROUGH_VM,   /* samples whose C stack passes through the interpreter or a trace */
 	COUNTER_SKIPPED,      /* samples with native frames that had to be skipped */
 	COUNTER_LUA_COMPLETE, /* of those, the ones whose every activation gave its Lua frames */
+	COUNTER_LOST_TIME,    /* samples that are counted but whose time had no room */
+	COUNTER_SWITCHES,     /* walks of threads that left a CPU */
+	COUNTER_OFF_SHORT,    /* times off the CPU that were too short to count ... */
+	COUNTER_OFF_SHORT_NS, /* ... and their sum */
+	COUNTER_OFF_LOST,     /* those whose stack or thread had no room ... */
+	COUNTER_OFF_LOST_NS,  /* ... and their sum, as far as it is known */
 	COUNTER_STOP,	      /* + enum walk_stop */
 	COUNTER_LUA_ERROR = COUNTER_STOP + STOP_COUNT, /* + enum walk_error */
 	COUNTER_COUNT = COUNTER_LUA_ERROR + LUA_ERROR_COUNT,
@@ -376,9 +388,12 @@ enum record_type {
 	RECORD_PROCESS = 3,
 	RECORD_VM = 4,
 	RECORD_CALL = 5,
+	RECORD_TIME = 6,
+	RECORD_OFF_CPU = 7,
 };
 
-/* A stack seen for the first time. It stands for one sample; repeats are counted in the map. */
+/* A stack seen for the first time. It stands for one sample, or, if it is one of a thread that left
+ * the CPU, for none yet. What comes later is counted in the map. */
 struct record_stack {
 	__u32 type;
 	__u32 tgid;
@@ -395,7 +410,18 @@ struct record_stack {
 	0x01 /* Lua frames are not to be trusted: they do not match the activations */
 #define STACK_LUA_DISTRUST                                                                         \
 	0x02 /* set in user space: so are those of its whole process (sample/lua_vms.h) */
+#define STACK_OFF_CPU_SHIFT  2 /* enum off_cpu_reason */
+#define STACK_OFF_CPU_MASK   0x0c
 #define STACK_VM_STATE_SHIFT 4 /* enum vm_state */
+
+/* Why a thread was not on a CPU. */
+enum off_cpu_reason {
+	OFF_CPU_NONE,	 /* it was: the stack is that of samples */
+	OFF_CPU_BLOCKED, /* it waited for something else than a CPU */
+	OFF_CPU_WAITING, /* it was preempted, or gave way */
+	OFF_CPU_BEFORE,	 /* it had left it before it was followed: the stack is not known */
+	OFF_CPU_REASONS,
+};
 
 /* What the VM was doing. */
 enum vm_state {
@@ -413,6 +439,41 @@ enum vm_state {
 #define RECORD_STACK_HEADER 40u
 _Static_assert(sizeof(struct record_stack) == RECORD_STACK_HEADER + 8 * MAX_WORDS,
 	       "record_stack is part of the contract");
+
+/* Value of the stacks map: what came after the stack was sent. */
+struct stack_count {
+	__u64 count;
+	__u64 ns; /* off the CPU, in all */
+};
+_Static_assert(sizeof(struct stack_count) == 16, "stack_count is part of the contract");
+
+/* Value of the threads map, by the kernel's own number of a thread. */
+struct thread {
+	__u64 off_since_ns; /* CLOCK_MONOTONIC; 0: it is on a CPU */
+	__u64 hash;	    /* of the stack with which it left; 0: that was lost */
+	__u64 ran_ns;	    /* its CPU time when it left, of all its life */
+	__u32 tgid;	    /* its numbers in luaspy's PID namespace */
+	__u32 tid;
+};
+_Static_assert(sizeof(struct thread) == 32, "thread is part of the contract");
+
+/* A time off the CPU whose stack is not in the map, because that is full. */
+struct record_off_cpu {
+	__u32 type;
+	__u32 reserved;
+	__u64 hash;
+	__u64 ns;
+};
+_Static_assert(sizeof(struct record_off_cpu) == 24, "record_off_cpu is part of the contract");
+
+/* When a sample was taken, if times are asked for: one for each sample, behind its stack's. */
+struct record_time {
+	__u32 type;
+	__u32 reserved;
+	__u64 hash; /* of its stack */
+	__u64 time; /* CLOCK_MONOTONIC, ns */
+};
+_Static_assert(sizeof(struct record_time) == 24, "record_time is part of the contract");
 
 /* A Lua function seen for the first time, described from the target's memory at that sample. */
 struct record_proto {

@@ -39,6 +39,15 @@ static inline __attribute__((always_inline)) __u64 chunk_fingerprint(const __u8 
 	return hash;
 }
 
+/* Of a stack, without its words. */
+static inline __attribute__((always_inline)) __u64
+stack_fingerprint(__u32 stop, __u32 flags, __u32 tgid, __u32 tid, const __u64 *comm)
+{
+	__u64 hash = hash_mix(0x6c75617370790000ull + stop + (flags << 8), (__u64)tgid << 32 | tid);
+
+	return hash_mix(hash_mix(hash, comm[0]), comm[1]);
+}
+
 /* `lines` has the first line in its lower half, their number in the upper one. Two processes may
  * have different functions at one address. */
 static inline __attribute__((always_inline)) __u64

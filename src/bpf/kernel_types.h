@@ -9,6 +9,7 @@
 
 #include <linux/types.h>
 
+#define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000
 
 /* arch/x86/include/asm/ptrace.h; this layout is user ABI (PTRACE_GETREGS) and does not move. */
@@ -46,6 +47,10 @@ struct pid {
 	struct upid numbers[1];
 } __attribute__((preserve_access_index));
 
+struct sched_entity {
+	__u64 sum_exec_runtime; /* ns */
+} __attribute__((preserve_access_index));
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -55,7 +60,15 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	unsigned int self_exec_id; /* 64 bits since Linux 5.7; these are the lower ones */
+	unsigned int __state;
+	struct sched_entity se;
+	__u64 start_time; /* CLOCK_MONOTONIC, ns */
 	char comm[16];
+} __attribute__((preserve_access_index));
+
+/* Before Linux 5.14. */
+struct task_struct___old {
+	long state;
 } __attribute__((preserve_access_index));
 
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The BPF programs: one that runs at each sample of a target's thread, walks its stack (walk.h) and
- * counts it, and three that tell user space of forks, execs and exits of targets.
+ * counts it, one that does so when such a thread leaves a CPU (off_cpu.h), and three that tell user
+ * space of forks, execs and exits of targets.
  *
  * A stack is hashed; a hash that is known only counts, a new one is sent once. Nothing here knows
  * names of functions.
@@ -31,12 +32,18 @@ const volatile bool with_kernel = true;		 /* kernel frames */
 const volatile bool with_user = true;		 /* user frames */
 const volatile bool per_thread = false;		 /* the thread is part of a stack's identity */
 const volatile bool with_coroutines = false;	 /* a frame where a coroutine begins */
+const volatile bool with_times = false;		 /* tell when each sample was taken */
+const volatile bool with_off_cpu = false;	 /* threads that leave the CPU, too */
+const volatile __u64 off_cpu_min_ns = 0;	 /* what is shorter does not count */
 const volatile bool follow_children = false;	 /* report samples of unknown children */
 const volatile bool has_task_pt_regs = false;	 /* bpf_task_pt_regs, since Linux 5.15 */
 const volatile __u32 kernel_stack_bytes = 16384; /* THREAD_SIZE, for kernels without it */
 
 /* When the first sample was taken. */
 __u64 first_sample_ns;
+
+/* From when, and until when, times off the CPU count; 0: not yet. CLOCK_MONOTONIC. */
+__u64 off_cpu_from_ns, off_cpu_until_ns;
 
 /* ---- maps -------------------------------------------------------------------------------------
  */
@@ -134,7 +141,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_STACKS);
 	__type(key, __u64);
-	__type(value, __u64);
+	__type(value, struct stack_count);
 } stacks SEC(".maps");
 
 struct {
@@ -402,6 +409,55 @@ __attribute__((noinline)) int report_once(__u32 event, __u32 tgid, __u32 generat
 	return 0;
 }
 
+/* What a walk of the current thread begins with; it is one of `process`. */
+static __always_inline void walk_begin(struct walk *w, const struct process *process,
+				       __u64 pid_tgid, __u32 off_cpu)
+{
+	w->sample++;
+	w->tid = (__u32)pid_tgid;
+	w->first_mapping = process->first_mapping;
+	w->mapping_count = process->mapping_count;
+	w->vm = process->vm;
+	w->generation = process->generation;
+	w->off_cpu = off_cpu;
+	w->words = 0;
+	w->stop = STOP_KERNEL_ONLY;
+	w->activations = 0;
+	w->lua_frames = 0;
+	w->lua_error = LUA_OK;
+	w->unknown_pc = 0;
+	w->skipped = 0;
+	w->vm_state = VM_STATE_NONE;
+	w->with_coroutines = with_coroutines;
+	w->record.type = RECORD_STACK;
+	w->record.tgid = pid_tgid >> 32;
+	w->record.tid = per_thread ? (__u32)pid_tgid : 0;
+	bpf_get_current_comm(w->record.comm, sizeof(w->record.comm));
+}
+
+/* Counts what the walk has come to, and sends it; 0 when it was lost. */
+static __always_inline int walk_finish(struct walk *w)
+{
+	w->record.stop = w->stop;
+	w->record.flags = (w->lua_error == LUA_ORDER ? STACK_LUA_ORDER : 0) |
+			  w->off_cpu << STACK_OFF_CPU_SHIFT | w->vm_state << STACK_VM_STATE_SHIFT;
+	count(COUNTER_STOP + w->stop);
+	if (w->lua_error)
+		count(COUNTER_LUA_ERROR + w->lua_error);
+	if (w->activations) {
+		count(COUNTER_THROUGH_VM);
+		if (!w->lua_error)
+			count(COUNTER_LUA_COMPLETE);
+	}
+	if (w->skipped)
+		count(COUNTER_SKIPPED);
+	if (w->lua_frames)
+		count(COUNTER_WITH_LUA);
+	if (w->unknown_pc)
+		report_once(PROCESS_UNKNOWN_PC, w->record.tgid, w->generation, w->unknown_pc);
+	return send_stack();
+}
+
 SEC("perf_event")
 int on_sample(struct bpf_perf_event_data *ctx)
 {
@@ -424,26 +480,9 @@ int on_sample(struct bpf_perf_event_data *ctx)
 	count(COUNTER_SAMPLES);
 	if (!first_sample_ns)
 		first_sample_ns = bpf_ktime_get_ns();
-	w->sample++;
-	w->tid = (__u32)pid_tgid;
-	w->first_mapping = process->first_mapping;
-	w->mapping_count = process->mapping_count;
-	w->vm = process->vm;
-	w->generation = process->generation;
-	w->words = 0;
-	w->stop = STOP_KERNEL_ONLY;
-	w->activations = 0;
-	w->lua_frames = 0;
-	w->lua_error = LUA_OK;
-	w->unknown_pc = 0;
-	w->skipped = 0;
-	w->vm_state = VM_STATE_NONE;
-	w->with_coroutines = with_coroutines;
-	w->record.type = RECORD_STACK;
-	w->record.tgid = tgid;
-	w->record.tid = per_thread ? (__u32)pid_tgid : 0;
-	bpf_get_current_comm(w->record.comm, sizeof(w->record.comm));
-
+	if (with_times)
+		w->time = bpf_ktime_get_ns();
+	walk_begin(w, process, pid_tgid, OFF_CPU_NONE);
 	user = (ctx->regs.cs & 3) == 3;
 	if (!user && with_kernel) {
 		bytes = bpf_get_stack(ctx, w->record.words, MAX_KERNEL_FRAMES * 8, 0);
@@ -458,27 +497,11 @@ int on_sample(struct bpf_perf_event_data *ctx)
 			walk_user();
 		}
 	}
-
-	w->record.stop = w->stop;
-	w->record.flags = (w->lua_error == LUA_ORDER ? STACK_LUA_ORDER : 0) |
-			  w->vm_state << STACK_VM_STATE_SHIFT;
-	count(COUNTER_STOP + w->stop);
-	if (w->lua_error)
-		count(COUNTER_LUA_ERROR + w->lua_error);
-	if (w->activations) {
-		count(COUNTER_THROUGH_VM);
-		if (!w->lua_error)
-			count(COUNTER_LUA_COMPLETE);
-	}
-	if (w->skipped)
-		count(COUNTER_SKIPPED);
-	if (w->lua_frames)
-		count(COUNTER_WITH_LUA);
-	if (w->unknown_pc)
-		report_once(PROCESS_UNKNOWN_PC, tgid, process->generation, w->unknown_pc);
-	send_stack();
+	walk_finish(w);
 	return 0;
 }
+
+#include "off_cpu.h"
 
 /* ---- the lives of targets
  * ------------------------------------------------------------------------- */
@@ -487,13 +510,25 @@ SEC("raw_tracepoint/sched_process_fork")
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *parent = (void *)ctx->args[0], *child = (void *)ctx->args[1];
-	__u32 tgid;
+	struct process *process, copy;
+	__u32 tgid, child_tgid;
 
 	if (BPF_CORE_READ(parent, tgid) == BPF_CORE_READ(child, tgid))
 		return 0; /* a thread */
 	tgid = process_number(parent);
-	if (bpf_map_lookup_elem(&processes, &tgid))
-		send_process(PROCESS_FORK, tgid, process_number(child), 0);
+	process = bpf_map_lookup_elem(&processes, &tgid);
+	if (!process)
+		return 0;
+	child_tgid = process_number(child);
+	if (with_off_cpu && follow_children && child_tgid) {
+		/* It may block for long before user space has heard of it. Its memory is as its
+		 * parent's. */
+		copy = *process;
+		copy.since_ns = bpf_ktime_get_ns();
+		copy.flags = 0;
+		bpf_map_update_elem(&processes, &child_tgid, &copy, BPF_NOEXIST);
+	}
+	send_process(PROCESS_FORK, tgid, child_tgid, 0);
 	return 0;
 }
 
@@ -508,6 +543,10 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 		process->mapping_count = 0;
 		process->vm = 0;
 		process->generation++;
+		if (process->flags & PROCESS_UNTIL_EXEC) {
+			process->flags = 0;
+			process->since_ns = bpf_ktime_get_ns();
+		}
 		send_process(PROCESS_EXEC, tgid, 0, 0);
 	}
 	return 0;
@@ -519,7 +558,11 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	__u64 pid_tgid = current_numbers();
 	__u32 tgid = pid_tgid >> 32;
 
-	if (tgid == (__u32)pid_tgid && bpf_map_lookup_elem(&processes, &tgid))
+	if (!bpf_map_lookup_elem(&processes, &tgid))
+		return 0;
+	if (with_off_cpu)
+		thread_ended();
+	if (tgid == (__u32)pid_tgid)
 		send_process(PROCESS_EXIT, tgid, 0, 0);
 	return 0;
 }

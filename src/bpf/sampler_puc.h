@@ -39,7 +39,7 @@ __attribute__((noinline)) int send_puc_proto(__u32 i, __u64 id)
 	struct lua_place *place;
 	struct record_proto *record;
 	__u64 proto, chunk, length = 0, at;
-	__u8 one = 1, parameters[2] = {};
+	__u8 parameters[2] = {};
 
 	if (!w)
 		return 0;
@@ -50,15 +50,9 @@ __attribute__((noinline)) int send_puc_proto(__u32 i, __u64 id)
 	proto = place->proto;
 	if (!build || bpf_probe_read_user(w->scratch, PUC_PROTO_SIZE, (void *)proto) != 0)
 		return 0;
-	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
-	if (!record) {
-		count(COUNTER_LOST_PROTO);
+	record = reserve_proto(w, id, proto);
+	if (!record)
 		return 0;
-	}
-	record->type = RECORD_PROTO;
-	record->tgid = w->record.tgid;
-	record->proto_id = id;
-	record->address = proto;
 	record->bytecode_count = puc_half(w, build->proto_size_code);
 	record->first_line = puc_half(w, build->proto_first_line);
 	record->line_count = puc_half(w, build->proto_first_line + 4) - record->first_line;
@@ -81,8 +75,7 @@ __attribute__((noinline)) int send_puc_proto(__u32 i, __u64 id)
 		bpf_probe_read_user_str(record->chunk, MAX_CHUNK_NAME, (void *)at);
 	}
 	record->chunk_length = (__u32)length;
-	bpf_ringbuf_submit(record, wakeup_flags());
-	bpf_map_update_elem(&known_protos, &id, &one, BPF_ANY);
+	submit_proto(record, id);
 	return 1;
 }
 

@@ -10,12 +10,17 @@
 #error "included by sampler.bpf.c, after its maps and walk.h"
 #endif
 
-static __always_inline void count(__u32 counter)
+static __always_inline void count_up(__u32 counter, __u64 by)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
 
 	if (value)
-		(*value)++;
+		*value += by;
+}
+
+static __always_inline void count(__u32 counter)
+{
+	count_up(counter, 1);
 }
 
 /* Wakes user space only when a good part of the buffer is full; it looks in by itself otherwise. */
@@ -33,6 +38,32 @@ static __always_inline void send_process(__u32 event, __u32 tgid, __u32 child, _
 	bpf_ringbuf_output(&records, &record, sizeof(record), BPF_RB_FORCE_WAKEUP);
 }
 
+/* Room for the description of a Lua function, with what all of them have; NULL: lost. */
+static __always_inline struct record_proto *reserve_proto(const struct walk *w, __u64 id,
+							  __u64 address)
+{
+	struct record_proto *record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+
+	if (!record) {
+		count(COUNTER_LOST_PROTO);
+		return NULL;
+	}
+	record->type = RECORD_PROTO;
+	record->tgid = w->record.tgid;
+	record->proto_id = id;
+	record->address = address;
+	return record;
+}
+
+/* Sends it. */
+static __always_inline void submit_proto(struct record_proto *record, __u64 id)
+{
+	__u8 one = 1;
+
+	bpf_ringbuf_submit(record, wakeup_flags());
+	bpf_map_update_elem(&known_protos, &id, &one, BPF_ANY);
+}
+
 #include "sampler_puc.h"
 
 /* Describes the i-th Lua frame's proto unless that was done before. The target stands still in this
@@ -46,7 +77,6 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 	__u32 slot = id & (SENT_PROTOS - 1);
 	__u8 bytes[PROTO_DESCRIBED_SIZE] __attribute__((aligned(8)));
 	__u64 proto, chunk, *sent;
-	__u8 one = 1;
 
 	if (!w || i >= MAX_LUA_FRAMES)
 		return 0;
@@ -69,15 +99,9 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 	proto = place->proto;
 	if (!build || bpf_probe_read_user(bytes, sizeof(bytes), (void *)proto) != 0)
 		return 0;
-	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
-	if (!record) {
-		count(COUNTER_LOST_PROTO);
+	record = reserve_proto(w, id, proto);
+	if (!record)
 		return 0;
-	}
-	record->type = RECORD_PROTO;
-	record->tgid = w->record.tgid;
-	record->proto_id = id;
-	record->address = proto;
 	if (w->gc64) {
 		record->bytecode_count = *(__u32 *)(bytes + GC64_PROTO_SIZEBC);
 		record->first_line = *(__u32 *)(bytes + GC64_PROTO_FIRSTLINE);
@@ -101,8 +125,7 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 	record->chunk[0] = 0;
 	bpf_probe_read_user_str(record->chunk, MAX_CHUNK_NAME,
 				(void *)(chunk + build->string_data));
-	bpf_ringbuf_submit(record, wakeup_flags());
-	bpf_map_update_elem(&known_protos, &id, &one, BPF_ANY);
+	submit_proto(record, id);
 	*sent = id;
 	return 0;
 }
@@ -307,15 +330,13 @@ __attribute__((noinline)) __u64 hash_words(__u32 first, __u64 hash)
 __attribute__((noinline)) int hash_stack(void)
 {
 	struct walk *w = walk_state();
-	__u64 hash, *comm;
+	__u64 hash;
 	__u32 i;
 
 	if (!w)
 		return 0;
-	comm = (__u64 *)w->record.comm;
-	hash = hash_mix(0x6c75617370790000ull + w->record.stop + (w->record.flags << 8),
-			(__u64)w->record.tgid << 32 | w->record.tid);
-	hash = hash_mix(hash_mix(hash, comm[0]), comm[1]);
+	hash = stack_fingerprint(w->record.stop, w->record.flags, w->record.tgid, w->record.tid,
+				 (const __u64 *)w->record.comm);
 	for (i = 0; i < MAX_WORDS / LOOP_BLOCK; i++) {
 		if (i * LOOP_BLOCK >= w->words)
 			break;
@@ -325,35 +346,72 @@ __attribute__((noinline)) int hash_stack(void)
 	return 0;
 }
 
+/* Tells when the sample was taken. Its stack was sent before, by whichever CPU met it first. */
+__attribute__((noinline)) int send_time(void)
+{
+	struct walk *w = walk_state();
+	struct record_time record = {.type = RECORD_TIME};
+
+	if (!w)
+		return 0;
+	record.hash = w->record.hash;
+	record.time = w->time;
+	if (bpf_ringbuf_output(&records, &record, sizeof(record), wakeup_flags()) != 0)
+		count(COUNTER_LOST_TIME);
+	return 0;
+}
+
+/* Sends the walk's stack, whose hash is set, as a new one; 0 when it was lost. */
+__attribute__((noinline)) int send_new_stack(void)
+{
+	struct walk *w = walk_state();
+	struct stack_count zero = {};
+	__u64 hash, size;
+
+	if (!w)
+		return 0;
+	hash = w->record.hash;
+	w->record.word_count = w->words;
+	size = RECORD_STACK_HEADER + 8 * (__u64)w->words;
+	if (size > sizeof(w->record))
+		size = sizeof(w->record);
+	if (bpf_ringbuf_output(&records, &w->record, size, wakeup_flags()) != 0)
+		return 0;
+	if (bpf_map_update_elem(&stacks, &hash, &zero, BPF_NOEXIST) == -7 /* E2BIG */)
+		count(COUNTER_STACKS_FULL);
+	return 1;
+}
+
+/* Sends the walk's stack if it is new. A sample is counted, too; 0 when it was lost. */
 __attribute__((noinline)) int send_stack(void)
 {
 	struct walk *w = walk_state();
-	__u64 hash, zero = 0, size, *known;
+	struct stack_count *known;
+	__u64 hash;
 
 	if (!w)
 		return 0;
 	hash_stack();
 	hash = w->record.hash;
 	known = bpf_map_lookup_elem(&stacks, &hash);
+	if (known && w->off_cpu)
+		return 1;
 	if (known) {
-		__sync_fetch_and_add(known, 1);
-		return 0;
+		__sync_fetch_and_add(&known->count, 1);
+	} else {
+		if (w->lua_frames) {
+			send_protos();
+			send_vm();
+		}
+		if (!send_new_stack()) {
+			if (!w->off_cpu)
+				count(COUNTER_LOST);
+			return 0;
+		}
 	}
-	if (w->lua_frames) {
-		send_protos();
-		send_vm();
-	}
-	w->record.word_count = w->words;
-	size = RECORD_STACK_HEADER + 8 * (__u64)w->words;
-	if (size > sizeof(w->record))
-		size = sizeof(w->record);
-	if (bpf_ringbuf_output(&records, &w->record, size, wakeup_flags()) != 0) {
-		count(COUNTER_LOST);
-		return 0;
-	}
-	if (bpf_map_update_elem(&stacks, &hash, &zero, BPF_NOEXIST) == -7 /* E2BIG */)
-		count(COUNTER_STACKS_FULL);
-	return 0;
+	if (with_times && !w->off_cpu)
+		send_time();
+	return 1;
 }
 
 #endif

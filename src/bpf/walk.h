@@ -246,6 +246,14 @@ INLINE int unwind_signal(struct walk *w)
 	return 0;
 }
 
+/*
+ * glibc's clone and clone3 have no CFI from their system call on, because it would be wrong in the
+ * child: test %rax,%rax; jl; je; ret. A parent that waits for its child (vfork, posix_spawn) is
+ * there.
+ */
+#define CLONE_RETURN	  0xc30074007cc08548ull
+#define CLONE_RETURN_MASK 0xff00ff00ffffffffull
+
 /* Goes to the caller by the frame pointer: for code without unwind tables. */
 SUBPROGRAM int unwind_frame_pointer(void)
 {
@@ -265,6 +273,15 @@ SUBPROGRAM int unwind_frame_pointer(void)
 			differs |= c[i] ^ sigreturn[i];
 		if (!differs)
 			return unwind_signal(w);
+		if ((code[0] & CLONE_RETURN_MASK) == CLONE_RETURN && w->exact_pc &&
+		    w->regs[DW_REG_RAX] &&
+		    bpf_probe_read_user(pair, 8, (void *)w->regs[DW_REG_RSP]) == 0) {
+			w->regs[DW_REG_RSP] += 8;
+			w->regs[DW_REG_RA] = pair[0];
+			w->valid &= REGISTERS_KEPT;
+			w->exact_pc = 0;
+			return 0;
+		}
 	}
 	if (!(w->valid & 1u << DW_REG_RBP))
 		return walk_end(w, STOP_NO_RULE);

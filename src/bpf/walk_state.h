@@ -218,7 +218,7 @@ struct walk {
 	/* while it is sent: Lua frames so far, the one before if it can have been called */
 	__u64 sent_callee;
 	__u32 sent_lua;
-	__u32 reserved2;
+	__u32 off_cpu; /* enum off_cpu_reason: the thread is leaving the CPU, this is no sample */
 
 	/* the sample */
 	__u32 words;
@@ -231,6 +231,7 @@ struct walk {
 	__u32 coroutines;
 	__u64 unknown_pc;
 	__u64 sample;
+	__u64 time; /* of the sample, CLOCK_MONOTONIC in ns; not set unless it is asked for */
 	struct coroutine coroutine[MAX_COROUTINES];
 	struct proto_memo protos[PROTO_MEMO];
 	struct chunk_memo chunks[CHUNK_MEMO];

@@ -25,11 +25,15 @@ extern const struct argp doctor_argp;
 extern const struct argp help_argp;
 extern const struct argp list_argp;
 extern const struct argp record_argp;
+extern const struct argp report_argp;
+extern const struct argp top_argp;
 
 int cmd_completion(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_record(int argc, char **argv);
+int cmd_report(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 
 #endif

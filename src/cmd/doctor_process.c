@@ -150,7 +150,7 @@ static void examine_puc(struct examination *e, const struct elf_file *file,
 {
 	if (e->puc_inode)
 		return;
-	e->puc_error = puc__find(file->elf, table, e->rules, &e->puc);
+	e->puc_error = puc__find(file->elf, file->fd, table, e->rules, &e->puc);
 	if (e->puc_error == -ENOENT)
 		return;
 	e->puc_device = entry->device;

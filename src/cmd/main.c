@@ -19,6 +19,9 @@ const struct command commands[] = {
 	{"list", cmd_list, &list_argp, "show the Lua processes of this machine"},
 	{"record", cmd_record, &record_argp,
 	 "sample a process and draw a CPU flame graph of kernel, C and Lua"},
+	{"report", cmd_report, &report_argp,
+	 "show a recorded profile in another format, or a part of it"},
+	{"top", cmd_top, &top_argp, "show which Lua functions use the CPU, as it happens"},
 	{0},
 };
 

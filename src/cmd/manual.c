@@ -166,7 +166,7 @@ static bool is_words(const char *text)
 {
 	bool letter = false;
 
-	for (; *text; text++) {
+	for (; *text && *text != '['; text++) {
 		if (isupper((unsigned char)*text) || *text == ' ' || *text == '.')
 			return false;
 		letter |= islower((unsigned char)*text) != 0;
@@ -195,9 +195,9 @@ size_t manual__next_word(const char **text, const char **word)
 {
 	size_t length;
 
-	*text += strspn(*text, "|[]");
+	*text += strspn(*text, "|");
 	*word = *text;
-	length = strcspn(*text, "|[]");
+	length = strcspn(*text, "|[");
 	*text += length;
 	return length;
 }

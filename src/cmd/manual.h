@@ -6,8 +6,9 @@
  *
  * How texts in those tables are read, so that they say the same to everybody:
  *
- *   an option's or command's argument  html|svg: one of these words; ...FILE or PATH: a file; PID:
- *                                      process ids; other capitals: something else
+ *   an option's or command's argument  html|svg: one of these words; with [,...] behind: several;
+ *                                      ...FILE or PATH: a file; PID: process ids; other
+ *                                      capitals: something else
  *   args_doc                           the same, and "-- COMMAND": a command line; COMMAND alone: a
  *                                      command of luaspy
  *   doc behind \v                      a line "Examples:" with indented lines after it: a section,

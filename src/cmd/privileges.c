@@ -324,3 +324,8 @@ int privileges__drop(const struct privileges_needs *needs)
 		lowered = CAPABILITY_BIT(CAP_DAC_OVERRIDE) | CAPABILITY_BIT(CAP_FOWNER);
 	return capabilities__drop(keep | lowered, keep & own.effective);
 }
+
+int privileges__drop_all(bool writes_file)
+{
+	return capabilities__drop(is_root() && writes_file ? file_rights : 0, 0);
+}

@@ -69,4 +69,8 @@ struct privileges_needs {
 /* Gives up everything else for good. 0 or a negative errno. */
 int privileges__drop(const struct privileges_needs *needs);
 
+/* The same for a command that looks at no process: all is given up, but, with `writes_file`, what
+ * makes root root where its files are written (between become_user and become_self). */
+int privileges__drop_all(bool writes_file);
+
 #endif

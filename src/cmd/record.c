@@ -16,41 +16,29 @@
 #include <unistd.h>
 
 #include "../output/output.h"
+#include "../output/profile_view.h"
 #include "../sample/profile.h"
-#include "../sample/sampler.h"
-#include "../symbol/frame_names.h"
-#include "../symbol/kernel_symbols.h"
 #include "../symbol/profile_builder.h"
-#include "../target/process_info.h"
 #include "child_command.h"
 #include "commands.h"
 #include "privileges.h"
+#include "profile_file.h"
 #include "record_builds.h"
-#include "record_files.h"
 #include "record_options.h"
-#include "record_start.h"
 #include "record_summary.h"
-#include "record_targets.h"
+#include "session.h"
 
 #define POLL_MS		  100
 #define MAX_CHANGED_SHOWN 3u
 
 struct recording {
 	struct record_options options;
-	struct record_targets targets;
-	struct sampler *sampler;
-	struct frame_names names;
-	struct lua_names *lua_names;
-	struct lua_functions *lua_functions;
+	struct session session;
 	struct child_command child;
-	struct record_builds builds;
-	FILE *kernel_symbols; /* opened while we may see the addresses */
-	uint32_t files_told;  /* modules whose files were complained about */
-	char comm[64];	      /* of the first target */
+	char comm[64]; /* of the first target */
 	char title[256];
 	char command_line[512];
 	char path[512];
-	struct record_start start;
 	struct timespec started;
 	double seconds;
 	int64_t start_time;
@@ -83,19 +71,12 @@ static void catch_signals(void)
 
 static int add_targets(struct recording *r)
 {
-	int err = record_targets__add(&r->targets, r->sampler);
-	char others[48] = "";
+	int err = session__add_targets(&r->session);
 
 	if (err)
 		return err;
-	if (!r->options.quiet)
-		record_files__warn(r->names.modules, &r->files_told, stderr);
-	snprintf(r->comm, sizeof(r->comm), "%s", r->targets.comm);
-	if (r->targets.count > 1)
-		snprintf(others, sizeof(others), " and %zu other%s", r->targets.count - 1,
-			 r->targets.count > 2 ? "s" : "");
-	snprintf(r->title, sizeof(r->title), "%s %d%s%s%s", r->comm, (int)r->targets.first, others,
-		 r->targets.container[0] ? " in " : "", r->targets.container);
+	snprintf(r->comm, sizeof(r->comm), "%s", r->session.targets.comm);
+	session__title(&r->session, r->title, sizeof(r->title));
 	return 0;
 }
 
@@ -104,7 +85,7 @@ static int add_command(struct recording *r)
 	int err;
 
 	snprintf(r->comm, sizeof(r->comm), "%s", basename(r->options.command[0]));
-	err = sampler__add(r->sampler, r->child.pid, true);
+	err = sampler__add(r->session.sampler, r->child.pid, true);
 	if (err) {
 		record_targets__print_error(r->child.pid, err, r->options.rate_hz);
 		child_command__abandon(&r->child);
@@ -121,59 +102,24 @@ static int add_command(struct recording *r)
 	return 0;
 }
 
-static void print_wrong_proc(void)
+static int open_session(struct recording *r)
 {
-	fprintf(stderr,
-		"luaspy: /proc is not mounted, or is that of another PID namespace than luaspy's, "
-		"so that processes have other numbers in it. Start the container with "
-		"--pid=host, or mount the right one (unshare --mount-proc).\n");
-}
+	static const enum sampler_kind kinds[] = {[PROFILE_CPU] = SAMPLER_CPU,
+						  [PROFILE_OFF_CPU] = SAMPLER_OFF_CPU,
+						  [PROFILE_WALL] = SAMPLER_WALL};
+	struct sampler_options options = {
+		.kind = kinds[r->options.kind],
+		.off_min_ns = r->options.min_block_us * 1000,
+		.rate_hz = r->options.rate_hz,
+		.kernel = r->options.view.view.kernel && r->options.view.view.native,
+		.per_thread = r->options.per_thread,
+		.children = r->options.command != NULL ||
+			    record_targets__with_children(&r->session.targets),
+		.added_later = record_targets__goes_on(&r->session.targets),
+		.coroutines = r->options.coroutines,
+		.verbose = r->options.verbose};
 
-static int open_sampler(struct recording *r)
-{
-	struct sampler_options options = {.rate_hz = r->options.rate_hz,
-					  .kernel = r->options.kernel && r->options.native,
-					  .per_thread = r->options.threads,
-					  .children = r->options.command != NULL ||
-						      record_targets__with_children(&r->targets),
-					  .added_later = record_targets__goes_on(&r->targets),
-					  .coroutines = r->options.coroutines,
-					  .verbose = r->options.verbose};
-	struct utsname kernel;
-	char why[PRIVILEGES_TEXT_BYTES];
-	int err;
-
-	r->start.found = record_start__now();
-	err = sampler__new(&options, r->targets.found, r->targets.found_count, &r->sampler);
-	r->start.loaded = record_start__now();
-	if (!err)
-		return 0;
-	if (err == -EACCES && privileges__complete()) {
-		/* What is not permitted is -EPERM; this comes from the verifier. */
-		fprintf(stderr,
-			"luaspy: the kernel's BPF verifier refused luaspy's programs. That is not "
-			"a "
-			"matter of privileges but a mistake in luaspy, or in this kernel (%s). "
-			"Please report it with what -v shows.\n",
-			uname(&kernel) == 0 ? kernel.release : "unknown");
-	} else if (err == -EPERM || err == -EACCES) {
-		privileges__explain(why, sizeof(why));
-		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s\n", why);
-	} else if (err == -EXDEV) {
-		print_wrong_proc();
-	} else if (err == -ENOMEM) {
-		fprintf(stderr, "luaspy: out of memory for the BPF maps (about 30 MB).\n");
-	} else {
-		uname(&kernel);
-		fprintf(stderr,
-			"luaspy: the BPF programs do not load on Linux %s: %s. It has to be 5.10 "
-			"or "
-			"newer with BPF and BTF (CONFIG_BPF_SYSCALL, CONFIG_DEBUG_INFO_BTF); -v "
-			"shows "
-			"what the kernel says.\n",
-			kernel.release, strerror(-err));
-	}
-	return err;
+	return session__open(&r->session, &options);
 }
 
 /* ---- the output's place --------------------------------------------------------------------- */
@@ -183,7 +129,7 @@ static void choose_path(struct recording *r)
 	char stamp[32];
 	struct tm local;
 	time_t now = time(NULL);
-	pid_t pid = r->options.command ? r->child.pid : r->targets.first;
+	pid_t pid = r->options.command ? r->child.pid : r->session.targets.first;
 	char *c;
 
 	if (r->options.output) {
@@ -197,8 +143,8 @@ static void choose_path(struct recording *r)
 		if (*c == '/' || *c <= ' ' || *c > '~')
 			*c = '_';
 	}
-	snprintf(r->path, sizeof(r->path), "luaspy-%s-%d-%s.%s", r->comm, (int)pid, stamp,
-		 r->options.extension);
+	snprintf(r->path, sizeof(r->path), "luaspy-%s-%d-%s%s", r->comm, (int)pid, stamp,
+		 r->options.format->endings[0]);
 }
 
 /* Before anything is recorded: could the result be written? */
@@ -270,21 +216,14 @@ static int drop_privileges(struct recording *r)
 {
 	struct privileges_needs needs = {
 		.new_targets = r->options.command != NULL ||
-			       record_targets__with_children(&r->targets) ||
-			       record_targets__goes_on(&r->targets),
+			       record_targets__with_children(&r->session.targets) ||
+			       record_targets__goes_on(&r->session.targets),
 		.signal_child = r->options.command != NULL,
 		.override_file = needs_override(r),
 	};
-	int err;
 
-	if (r->options.kernel && r->options.native)
-		r->kernel_symbols = kernel_symbols__open();
-	err = privileges__drop(&needs);
-	if (err)
-		fprintf(stderr,
-			"luaspy: what it does not need any more could not be given up: %s.\n",
-			strerror(-err));
-	return err;
+	return session__drop_privileges(&r->session, &needs,
+					r->options.view.view.kernel && r->options.view.view.native);
 }
 
 /* What was recorded is not thrown away because a disk is full. */
@@ -298,7 +237,7 @@ static int write_elsewhere(const struct recording *r, const struct profile *prof
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s.%d", places[i], basename(copy), (int)getpid());
 		if (access(path, F_OK) != 0 &&
-		    output_file__create(path, profile, r->options.write) == 0) {
+		    output_file__create(path, profile, r->options.format->write) == 0) {
 			fprintf(stderr, "luaspy: the result was written to %s instead.\n", path);
 			return 0;
 		}
@@ -314,9 +253,9 @@ static int write_result(const struct recording *r, const struct profile *profile
 
 	privileges__become_user(&saved);
 	if (r->options.output)
-		err = output_file__write(r->path, profile, r->options.write);
+		err = output_file__write(r->path, profile, r->options.format->write);
 	else
-		err = output_file__create(r->path, profile, r->options.write);
+		err = output_file__create(r->path, profile, r->options.format->write);
 	if (err)
 		fprintf(stderr, "luaspy: writing %s failed: %s.\n",
 			strcmp(r->path, "-") == 0 ? "to stdout" : r->path, strerror(-err));
@@ -340,62 +279,30 @@ static void print_progress(const struct recording *r, double elapsed)
 {
 	uint64_t counters[COUNTER_COUNT];
 
-	sampler__counters(r->sampler, counters);
-	fprintf(stderr,
-		"\r%.1f s, %" PRIu64 " samples, %" PRIu64 " lost (Ctrl-C writes the result) ",
-		elapsed, counters[COUNTER_SAMPLES], counters[COUNTER_LOST]);
-}
-
-static void process_ended(void *context, pid_t pid)
-{
-	struct recording *r = context;
-
-	lua_functions__process_ended(r->lua_functions, pid);
-}
-
-static int open_names(struct recording *r)
-{
-	r->lua_names = lua_names__new();
-	if (r->lua_names)
-		r->lua_functions = lua_functions__new(sampler__stacks(r->sampler),
-						      sampler__modules(r->sampler), r->lua_names);
-	if (!r->lua_functions) {
-		fprintf(stderr, "luaspy: out of memory.\n");
-		return -ENOMEM;
-	}
-	r->names = (struct frame_names){
-		.stacks = sampler__stacks(r->sampler),
-		.modules = sampler__modules(r->sampler),
-		.vms = sampler__vms(r->sampler),
-		.lua = r->lua_functions,
-		.lines = r->options.lines,
-	};
-	sampler__on_end(r->sampler, process_ended, r);
-	return 0;
+	sampler__counters(r->session.sampler, counters);
+	fprintf(stderr, "\r%.1f s, %" PRIu64 " %s, %" PRIu64 " lost (Ctrl-C writes the result) ",
+		elapsed, counters[COUNTER_SAMPLES] + counters[COUNTER_SWITCHES],
+		r->options.kind == PROFILE_CPU ? "samples" : "stacks",
+		counters[COUNTER_LOST] + counters[COUNTER_OFF_LOST]);
 }
 
 /* Sources that may not be what runs, and those that were not read. */
 static void print_sources(const struct recording *r)
 {
-	size_t count = lua_names__changed(r->lua_names), i;
+	size_t count = lua_names__changed(r->session.lua_names), i;
 
 	for (i = 0; i < count && i < MAX_CHANGED_SHOWN; i++)
 		fprintf(stderr,
 			"luaspy: warning: %s was changed after the process had started. What its "
 			"functions are called is taken from the bytecode of their callers, where "
 			"that tells it.\n",
-			lua_names__changed_name(r->lua_names, i));
+			lua_names__changed_name(r->session.lua_names, i));
 	if (count > i)
 		fprintf(stderr, "luaspy: warning: %zu more source files were, too.\n", count - i);
-	if (lua_names__exceeded(r->lua_names))
+	if (lua_names__exceeded(r->session.lua_names))
 		fprintf(stderr,
 			"luaspy: warning: the targets' Lua sources and nginx configurations "
 			"are too large to be read all; some were left out.\n");
-}
-
-static void warn_builds(struct recording *r)
-{
-	record_builds__warn(&r->builds, r->names.modules, r->names.vms, stderr);
 }
 
 static int run(struct recording *r)
@@ -406,8 +313,8 @@ static int run(struct recording *r)
 
 	clock_gettime(CLOCK_MONOTONIC, &r->started);
 	r->start_time = (int64_t)time(NULL);
-	sampler__start(r->sampler);
-	r->start.started = record_start__now();
+	sampler__start(r->session.sampler);
+	r->session.start.started = record_start__now();
 	while (!err && !stop_signal) {
 		timeout_ms = POLL_MS;
 		elapsed = seconds_since(&r->started);
@@ -422,15 +329,10 @@ static int run(struct recording *r)
 			print_progress(r, elapsed);
 			printed = elapsed;
 		}
-		err = sampler__poll(r->sampler, timeout_ms);
-		if (err == -EINTR)
-			err = 0;
-		lua_functions__read(r->lua_functions);
-		if (!r->options.quiet)
-			warn_builds(r);
-		record_targets__tend(&r->targets, r->sampler);
+		err = session__poll(&r->session, timeout_ms);
 		if (child_command__ended(&r->child, false) ||
-		    (!sampler__alive(r->sampler) && !target_options__searches(&r->options.targets)))
+		    (!sampler__alive(r->session.sampler) &&
+		     !target_options__searches(&r->options.targets)))
 			break;
 	}
 	r->seconds = seconds_since(&r->started);
@@ -438,9 +340,10 @@ static int run(struct recording *r)
 		fprintf(stderr, "\r%*s\r", 70, "");
 	if (stop_signal == SIGTERM && r->child.pid > 0 && !r->child.ended)
 		kill(r->child.pid, SIGTERM);
-	if (sampler__stop(r->sampler))
+	if (sampler__stop(r->session.sampler))
 		err = -ENOMEM;
-	lua_functions__read(r->lua_functions);
+	lua_functions__read(r->session.lua_functions);
+	record_containers__look(r->session.containers, r->session.names.stacks);
 	return err;
 }
 
@@ -452,17 +355,22 @@ static void fill_info(const struct recording *r, const struct profile *profile,
 	info->title = r->title;
 	info->command_line = r->command_line;
 	info->version = LUASPY_VERSION;
-	info->rate_hz = r->options.rate_hz;
+	info->kind = r->options.kind;
+	info->rate_hz = r->options.kind == PROFILE_OFF_CPU ? 0 : r->options.rate_hz;
 	info->duration_seconds = r->seconds;
 	info->start_time = r->start_time;
-	info->unique_stacks = stack_store__count(sampler__stacks(r->sampler));
+	info->unique_stacks = stack_store__count(sampler__stacks(r->session.sampler));
 	for (i = 0; i < profile__stack_count(profile); i++)
 		info->samples += profile__stack_at(profile, i).count;
 }
 
 static void print_no_samples(const struct recording *r, double cpu_seconds)
 {
-	if (cpu_seconds * r->options.rate_hz < 2)
+	if (r->options.kind == PROFILE_OFF_CPU)
+		fprintf(stderr, "luaspy: the target was on a CPU all the while%s.\n",
+			r->options.min_block_us ? ", or left it for less than --min-block only"
+						: "");
+	else if (cpu_seconds * r->options.rate_hz < 2)
 		fprintf(stderr, "luaspy: no samples: the target used %s CPU time in this while.\n",
 			cpu_seconds < 0.001 ? "no" : "hardly any");
 	else
@@ -475,26 +383,24 @@ static void print_no_samples(const struct recording *r, double cpu_seconds)
 /* Names, output and the closing lines. */
 static int finish(struct recording *r)
 {
-	struct profile_builder_options options = {.native = r->options.native,
-						  .per_thread = r->options.threads,
-						  .by_vm_state = r->options.by_vm_state};
+	struct profile_builder_options options = {.per_thread = r->options.per_thread,
+						  .container = record_containers__label,
+						  .context = r->session.containers,
+						  .period_ns = 1000000000u / r->options.rate_hz,
+						  .states = r->options.kind != PROFILE_CPU};
 	uint64_t counters[COUNTER_COUNT];
-	struct kernel_symbols *kernel = NULL;
 	struct profile_info info = {};
 	struct record_summary summary;
-	struct profile *profile;
+	struct profile *profile, *shown;
 	struct utsname host;
 	int err = -ENOMEM;
 
-	if (r->kernel_symbols && kernel_symbols__read(r->kernel_symbols, &kernel) == -EPERM &&
-	    !r->options.quiet)
-		fprintf(stderr, "luaspy: warning: kernel function names are hidden: they need "
-				"CAP_SYSLOG and `sysctl kernel.kptr_restrict` below 2.\n");
-	r->names.kernel = kernel;
+	session__read_kernel_symbols(&r->session);
 	profile = profile__new();
-	if (profile)
-		err = profile_builder__add(profile, sampler__stacks(r->sampler), &r->names,
-					   &options);
+	shown = profile__new();
+	if (profile && shown)
+		err = profile_builder__add(profile, sampler__stacks(r->session.sampler),
+					   &r->session.names, &options);
 	if (err) {
 		fprintf(stderr, "luaspy: out of memory while finding names.\n");
 		goto out;
@@ -502,37 +408,43 @@ static int finish(struct recording *r)
 	fill_info(r, profile, &info);
 	if (uname(&host) == 0)
 		info.host = host.nodename;
-	sampler__counters(r->sampler, counters);
+	sampler__counters(r->session.sampler, counters);
 	record_summary__make(&summary, counters, &info);
-	summary.target_cpu_seconds = sampler__cpu_seconds(r->sampler);
-	profile_builder__vm_states(sampler__stacks(r->sampler), summary.vm_states);
+	summary.target_cpu_seconds = sampler__cpu_seconds(r->session.sampler);
+	summary.min_block_us = r->options.min_block_us;
+	profile_builder__off_cpu(sampler__stacks(r->session.sampler), summary.off_cpu_ns,
+				 summary.off_cpu);
+	profile_builder__vm_states(sampler__stacks(r->session.sampler), summary.vm_states);
 	profile__set_info(profile, &info);
-	err = write_result(r, profile);
+	format__adapt(r->options.format, &r->options.view.view);
+	err = profile_view__make(&r->options.view.view, profile, shown);
+	if (err) {
+		fprintf(stderr, "luaspy: out of memory while writing the result.\n");
+		goto out;
+	}
+	err = write_result(r, shown);
 	summary.profiler_cpu_seconds = record_summary__own_cpu_seconds();
 	if (r->options.verbose)
-		record_start__print(&r->start, sampler__first_sample_ns(r->sampler), stderr);
+		record_start__print(&r->session.start, sampler__first_sample_ns(r->session.sampler),
+				    stderr);
 	if (r->options.verbose)
-		record_builds__print(r->names.modules, r->names.vms, stderr);
+		record_builds__print(r->session.names.modules, r->session.names.vms, stderr);
+	session__warn_builds(&r->session);
 	if (!r->options.quiet) {
-		warn_builds(r);
 		record_summary__print(&summary, &info, stderr);
-		record_builds__print_conflicts(r->names.modules, r->names.vms, stderr);
-		if (!err && strcmp(r->path, "-") != 0)
-			fprintf(stderr, "wrote %s: %s\n", r->path,
-				strcmp(r->options.extension, "folded") == 0
-					? "folded stacks, for flamegraph.pl, speedscope and the "
-					  "like"
-					: "open it in a browser");
+		record_builds__print_conflicts(r->session.names.modules, r->session.names.vms,
+					       stderr);
+		if (!err)
+			profile_file__print_hint(r->options.format, r->path);
 	}
-	if (!r->options.quiet) {
-		record_files__warn(r->names.modules, &r->files_told, stderr);
+	session__warn_files(&r->session);
+	if (!r->options.quiet)
 		print_sources(r);
-	}
 	if (!err && !info.samples && !r->options.quiet)
 		print_no_samples(r, summary.target_cpu_seconds);
 out:
+	profile__free(shown);
 	profile__free(profile);
-	kernel_symbols__free(kernel);
 	return err;
 }
 
@@ -556,9 +468,13 @@ int cmd_record(int argc, char **argv)
 		fprintf(stderr, "luaspy: out of memory.\n");
 		return 1;
 	}
-	r->start.began = record_start__now();
+	r->session.start.began = record_start__now();
+	r->session.warnings = stderr;
 	join_command_line(r, argc, argv);
 	record_options__parse(&r->options, argc, argv);
+	r->session.quiet = r->options.quiet;
+	if (r->options.output && !profile_file__suits(r->options.format, r->options.output))
+		goto out;
 	catch_signals();
 	if (r->options.command) {
 		err = child_command__fork(&r->child, r->options.command);
@@ -568,15 +484,11 @@ int cmd_record(int argc, char **argv)
 			goto out;
 		}
 	}
-	err = process_info__check_proc();
-	if (err)
-		print_wrong_proc();
-	else if (!r->options.command)
-		err = record_targets__find(&r->targets, &r->options);
+	err = session__check_proc();
+	if (!err && !r->options.command)
+		err = session__find(&r->session, &r->options.targets, r->options.rate_hz);
 	if (!err)
-		err = open_sampler(r);
-	if (!err)
-		err = open_names(r);
+		err = open_session(r);
 	if (!err && !r->options.command)
 		err = add_targets(r);
 	if (err)
@@ -602,13 +514,9 @@ out:
 		if (!err)
 			status = child_command__exit_status(&r->child);
 	}
-	if (r->kernel_symbols)
-		fclose(r->kernel_symbols);
-	lua_functions__free(r->lua_functions);
-	lua_names__free(r->lua_names);
-	sampler__free(r->sampler);
-	record_targets__free(&r->targets);
+	session__free(&r->session);
 	target_options__free(&r->options.targets);
+	view_options__free(&r->options.view);
 	free(r);
 	return status;
 }

@@ -145,18 +145,32 @@ static void print_build(const struct module *module, const struct luajit_found *
 		print_fact(&facts[i], out);
 }
 
+static void print_puc(const struct module *module, const struct puc_build *puc, FILE *out)
+{
+	text__write(out, module->path);
+	fprintf(out,
+		": PUC Lua, layouts of %u.%u.%u, luaV_execute at 0x%" PRIx64 " to 0x%" PRIx64 "\n",
+		puc->release / 10000, puc->release / 100 % 100, puc->release % 100,
+		(uint64_t)puc->execute_start, (uint64_t)puc->execute_end);
+}
+
 void record_builds__print(const struct modules *modules, const struct lua_vms *vms, FILE *out)
 {
 	const struct luajit_found *found;
 	const struct module *module;
+	const struct puc_build *puc;
 	uint32_t id;
 
 	for (id = 0; (module = modules__find(modules, id)); id++) {
-		if (module->vm_unknown) {
+		if (module->vm_unknown || module->puc_unknown) {
 			text__write(out, module->path);
-			fprintf(out, ": LuaJIT of a form that is not known here: its C frames are "
-				     "shown\n");
+			fprintf(out,
+				": %s of a form that is not known here: its C frames are shown\n",
+				module->vm_unknown ? "LuaJIT" : "PUC Lua");
 		}
+		puc = modules__puc(modules, module->puc);
+		if (puc)
+			print_puc(module, puc, out);
 		found = modules__luajit(modules, id);
 		if (found)
 			print_build(module, found, vms, out);

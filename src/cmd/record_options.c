@@ -6,45 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../output/output.h"
 #include "commands.h"
 
-#define OPT_KERNEL    256
-#define OPT_NO_KERNEL 257
-#define OPT_NATIVE    258
-#define OPT_NO_NATIVE 259
-#define OPT_THREADS   260
-#define OPT_LINES     261
-#define OPT_BY	      262
-#define OPT_COROUTINE 263
-
-static const struct format {
-	const char *name;
-	const char *endings[3];
-	int (*write)(const struct profile *profile, FILE *out);
-} formats[] = {
-	{"html", {".html", ".htm"}, flamegraph__write_html},
-	{"svg", {".svg"}, flamegraph__write_svg},
-	{"folded", {".folded", ".txt"}, folded__write},
-};
-
-#define FORMAT_COUNT (sizeof(formats) / sizeof(formats[0]))
+#define OPT_THREADS   256
+#define OPT_COROUTINE 257
+#define OPT_OFF_CPU   258
+#define OPT_WALL      259
+#define OPT_MIN_BLOCK 260
 
 static const struct argp_option options[] = {
 	{"duration", 'd', "SECONDS", 0,
 	 "stop after this time (default: Ctrl-C or the target's end)", 2},
 	{"rate", 'F', "HZ", 0, "samples per second of CPU time, 1 to 9999 (default 99)", 2},
+	{"off-cpu", OPT_OFF_CPU, 0, 0,
+	 "the time that threads are not on a CPU, with the stack that they left it with", 2},
+	{"wall", OPT_WALL, 0, 0, "both: CPU time by samples, and time off the CPU", 2},
+	{"min-block", OPT_MIN_BLOCK, "USEC", 0,
+	 "leave out times off the CPU that are shorter, in microseconds (default 0)", 2},
 	{"output", 'o', "FILE", 0, "write there; - is stdout (default: luaspy-COMM-PID-TIME.html)",
 	 3},
-	{"format", 'f', "html|svg|folded", 0, "default: by the file's ending", 3},
-	{"kernel", OPT_KERNEL, 0, 0, "show kernel frames (default)", 4},
-	{"no-kernel", OPT_NO_KERNEL, 0, 0, "leave kernel frames out", 4},
-	{"native", OPT_NATIVE, 0, 0, "show C frames (default)", 4},
-	{"no-native", OPT_NO_NATIVE, 0, 0, "show Lua frames only", 4},
-	{"threads", OPT_THREADS, 0, 0, "keep threads apart", 4},
-	{"lines", OPT_LINES, 0, 0, "add the current line to each Lua frame", 4},
-	{"by", OPT_BY, "vmstate", 0,
-	 "split the root by what the VM does: interpreted, compiled, GC...", 4},
+	{"format", 'f', FORMAT_CHOICES, 0, "default: by the file's ending", 3},
+	{"threads", OPT_THREADS, 0, 0, "keep threads apart, as --by thread", 4},
 	{"coroutines", OPT_COROUTINE, 0, 0, "show where a coroutine was resumed", 4},
 	{"quiet", 'q', 0, 0, "say nothing but errors", 5},
 	{"verbose", 'v', 0, 0, "say more: which LuaJIT was found, and how", 5},
@@ -53,14 +35,16 @@ static const struct argp_option options[] = {
 
 static const char doc[] =
 	"Samples the CPU time of running processes, or of a command, and writes a flame graph of "
-	"kernel, C and Lua frames."
+	"kernel, C and Lua frames, or a profile for `luaspy report`."
 	"\vWith a command, its exit status is passed on.\n"
 	"Examples:\n"
 	"  luaspy record -p 1234 -d 10                 an HTML flame graph of ten seconds\n"
 	"  luaspy record -p 1234 -o out.svg            until Ctrl-C\n"
+	"  luaspy record -p 1234 -o x.pb.gz            all of it, for `luaspy report`\n"
 	"  luaspy record -n nginx -d 30                all of nginx that has Lua, reloads "
 	"included\n"
 	"  luaspy record -c web -d 30                  the same in container web\n"
+	"  luaspy record -p 1234 -d 10 --off-cpu       what it waits for, and how long\n"
 	"  luaspy record -o - -f folded -- luajit x.lua  a command, as folded stacks\n";
 
 /* A whole number in [min, max]; exits with a message otherwise. */
@@ -88,37 +72,9 @@ static void parse_duration(struct argp_state *state, struct record_options *self
 			   arg);
 }
 
-static const struct format *format_by_name(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < FORMAT_COUNT; i++) {
-		if (strcmp(formats[i].name, name) == 0)
-			return &formats[i];
-	}
-	return NULL;
-}
-
-static const struct format *format_by_ending(const char *path)
-{
-	size_t i, k, length = strlen(path), ending;
-
-	if (strcmp(path, "-") == 0 || strncmp(path, "/dev/", 5) == 0)
-		return format_by_name("folded");
-	for (i = 0; i < FORMAT_COUNT; i++) {
-		for (k = 0; formats[i].endings[k]; k++) {
-			ending = strlen(formats[i].endings[k]);
-			if (length > ending &&
-			    strcmp(path + length - ending, formats[i].endings[k]) == 0)
-				return &formats[i];
-		}
-	}
-	return NULL;
-}
-
 static void check(struct argp_state *state, struct record_options *self, const char *format_name)
 {
-	const struct format *format;
+	const char *unknown = view_options__unknown_by(&self->view);
 
 	if (!target_options__given(&self->targets) && !self->command)
 		argp_error(state, "what to profile? -p PID, -n NAME, -c CONTAINER, --cgroup PATH, "
@@ -126,22 +82,28 @@ static void check(struct argp_state *state, struct record_options *self, const c
 	if (target_options__given(&self->targets) && self->command)
 		argp_error(state, "either processes (-p, -n, -c, --cgroup, -a) or a command, not "
 				  "both");
+	if (self->kind == PROFILE_OFF_CPU && self->rate_hz)
+		argp_error(state, "--off-cpu takes no samples: -F has no meaning with it");
+	if (self->kind == PROFILE_CPU && self->min_block_us)
+		argp_error(state, "--min-block needs --off-cpu or --wall");
+	if (!self->rate_hz)
+		self->rate_hz = 99;
+	if (unknown)
+		argp_error(state, "--by knows " VIEW_OPTIONS_KNOWN_BY ", not '%s'", unknown);
 	if (format_name) {
-		format = format_by_name(format_name);
-		if (!format)
-			argp_error(state, "the format must be html, svg or folded, not '%s'",
+		self->format = format__named(format_name);
+		if (!self->format)
+			argp_error(state, "the format must be " FORMAT_NAMES ", not '%s'",
 				   format_name);
 	} else {
-		format = self->output ? format_by_ending(self->output) : &formats[0];
-		if (!format)
+		self->format = self->output ? format__of_path(self->output) : format__named("html");
+		if (!self->format)
 			argp_error(state,
-				   "the ending of '%s' tells no format: add -f html, svg or folded",
+				   "the ending of '%s' tells no format: add -f " FORMAT_NAMES,
 				   self->output);
 	}
-	if (format) {
-		self->write = format->write;
-		self->extension = format->name;
-	}
+	self->per_thread = view_options__has_by(&self->view, "thread") ||
+			   (self->format && format__keeps_labels(self->format));
 }
 
 struct parse_input {
@@ -157,6 +119,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &self->targets;
+		state->child_inputs[1] = &self->view;
 		break;
 	case 'd':
 		parse_duration(state, self, arg);
@@ -164,30 +127,26 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'F':
 		self->rate_hz = (uint32_t)parse_number(state, arg, "the rate", 1, 9999);
 		break;
+	case OPT_OFF_CPU:
+	case OPT_WALL:
+		if (self->kind != PROFILE_CPU)
+			argp_error(state, "either --off-cpu or --wall: that is both CPU time and "
+					  "time off the CPU");
+		self->kind = key == OPT_WALL ? PROFILE_WALL : PROFILE_OFF_CPU;
+		break;
+	case OPT_MIN_BLOCK:
+		self->min_block_us =
+			(uint64_t)parse_number(state, arg, "--min-block", 0, 1000000000);
+		break;
 	case 'o':
 		self->output = arg;
 		break;
 	case 'f':
 		input->format = arg;
 		break;
-	case OPT_KERNEL:
-	case OPT_NO_KERNEL:
-		self->kernel = key == OPT_KERNEL;
-		break;
-	case OPT_NATIVE:
-	case OPT_NO_NATIVE:
-		self->native = key == OPT_NATIVE;
-		break;
 	case OPT_THREADS:
-		self->threads = true;
-		break;
-	case OPT_LINES:
-		self->lines = true;
-		break;
-	case OPT_BY:
-		if (strcmp(arg, "vmstate") != 0)
-			argp_error(state, "--by knows vmstate, not '%s'", arg);
-		self->by_vm_state = true;
+		if (!view_options__add_by(&self->view, "thread"))
+			argp_error(state, "at most %u labels", PROFILE_VIEW_MAX_BY);
 		break;
 	case OPT_COROUTINE:
 		self->coroutines = true;
@@ -212,7 +171,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-static const struct argp_child children[] = {{&target_options_argp, 0, "What to profile:", 1}, {0}};
+static const struct argp_child children[] = {{&target_options_argp, 0, "What to profile:", 1},
+					     {&view_options_argp, 0, "What to show:", 4},
+					     {0}};
 
 const struct argp record_argp = {.options = options,
 				 .children = children,
@@ -226,8 +187,7 @@ void record_options__parse(struct record_options *self, int argc, char **argv)
 	static char name[] = "luaspy record";
 
 	memset(self, 0, sizeof(*self));
-	self->rate_hz = 99;
-	self->kernel = self->native = true;
+	view_options__init(&self->view);
 	argv[0] = name;
 	argp_err_exit_status = 2;
 	argp_parse(&record_argp, argc, argv, ARGP_IN_ORDER, NULL, &input);

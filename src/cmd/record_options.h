@@ -8,21 +8,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/types.h>
 
-#include "../sample/profile.h"
+#include "../output/formats.h"
 #include "target_options.h"
+#include "view_options.h"
 
 struct record_options {
 	struct target_options targets;
+	struct view_options view;
 	char **command;		 /* NULL-terminated, or NULL: then targets */
 	double duration_seconds; /* 0: no limit */
+	enum profile_kind kind;
 	uint32_t rate_hz;
-	const char *output; /* NULL: a name of our own; "-": stdout */
-	const char *extension;
-	int (*write)(const struct profile *profile, FILE *out);
-	bool kernel, native, threads, lines, by_vm_state, coroutines, quiet, verbose;
+	uint64_t min_block_us; /* times off the CPU that are shorter do not count */
+	const char *output;    /* NULL: a name of our own; "-": stdout */
+	const struct format *format;
+	bool per_thread; /* stacks of threads are to be kept apart */
+	bool coroutines, quiet, verbose;
 };
 
 /* Parses the command line; on a mistake prints what is wrong and exits with status 2, on --help

@@ -40,12 +40,13 @@ void record_summary__make(struct record_summary *self, const uint64_t *counters,
 		add_error(self, walk_error__text(i), counters[COUNTER_LUA_ERROR + i]);
 	add_error(self, "native frames skipped", counters[COUNTER_SKIPPED]);
 	add_error(self, "descriptions of Lua functions lost", counters[COUNTER_LOST_PROTO]);
+	add_error(self, "times of samples lost", counters[COUNTER_LOST_TIME]);
 	self->profiler_cpu_seconds = record_summary__own_cpu_seconds();
 
 	info->with_lua = counters[COUNTER_WITH_LUA];
 	info->complete = counters[COUNTER_STOP + STOP_COMPLETE];
 	info->truncated = counters[COUNTER_STOP + STOP_TRUNCATED];
-	info->lost = counters[COUNTER_LOST];
+	info->lost = counters[COUNTER_LOST] + counters[COUNTER_OFF_LOST];
 	info->errors = self->errors;
 	info->error_count = self->error_count;
 }
@@ -100,15 +101,56 @@ static void print_missed(const struct record_summary *self, const struct profile
 		expected - taken, expected, percent(expected - taken, expected));
 }
 
+static double off_seconds(const struct record_summary *self, enum off_cpu_reason reason)
+{
+	return (double)self->off_cpu_ns[reason] / 1e9;
+}
+
+static void print_off_cpu(const struct record_summary *self, const struct profile_info *info,
+			  FILE *out)
+{
+	double seconds = 0;
+	char shorter[48];
+	unsigned int i;
+
+	for (i = OFF_CPU_NONE + 1; i < OFF_CPU_REASONS; i++)
+		seconds += off_seconds(self, (enum off_cpu_reason)i);
+	if (info->kind == PROFILE_WALL)
+		fprintf(out, "%" PRIu64 " samples at %u Hz: %.3f s of CPU time; ",
+			self->off_cpu[OFF_CPU_NONE], info->rate_hz,
+			(double)self->off_cpu[OFF_CPU_NONE] / info->rate_hz);
+	fprintf(out,
+		"%" PRIu64 " times off the CPU, %.3f s in all, in %.1f s, %" PRIu64
+		" unique stacks\n",
+		info->samples - self->off_cpu[OFF_CPU_NONE], seconds, info->duration_seconds,
+		info->unique_stacks);
+	fprintf(out,
+		"  blocked                       %.3f s\n"
+		"  waiting for a CPU             %.3f s\n"
+		"  off since before              %.3f s\n",
+		off_seconds(self, OFF_CPU_BLOCKED), off_seconds(self, OFF_CPU_WAITING),
+		off_seconds(self, OFF_CPU_BEFORE));
+	if (!self->min_block_us)
+		return;
+	snprintf(shorter, sizeof(shorter), "shorter than %" PRIu64 " us", self->min_block_us);
+	fprintf(out, "  %-29s %" PRIu64 ", %.3f s in all: left out\n", shorter,
+		self->counters[COUNTER_OFF_SHORT],
+		(double)self->counters[COUNTER_OFF_SHORT_NS] / 1e9);
+}
+
 void record_summary__print(const struct record_summary *self, const struct profile_info *info,
 			   FILE *out)
 {
-	uint64_t taken = self->counters[COUNTER_SAMPLES], errors = 0;
+	uint64_t taken = self->counters[COUNTER_SAMPLES] + self->counters[COUNTER_SWITCHES];
+	uint64_t errors = 0;
 	uint64_t through = self->counters[COUNTER_THROUGH_VM];
 	size_t i;
 
-	fprintf(out, "%" PRIu64 " samples in %.1f s at %u Hz, %" PRIu64 " unique stacks\n",
-		info->samples, info->duration_seconds, info->rate_hz, info->unique_stacks);
+	if (info->kind == PROFILE_CPU)
+		fprintf(out, "%" PRIu64 " samples in %.1f s at %u Hz, %" PRIu64 " unique stacks\n",
+			info->samples, info->duration_seconds, info->rate_hz, info->unique_stacks);
+	else
+		print_off_cpu(self, info, out);
 	fprintf(out, "  with Lua frames               %.1f %%", percent(info->with_lua, taken));
 	if (through)
 		fprintf(out, " (%.2f %% of those in the Lua VM)",
@@ -116,8 +158,13 @@ void record_summary__print(const struct record_summary *self, const struct profi
 	fprintf(out, "\n  unwound to the thread's start %.2f %%\n", percent(info->complete, taken));
 	print_vm_states(self, out);
 	fprintf(out, "  truncated                     %" PRIu64 "\n", info->truncated);
-	fprintf(out, "  lost                          %" PRIu64 "\n", info->lost);
-	print_missed(self, info, out);
+	fprintf(out, "  lost                          %" PRIu64, info->lost);
+	if (self->counters[COUNTER_OFF_LOST_NS])
+		fprintf(out, ", of them times off the CPU of %.3f s in all",
+			(double)self->counters[COUNTER_OFF_LOST_NS] / 1e9);
+	fprintf(out, "\n");
+	if (info->kind != PROFILE_OFF_CPU)
+		print_missed(self, info, out);
 	for (i = 0; i < info->error_count; i++)
 		errors += info->errors[i].count;
 	fprintf(out, "  errors                        %" PRIu64, errors);

@@ -15,8 +15,11 @@
 struct record_summary {
 	uint64_t counters[COUNTER_COUNT];
 	uint64_t vm_states[VM_STATE_COUNT]; /* samples */
-	struct profile_count errors[STOP_COUNT + LUA_ERROR_COUNT + 2];
+	struct profile_count errors[STOP_COUNT + LUA_ERROR_COUNT + 3];
 	size_t error_count;
+	/* By enum off_cpu_reason; of OFF_CPU_NONE the samples. */
+	uint64_t off_cpu[OFF_CPU_REASONS], off_cpu_ns[OFF_CPU_REASONS];
+	uint64_t min_block_us;
 	double target_cpu_seconds;   /* of all targets, while they were sampled */
 	double profiler_cpu_seconds; /* luaspy's own, user space */
 };
@@ -38,6 +41,14 @@ double record_summary__own_cpu_seconds(void);
  *     missed                        35286 of the 99990 samples that the CPU time is worth (35.3 %)
  *     errors                        1 (BASE not known)
  *     luaspy's own CPU time         0.08 s
+ *
+ * Of times off the CPU it begins with
+ *
+ *   312 times off the CPU, 9.871 s in all, in 10.0 s, 45 unique stacks
+ *     blocked                       9.862 s
+ *     waiting for a CPU             0.009 s
+ *     off since before              0.000 s
+ *     shorter than 100 us           5312, 0.120 s in all: left out
  */
 void record_summary__print(const struct record_summary *self, const struct profile_info *info,
 			   FILE *out);

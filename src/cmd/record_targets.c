@@ -7,13 +7,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "../target/container.h"
-#include "../target/container_names.h"
 #include "../target/process_info.h"
 #include "privileges.h"
 
 #define LOOK_EVERY_MS 500
-#define SHORT_ID      12
 
 void record_targets__print_error(pid_t pid, int err, uint32_t rate_hz)
 {
@@ -97,15 +94,17 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-int record_targets__find(struct record_targets *self, struct record_options *options)
+int record_targets__find(struct record_targets *self, struct target_options *targets,
+			 uint32_t rate_hz, bool quiet)
 {
-	struct target_options *targets = &options->targets;
 	struct process_info info;
 	char why[1024];
 	size_t i;
 	int err;
 
-	self->options = options;
+	self->options = targets;
+	self->rate_hz = rate_hz;
+	self->quiet = quiet;
 	for (i = 0; i < targets->pid_count; i++) {
 		err = check_pid(&targets->pids[i], &info);
 		if (err)
@@ -124,7 +123,7 @@ int record_targets__find(struct record_targets *self, struct record_options *opt
 		return -ESRCH;
 	}
 	/* With -a those are mostly not meant. */
-	if (target_search__denied(self->search) && !targets->all && !options->quiet)
+	if (target_search__denied(self->search) && !targets->all && !quiet)
 		fprintf(stderr,
 			"luaspy: warning: left out, though matching, since not all of it may be "
 			"looked into: %zu of the processes; `luaspy list` says what that takes.\n",
@@ -162,27 +161,9 @@ static bool is_repeated(const struct record_targets *self, size_t at)
 	return false;
 }
 
-static void find_container(struct record_targets *self)
+int record_targets__add(struct record_targets *self, struct sampler *sampler,
+			struct record_containers *containers)
 {
-	struct container_names *names;
-	struct container container;
-	char text[CGROUP_TEXT_SIZE];
-	const char *name;
-
-	if (cgroup__read(self->first, text) != 0 || !container__parse(text, &container))
-		return;
-	names = container_names__new(NULL);
-	name = names ? container_names__get(names, &container, self->first) : NULL;
-	if (name)
-		snprintf(self->container, sizeof(self->container), "%.60s", name);
-	else
-		snprintf(self->container, sizeof(self->container), "%.*s", SHORT_ID, container.id);
-	container_names__free(names);
-}
-
-int record_targets__add(struct record_targets *self, struct sampler *sampler)
-{
-	const struct record_options *options = self->options;
 	struct process_info info;
 	size_t i, before;
 	int err, last = -ESRCH;
@@ -194,7 +175,7 @@ int record_targets__add(struct record_targets *self, struct sampler *sampler)
 		if (is_repeated(self, i))
 			continue;
 		/* Those that were asked for by their pid have to be there. */
-		named = i < options->targets.pid_count;
+		named = i < self->options->pid_count;
 		before = sampler__with_vm(sampler);
 		err = process_info__read(pid, &info);
 		if (!err)
@@ -202,22 +183,23 @@ int record_targets__add(struct record_targets *self, struct sampler *sampler)
 		if (err == -ESRCH && !named)
 			continue;
 		if (err) {
-			record_targets__print_error(pid, err, options->rate_hz);
+			record_targets__print_error(pid, err, self->rate_hz);
 			if (named)
 				return err;
 			last = err;
 			continue;
 		}
+		record_containers__note(containers, pid);
 		if (!self->count++) {
 			self->first = pid;
 			snprintf(self->comm, sizeof(self->comm), "%s", info.comm);
 		}
-		if (sampler__with_vm(sampler) == before && !options->quiet)
+		if (sampler__with_vm(sampler) == before && !self->quiet)
 			warn_without_vm(pid, info.comm);
 	}
 	self->found_count = 0;
 	if (self->count)
-		find_container(self);
+		self->container = record_containers__label(containers, (uint32_t)self->first);
 	if (!self->count && last == -ESRCH)
 		fprintf(stderr, "luaspy: what was to be profiled has ended.\n");
 	return self->count ? 0 : last;

@@ -142,11 +142,12 @@ int flamegraph_tree__build(struct flamegraph_tree *tree, const struct profile *p
 			};
 		}
 		for (uint32_t depth = 0; depth <= stack.frame_count; depth++)
-			tree->nodes[path[depth]].total += stack.count;
+			tree->nodes[path[depth]].total += profile__weight(profile, &stack);
 		if (stack.frame_count) {
 			uint32_t leaf = stack.frames[stack.frame_count - 1];
 
-			tree->leaf_samples[profile__frame_at(profile, leaf)->type] += stack.count;
+			tree->leaf_samples[profile__frame_at(profile, leaf)->type] +=
+				profile__weight(profile, &stack);
 		}
 		before = stack;
 	}

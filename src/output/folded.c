@@ -103,14 +103,16 @@ int folded__write(const struct profile *profile, FILE *out)
 	errno = 0;
 	for (size_t i = 0; i < stack_count; i++) {
 		struct profile_stack stack = profile__stack_at(profile, order[i]);
-		uint64_t count = stack.count;
+		uint64_t count = profile__weight(profile, &stack);
 
 		if (!stack.frame_count) /* there is no line for a stack without a name */
 			continue;
 		/* Different frames can read the same: one line for them. */
 		while (i + 1 < stack_count &&
-		       compare_stacks(&order[i], &order[i + 1], &sorter) == 0)
-			count += profile__stack_at(profile, order[++i]).count;
+		       compare_stacks(&order[i], &order[i + 1], &sorter) == 0) {
+			stack = profile__stack_at(profile, order[++i]);
+			count += profile__weight(profile, &stack);
+		}
 		for (uint32_t f = 0; f < stack.frame_count; f++)
 			fprintf(out, "%s%s", f ? ";" : "", sorter.names[stack.frames[f]]);
 		fprintf(out, " %" PRIu64 "\n", count);

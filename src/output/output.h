@@ -10,14 +10,30 @@
 
 #include "../sample/profile.h"
 
-/* One line per stack: `root;...;leaf count`. Kernel frames end in _[k], Lua frames in compiled
- * traces in _[j]. `;` and control characters in names are replaced. Sorted, so that equal profiles
- * give equal files. */
+/* One line per stack: `root;...;leaf count`; of time off the CPU the number is microseconds. Kernel
+ * frames end in _[k], Lua frames in compiled traces in _[j]. `;` and control characters in names
+ * are replaced. Sorted, so that equal profiles give equal files. */
 int folded__write(const struct profile *profile, FILE *out);
 
 /* A self-contained flame graph: one SVG file, or one HTML page around the same drawing code. */
 int flamegraph__write_svg(const struct profile *profile, FILE *out);
 int flamegraph__write_html(const struct profile *profile, FILE *out);
+
+/* speedscope's format. */
+int speedscope__write(const struct profile *profile, FILE *out);
+
+/* As `perf script` writes it; of a profile with labels (profile_view.h). */
+int perf_script__write(const struct profile *profile, FILE *out);
+
+/* A table of functions, those that have most themselves first; and what stands above it. */
+int top_table__write(const struct profile *profile, FILE *out);
+void profile_text__write_info(const struct profile_info *info, FILE *out);
+
+/* JSON for programs: docs/formats.md. Of an exact profile (profile_view.h). */
+int json_profile__write(const struct profile *profile, FILE *out);
+
+/* All of it, to be read again: pprof.h. */
+int pprof__write(const struct profile *profile, FILE *out);
 
 /* Writes `write(profile)` to `path`, which a person has named, through a temporary file in the same
  * directory that is renamed at the end, so that no half file ever stands under `path`; "-" is

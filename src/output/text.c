@@ -72,6 +72,15 @@ size_t text__encode(uint32_t c, char bytes[4])
 	return 4;
 }
 
+size_t text__columns(uint32_t c)
+{
+	return (c >= 0x1100 && c < 0x1200) || (c >= 0x2e80 && c < 0xd800) ||
+			       (c >= 0xf900 && c < 0xfb00) || (c >= 0xff00 && c < 0xff61) ||
+			       c >= 0x1f000
+		       ? 2
+		       : 1;
+}
+
 void text__write(FILE *out, const char *text)
 {
 	char bytes[4] = {};
@@ -96,24 +105,14 @@ static void put(FILE *out, uint32_t c)
 		fwrite_unlocked(bytes, 1, text__encode(c, bytes), out);
 }
 
-/* Good enough to keep text inside of its box: East Asian scripts and emoji are wide. */
-static size_t columns_of(uint32_t c)
-{
-	return (c >= 0x1100 && c < 0x1200) || (c >= 0x2e80 && c < 0xd800) ||
-			       (c >= 0xf900 && c < 0xfb00) || (c >= 0xff00 && c < 0xff61) ||
-			       c >= 0x1f000
-		       ? 2
-		       : 1;
-}
-
 static bool fits(const char *text, size_t columns)
 {
 	uint32_t c;
 
 	while ((c = text__next(&text))) {
-		if (columns_of(c) > columns)
+		if (text__columns(c) > columns)
 			return false;
-		columns -= columns_of(c);
+		columns -= text__columns(c);
 	}
 	return true;
 }
@@ -126,11 +125,11 @@ void text__write_xml(FILE *out, const char *text, size_t columns)
 	while ((c = text__next(&text))) {
 		if (!whole) {
 			/* One column is kept for the ellipsis. */
-			if (columns_of(c) + 1 > columns) {
+			if (text__columns(c) + 1 > columns) {
 				put(out, ELLIPSIS);
 				return;
 			}
-			columns -= columns_of(c);
+			columns -= text__columns(c);
 		}
 		switch (c) {
 		case '<':

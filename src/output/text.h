@@ -19,6 +19,10 @@ uint32_t text__next(const char **text);
 /* Writes the code point as 1 to 4 bytes (no NUL) and returns their number. */
 size_t text__encode(uint32_t code_point, char bytes[4]);
 
+/* The columns that it takes on a terminal, 1 or 2: East Asian scripts and emoji are wide. Good
+ * enough to keep text inside of its box. */
+size_t text__columns(uint32_t code_point);
+
 /* As plain text, with U+FFFD for what text__next does not let through. */
 void text__write(FILE *out, const char *text);
 

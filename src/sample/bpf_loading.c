@@ -9,9 +9,17 @@
 
 #include "sampler.skel.h"
 
-/* The section of the program that takes long. libbpf makes all maps before it loads the first
+/* The sections of the programs that take long. libbpf makes all maps before it loads the first
  * program, and calls the handler of a program's section just before it loads that. */
-#define SECTION "perf_event"
+static const struct {
+	const char *name;
+	enum bpf_prog_type type;
+} sections[] = {
+	{"perf_event", BPF_PROG_TYPE_PERF_EVENT},
+	{"raw_tracepoint/sched_switch", BPF_PROG_TYPE_RAW_TRACEPOINT},
+};
+
+#define SECTION_COUNT (sizeof(sections) / sizeof(sections[0]))
 
 struct bpf_loading {
 	struct sampler_bpf *bpf;
@@ -23,8 +31,9 @@ struct bpf_loading {
 	int err;
 };
 
-/* The one that is under way, for the handler of SECTION, which there is one of in a process: libbpf
- * (1.1.2) uses memory that it has freed when one is registered after the last was unregistered. */
+/* The one that is under way, for the sections' handlers, which are there once in a process: libbpf
+ * (1.1.2) uses memory that it has freed when one is registered after the last was unregistered, or
+ * while an object is open. */
 static struct bpf_loading *current;
 
 static int before_program(struct bpf_program *program, struct bpf_prog_load_opts *options,
@@ -43,17 +52,21 @@ int bpf_loading__open(struct bpf_loading **loading, struct sampler_bpf **bpf)
 {
 	struct bpf_loading *self = calloc(1, sizeof(*self));
 	LIBBPF_OPTS(libbpf_prog_handler_opts, options, .prog_prepare_load_fn = before_program);
-	static int handler;
-	int err;
+	static int handlers[SECTION_COUNT];
+	size_t i;
+	int err = 0;
 
 	if (!self)
 		return -ENOMEM;
 	pthread_mutex_init(&self->lock, NULL);
 	pthread_cond_init(&self->changed, NULL);
-	if (handler <= 0)
-		handler = libbpf_register_prog_handler(SECTION, BPF_PROG_TYPE_PERF_EVENT,
-						       (enum bpf_attach_type)0, &options);
-	err = handler < 0 ? handler : 0;
+	for (i = 0; !err && i < SECTION_COUNT; i++) {
+		if (handlers[i] <= 0)
+			handlers[i] =
+				libbpf_register_prog_handler(sections[i].name, sections[i].type,
+							     (enum bpf_attach_type)0, &options);
+		err = handlers[i] < 0 ? handlers[i] : 0;
+	}
 	if (!err) {
 		self->bpf = sampler_bpf__open();
 		err = self->bpf ? 0 : -errno;

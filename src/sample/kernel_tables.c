@@ -28,6 +28,7 @@ struct extent {
 struct process_entry {
 	uint32_t tgid;
 	struct extent extent;
+	uint64_t since_ns; /* when it was followed first */
 	UT_hash_handle hh;
 };
 
@@ -239,9 +240,11 @@ static void extent_free(struct kernel_tables *self, const struct extent *extent)
 /* ---- processes ----------------------------------------------------------------------------- */
 
 int kernel_tables__put_process(struct kernel_tables *self, uint32_t tgid,
-			       const struct mapping *mappings, uint32_t count, uint32_t vm)
+			       const struct mapping *mappings, uint32_t count, uint32_t vm,
+			       uint32_t flags)
 {
 	int fd = bpf_map__fd(self->bpf->maps.mappings), err;
+	int processes = bpf_map__fd(self->bpf->maps.processes);
 	struct process_entry *entry;
 	struct process process;
 	struct extent extent;
@@ -253,6 +256,10 @@ int kernel_tables__put_process(struct kernel_tables *self, uint32_t tgid,
 		if (!entry)
 			return -ENOMEM;
 		entry->tgid = tgid;
+		/* The kernel side follows children from the fork on. */
+		entry->since_ns = bpf_map_lookup_elem(processes, &tgid, &process) == 0
+					  ? process.since_ns
+					  : now_ns();
 		HASH_ADD(hh, self->processes, tgid, sizeof(tgid), entry);
 	}
 	err = kernel_tables__flush(self);
@@ -271,8 +278,10 @@ int kernel_tables__put_process(struct kernel_tables *self, uint32_t tgid,
 	process = (struct process){.first_mapping = extent.first,
 				   .mapping_count = count,
 				   .vm = vm,
-				   .generation = self->generation += 2};
-	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.processes), &tgid, &process, BPF_ANY)) {
+				   .generation = self->generation += 2,
+				   .since_ns = entry->since_ns,
+				   .flags = flags};
+	if (bpf_map_update_elem(processes, &tgid, &process, BPF_ANY) != 0) {
 		err = errno == E2BIG ? -ENOSPC : -errno;
 		extent_free(self, &extent);
 		return err;

@@ -41,10 +41,12 @@ int kernel_tables__put_puc(struct kernel_tables *self, uint32_t puc, const struc
 
 /*
  * Sends a process's executable mappings (ascending) and makes them current in one step. `vm` is
- * 1 + the index of its LuaJIT build, or 0. -ENOSPC when the mappings of all processes do not fit.
+ * 1 + the index of its LuaJIT build, or 0; `flags` are PROCESS_*. -ENOSPC when the mappings of all
+ * processes do not fit.
  */
 int kernel_tables__put_process(struct kernel_tables *self, uint32_t tgid,
-			       const struct mapping *mappings, uint32_t count, uint32_t vm);
+			       const struct mapping *mappings, uint32_t count, uint32_t vm,
+			       uint32_t flags);
 void kernel_tables__remove_process(struct kernel_tables *self, uint32_t tgid);
 
 #endif

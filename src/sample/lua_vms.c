@@ -13,10 +13,11 @@
 /* The VMs of a process have the same libraries, mostly; a read takes some milliseconds. */
 #define MAX_VMS_PER_PROCESS 8
 
-/* One read takes at most a quarter of a second (luajit_heap.h), a check of the offsets some
- * milliseconds, and other things have to wait. What a process, and all together, may take before
- * their names are not read any more; a thousand VMs of the usual kind fit into the second. */
-#define MAX_PROCESS_NS 500000000ull
+/* One read takes some milliseconds, at most what lua_heap.h says; a check of the offsets some
+ * milliseconds as well, and other things have to wait. What a process, and all together, may take
+ * before their names are not read any more; a thousand VMs of the usual kind fit into the second.
+ */
+#define MAX_PROCESS_NS 2000000000ull
 #define MAX_ALL_NS     10000000000ull
 
 #define MAX_CONFLICTS 16 /* of different processes that are told one by one */

@@ -21,6 +21,7 @@
 #define MAX_UNWIND_BYTES (256ull << 20)
 #define MAX_ENTRIES	 (32ull << 20)
 #define MAX_SYMBOLS_NS	 20000000000ull
+#define MAX_PUC_NS	 20000000000ull
 
 struct module_key {
 	uint64_t device;
@@ -48,7 +49,7 @@ struct modules {
 	struct entry **by_id;
 	uint32_t count, capacity;
 	uint32_t vm_count, puc_count;
-	uint64_t unwind_bytes, entries, symbols_ns; /* used so far */
+	uint64_t unwind_bytes, entries, symbols_ns, puc_ns; /* used so far */
 };
 
 struct modules *modules__new(struct kernel_tables *tables)
@@ -101,10 +102,25 @@ static int open_root(pid_t pid)
 	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static int find_puc(struct modules *self, struct entry *entry)
 {
-	int err = puc__find(entry->file->elf, entry->table, self->rules, &entry->puc);
+	uint64_t start = now_ns();
+	int err;
 
+	if (self->puc_ns > MAX_PUC_NS) {
+		entry->module.puc_unknown = true;
+		return 0;
+	}
+	err = puc__find(entry->file->elf, entry->file->fd, entry->table, self->rules, &entry->puc);
+	self->puc_ns += now_ns() - start;
 	if (err == -ENOENT || err == -EINVAL) {
 		entry->module.puc_unknown = err == -EINVAL;
 		return 0;
@@ -272,14 +288,6 @@ const struct luajit_found *modules__luajit(const struct modules *self, uint32_t 
 	return entry && (entry->module.vm || entry->module.vm_conflict) ? &entry->found : NULL;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static void load_symbols(struct modules *self, struct entry *entry)
 {
 	uint64_t began_ns = now_ns();
@@ -329,5 +337,35 @@ int modules__name(struct modules *self, uint32_t id, uint64_t vaddr, char *name,
 		function = unwind_table__function_at(entry->table, vaddr);
 	snprintf(name, size, "%s+0x%llx", entry->module.name,
 		 (unsigned long long)(function ? function->start : vaddr));
+	return 0;
+}
+
+int modules__mapping(const struct modules *self, uint32_t id, struct profile_mapping *mapping,
+		     char build_id[BUILD_ID_BYTES])
+{
+	const struct elf_load *load;
+	const struct entry *entry;
+	size_t i;
+
+	if (id >= self->count)
+		return -ENOENT;
+	entry = self->by_id[id];
+	*mapping = (struct profile_mapping){.path = entry->path, .build_id = build_id};
+	build_id[0] = '\0';
+	if (!entry->file || !entry->file->elf)
+		return 0;
+	if (elf_build_id(entry->file->elf, build_id, BUILD_ID_BYTES) < 0)
+		build_id[0] = '\0';
+	for (i = 0; i < entry->file->load_count; i++) {
+		load = &entry->file->loads[i];
+		if (!load->executable)
+			continue;
+		if (!mapping->limit) {
+			mapping->start = load->vaddr;
+			mapping->offset = load->offset;
+		}
+		if (load->vaddr + load->memory_size > mapping->limit)
+			mapping->limit = load->vaddr + load->memory_size;
+	}
 	return 0;
 }

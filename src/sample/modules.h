@@ -14,6 +14,7 @@
 #include "../target/maps.h"
 #include "../vm/luajit.h"
 #include "kernel_tables.h"
+#include "profile.h"
 
 struct modules;
 
@@ -23,7 +24,7 @@ struct module {
 	bool vm_unknown;  /* it has one, of a form that is not understood */
 	bool vm_conflict; /* ... of which the table of known builds says something else */
 	uint32_t puc;	  /* 1 + index of its build of PUC Lua, 0 when it has none */
-	bool puc_unknown;
+	bool puc_unknown; /* it has one, of a form that is not understood */
 	const char *name; /* base name of its path; "[vdso]" */
 	const char *path; /* as in the target's mount namespace */
 	int error;	  /* why it has no tables: a file that could not be opened or is corrupt */
@@ -60,5 +61,11 @@ const struct module *modules__find(const struct modules *self, uint32_t id);
  * terminated. Returns 0, or -ENOENT for an unknown id.
  */
 int modules__name(struct modules *self, uint32_t id, uint64_t vaddr, char *name, size_t size);
+
+#define BUILD_ID_BYTES 129
+/* The module's file and code for a profile: its path is borrowed, its build id is written to
+ * `build_id`. -ENOENT for an unknown id. */
+int modules__mapping(const struct modules *self, uint32_t id, struct profile_mapping *mapping,
+		     char build_id[BUILD_ID_BYTES]);
 
 #endif

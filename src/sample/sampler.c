@@ -17,11 +17,13 @@
 #include "cpu_events.h"
 #include "kernel_tables.h"
 #include "lua_vms.h"
+#include "off_cpu.h"
 #include "sampler.skel.h"
 #include "targets.h"
 
 #define WAKEUP_GAP_NS  2000000ll
 #define MAX_READ_AHEAD 64u
+#define COUNT_BATCH    1024u
 
 struct sampler {
 	struct sampler_options options;
@@ -30,7 +32,8 @@ struct sampler {
 	struct kernel_tables *tables;
 	struct modules *modules;
 	struct targets *targets;
-	struct cpu_events *events;
+	struct cpu_events *events; /* NULL if CPU time is not sampled, and when it is stopped */
+	struct off_cpu *off_cpu;   /* NULL if times off the CPU are not recorded */
 	struct stack_store *stacks;
 	struct lua_vms *vms;
 	struct ring_buffer *ring;
@@ -40,7 +43,9 @@ struct sampler {
 	int epoll_fd;	  /* the ring buffer's and what targets waits for */
 	int record_error; /* set by the ring buffer's callback */
 	bool stopped;
-	uint64_t cpu_time_ns; /* of the targets, once it is stopped */
+	uint64_t cpu_time_ns;		  /* of the targets, once it is stopped */
+	uint64_t start_ns;		  /* CLOCK_MONOTONIC */
+	uint64_t counters[COUNTER_COUNT]; /* beside the kernel's */
 };
 
 __attribute__((format(printf, 2, 0))) static int print_warnings(enum libbpf_print_level level,
@@ -69,11 +74,17 @@ static int handle_process(struct sampler *self, const struct record_process *rec
 		err = lua_vms__new_image(self->vms, record->tgid);
 		targets__executed(self->targets, (pid_t)record->tgid);
 		break;
+	case PROCESS_EXIT:
+		/* A child that has gone before it could be added. */
+		if (!targets__follows(self->targets, (pid_t)record->tgid))
+			targets__remove(self->targets, (pid_t)record->tgid);
+		break;
 	case PROCESS_FORK:
 		/* Whatever had this number before. */
 		err = lua_vms__new_image(self->vms, record->child);
-		if (self->options.children)
-			targets__add(self->targets, (pid_t)record->child, false);
+		if (self->options.children &&
+		    targets__add(self->targets, (pid_t)record->child, false) != 0)
+			targets__remove(self->targets, (pid_t)record->child);
 		break;
 	case PROCESS_NEW:
 		targets__add(self->targets, (pid_t)record->tgid, false);
@@ -97,6 +108,7 @@ static int handle_stack(struct sampler *self, const struct record_stack *record,
 
 static int handle_record(void *context, void *data, size_t size)
 {
+	const struct record_off_cpu *off_cpu = data;
 	struct sampler *self = context;
 	const uint32_t *type = data;
 	int err = 0;
@@ -106,6 +118,16 @@ static int handle_record(void *context, void *data, size_t size)
 	switch (*type) {
 	case RECORD_STACK:
 		err = handle_stack(self, data, size);
+		break;
+	case RECORD_TIME:
+		err = stack_store__add_time(self->stacks, data, size, self->start_ns);
+		break;
+	case RECORD_OFF_CPU:
+		if (size >= sizeof(*off_cpu) &&
+		    !stack_store__add_off_cpu(self->stacks, off_cpu->hash, off_cpu->ns)) {
+			self->counters[COUNTER_OFF_LOST]++;
+			self->counters[COUNTER_OFF_LOST_NS] += off_cpu->ns;
+		}
 		break;
 	case RECORD_PROTO:
 		err = stack_store__add_proto(self->stacks, data, size);
@@ -162,8 +184,15 @@ static int start_loading(struct sampler *self)
 	bpf->rodata->per_thread = self->options.per_thread;
 	bpf->rodata->follow_children = self->options.children;
 	bpf->rodata->with_coroutines = self->options.coroutines;
+	bpf->rodata->with_times = self->options.times;
 	bpf->rodata->has_task_pt_regs =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_task_pt_regs, NULL) == 1;
+	err = off_cpu__prepare(bpf, self->options.kind != SAMPLER_CPU, self->options.off_min_ns);
+	if (err)
+		return err;
+	/* The sampling program has no attach point of its own: cpu_events attaches it. */
+	bpf_program__set_autoattach(bpf->progs.on_sample, false);
+	bpf_program__set_autoload(bpf->progs.on_sample, self->options.kind != SAMPLER_OFF_CPU);
 	return bpf_loading__start(self->loading);
 }
 
@@ -175,9 +204,10 @@ static int finish_loading(struct sampler *self)
 	self->loading = NULL;
 	if (err)
 		return err;
-	/* The sampling program has no attach point of its own: cpu_events attaches it. */
-	bpf_program__set_autoattach(self->bpf->progs.on_sample, false);
-	return sampler_bpf__attach(self->bpf);
+	err = sampler_bpf__attach(self->bpf);
+	if (!err && self->options.kind != SAMPLER_CPU)
+		err = off_cpu__new(self->bpf, &self->off_cpu);
+	return err;
 }
 
 /* Everything but the programs: what their maps are filled by. */
@@ -232,12 +262,14 @@ int sampler__new(const struct sampler_options *options, const pid_t *pids, size_
 		err = load_err;
 	if (err)
 		goto out;
-	self->events =
-		cpu_events__new(options->rate_hz, bpf_program__fd(self->bpf->progs.on_sample),
-				self->options.children);
-	if (!self->events) {
-		err = -ENOMEM;
-		goto out;
+	if (options->kind != SAMPLER_OFF_CPU) {
+		self->events = cpu_events__new(options->rate_hz,
+					       bpf_program__fd(self->bpf->progs.on_sample),
+					       self->options.children);
+		if (!self->events) {
+			err = -ENOMEM;
+			goto out;
+		}
 	}
 	*sampler = self;
 	return 0;
@@ -252,6 +284,7 @@ void sampler__free(struct sampler *self)
 		return;
 	bpf_loading__free(self->loading); /* uses the maps until it has ended */
 	cpu_events__free(self->events);
+	off_cpu__free(self->off_cpu);
 	ring_buffer__free(self->ring);
 	lua_vms__free(self->vms);
 	targets__free(self->targets);
@@ -264,6 +297,14 @@ void sampler__free(struct sampler *self)
 	free(self);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
 int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
 {
 	int err;
@@ -273,7 +314,11 @@ int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
 	err = targets__add(self->targets, pid, on_exec);
 	if (err)
 		return err;
-	err = cpu_events__add(self->events, pid, on_exec);
+	/* A command begins before the recording does. */
+	if (on_exec && self->off_cpu)
+		off_cpu__start(self->off_cpu, now_ns());
+	if (self->events)
+		err = cpu_events__add(self->events, pid, on_exec);
 	if (err)
 		targets__remove(self->targets, pid);
 	else
@@ -290,7 +335,11 @@ void sampler__on_end(struct sampler *self, void (*ended)(void *context, pid_t pi
 void sampler__start(struct sampler *self)
 {
 	targets__count_cpu_time(self->targets, 0);
-	cpu_events__enable(self->events, true);
+	self->start_ns = now_ns();
+	if (self->off_cpu)
+		off_cpu__start(self->off_cpu, self->start_ns);
+	if (self->events)
+		cpu_events__enable(self->events, true);
 }
 
 /* A JIT compiler that changes its memory's protection for each trace may wake us up 15,000 times a
@@ -312,7 +361,7 @@ static void close_ended(struct sampler *self)
 	pid_t pid;
 
 	while ((pid = targets__take_ended(self->targets))) {
-		if (!self->options.children)
+		if (self->events && !self->options.children)
 			cpu_events__remove(self->events, pid);
 	}
 }
@@ -338,32 +387,78 @@ int sampler__poll(struct sampler *self, int timeout_ms)
 	return self->record_error;
 }
 
-static void read_counts(struct sampler *self)
+/* What the kernel has counted, bucket by bucket of its map, each under its lock: a stack that is
+ * new meanwhile may be left out, but none comes twice. With `take` it is removed from the map. */
+static int read_counts(struct sampler *self, bool take)
 {
-	int fd = bpf_map__fd(self->bpf->maps.stacks);
-	uint64_t key, *previous = NULL, count;
+	int fd = bpf_map__fd(self->bpf->maps.stacks), err = 0;
+	uint32_t batch, read, i;
+	struct stack_count *counts = calloc(COUNT_BATCH, sizeof(*counts));
+	uint64_t *keys = calloc(COUNT_BATCH, sizeof(*keys));
+	bool begun = false;
 
-	while (bpf_map_get_next_key(fd, previous, &key) == 0) {
-		if (bpf_map_lookup_elem(fd, &key, &count) == 0 && count)
-			stack_store__add_count(self->stacks, key, count);
-		previous = &key;
+	if (!counts || !keys)
+		err = -ENOMEM;
+	while (!err) {
+		read = COUNT_BATCH;
+		/* -ENOENT comes with the last ones. */
+		if ((take ? bpf_map_lookup_and_delete_batch : bpf_map_lookup_batch)(
+			    fd, begun ? &batch : NULL, &batch, keys, counts, &read, NULL) != 0)
+			err = -errno;
+		if (err && err != -ENOENT)
+			break;
+		begun = true;
+		/* A stack's record comes before its count: then these are in the store. */
+		if (take)
+			ring_buffer__consume(self->ring);
+		for (i = 0; i < read; i++)
+			stack_store__set_count(self->stacks, keys[i], &counts[i]);
 	}
+	free(keys);
+	free(counts);
+	return err == -ENOENT ? 0 : err;
+}
+
+int sampler__collect(struct sampler *self)
+{
+	int err;
+
+	/* First the records: a count of a stack that is not there is left for the next time. */
+	ring_buffer__consume(self->ring);
+	err = read_counts(self, false);
+	stack_store__mark(self->stacks);
+	return err ? err : self->record_error;
+}
+
+int sampler__take(struct sampler *self)
+{
+	int err = read_counts(self, true);
+
+	stack_store__mark(self->stacks);
+	return err ? err : self->record_error;
 }
 
 int sampler__stop(struct sampler *self)
 {
+	int err = 0, collect_err;
+
 	if (self->stopped)
 		return self->record_error;
 	self->stopped = true;
 	self->cpu_time_ns = targets__cpu_time_ns(self->targets);
-	cpu_events__enable(self->events, false);
+	if (self->off_cpu)
+		off_cpu__stop(self->off_cpu, now_ns());
+	if (self->events)
+		cpu_events__enable(self->events, false);
 	/* Closing them also ends the inherited ones of threads that the list does not name. */
 	cpu_events__free(self->events);
 	self->events = NULL;
 	ring_buffer__consume(self->ring);
+	if (self->off_cpu)
+		err = off_cpu__take_rest(self->off_cpu, self->stacks, self->counters);
 	lua_vms__refresh(self->vms);
-	read_counts(self);
-	return self->record_error;
+	collect_err = sampler__collect(self);
+	return err ? err : collect_err;
 }
 
 double sampler__cpu_seconds(const struct sampler *self)
@@ -388,7 +483,7 @@ void sampler__counters(const struct sampler *self, uint64_t *counters)
 	uint32_t i;
 
 	for (i = 0; i < COUNTER_COUNT; i++)
-		counters[i] = 0;
+		counters[i] = self->counters[i];
 	values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
 	if (!values)
 		return;
@@ -399,6 +494,11 @@ void sampler__counters(const struct sampler *self, uint64_t *counters)
 			counters[i] += values[cpu];
 	}
 	free(values);
+}
+
+uint64_t sampler__start_ns(const struct sampler *self)
+{
+	return self->start_ns;
 }
 
 uint64_t sampler__first_sample_ns(const struct sampler *self)

@@ -17,14 +17,24 @@
 
 struct sampler;
 
+/* What is recorded of the targets. */
+enum sampler_kind {
+	SAMPLER_CPU,	 /* samples of their CPU time */
+	SAMPLER_OFF_CPU, /* times during which their threads were not on a CPU */
+	SAMPLER_WALL,	 /* both */
+};
+
 struct sampler_options {
-	uint32_t rate_hz;
-	bool kernel;	  /* kernel frames */
-	bool per_thread;  /* keep the stacks of threads apart */
-	bool children;	  /* processes that a target forks are targets, too */
-	bool added_later; /* processes may be added while others are sampled */
-	bool coroutines;  /* a frame where a coroutine begins */
-	bool verbose;	  /* libbpf's warnings go to stderr */
+	enum sampler_kind kind;
+	uint32_t rate_hz;    /* of CPU time */
+	uint64_t off_min_ns; /* times off the CPU that are shorter do not count */
+	bool kernel;	     /* kernel frames */
+	bool per_thread;     /* keep the stacks of threads apart */
+	bool children;	     /* processes that a target forks are targets, too */
+	bool added_later;    /* processes may be added while others are sampled */
+	bool coroutines;     /* a frame where a coroutine begins */
+	bool times;	     /* when each sample (of CPU time) was taken: stored_stack.times */
+	bool verbose;	     /* libbpf's warnings go to stderr */
 };
 
 /*
@@ -58,7 +68,23 @@ double sampler__cpu_seconds(const struct sampler *self);
  * come. Call it at least ten times a second. 0, -EINTR after a signal, -ENOMEM. */
 int sampler__poll(struct sampler *self, int timeout_ms);
 
-/* Stops sampling and takes in everything that is left. 0 or -ENOMEM. */
+/*
+ * Takes the counts so far into the store while sampling goes on: of each stack `count` is then what
+ * was counted until now, and `recent` what came between this call and the one before it, or the
+ * start. A time off the CPU counts when it has ended. Call it between two polls. Some 10 ms where
+ * there are 10,000 stacks. 0, -ENOMEM, or a negative errno of bpf(2).
+ */
+int sampler__collect(struct sampler *self);
+
+/*
+ * The same, and the kernel forgets its stacks: then stack_store__clear is to be called before the
+ * next poll, and each of them begins anew. For those who go on for hours, and keep sums instead of
+ * stacks. A sample that another CPU is just counting may be missed.
+ */
+int sampler__take(struct sampler *self);
+
+/* Stops sampling, ends the times off the CPU that have not ended, and takes in everything that is
+ * left, as sampler__collect does. 0 or a negative errno, as there. */
 int sampler__stop(struct sampler *self);
 
 /* Targets that have not ended, and how many had a Lua VM. */
@@ -67,6 +93,9 @@ size_t sampler__with_vm(const struct sampler *self);
 
 /* The sum over all CPUs of each counter of the contract; `counters` has COUNTER_COUNT elements. */
 void sampler__counters(const struct sampler *self, uint64_t *counters);
+
+/* When sampling started, CLOCK_MONOTONIC in ns: what stored_stack.times are relative to. */
+uint64_t sampler__start_ns(const struct sampler *self);
 
 /* When the first sample was taken, CLOCK_MONOTONIC in ns; 0: there was none. */
 uint64_t sampler__first_sample_ns(const struct sampler *self);

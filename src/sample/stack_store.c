@@ -7,8 +7,12 @@
 #include <uthash.h>
 
 struct stack_entry {
-	UT_hash_handle hh; /* keyed by stack.hash; its list keeps the order of arrival */
-	struct stored_stack stack;
+	UT_hash_handle hh;	   /* keyed by stack.hash; its list keeps the order of arrival */
+	struct stack_count kernel; /* what of stack.count the kernel has said */
+	struct stack_count marked; /* stack.count and ns at the last mark */
+	uint64_t *times;
+	size_t time_room;
+	struct stored_stack stack; /* last: it ends in an array */
 };
 
 struct proto_entry {
@@ -32,9 +36,19 @@ struct stack_store *stack_store__new(void)
 	return calloc(1, sizeof(struct stack_store));
 }
 
+void stack_store__clear(struct stack_store *self)
+{
+	struct stack_entry *stack, *next;
+
+	HASH_ITER (hh, self->stacks, stack, next) {
+		HASH_DEL(self->stacks, stack); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
+		free(stack->times);
+		free(stack);
+	}
+}
+
 void stack_store__free(struct stack_store *self)
 {
-	struct stack_entry *stack, *next_stack;
 	struct proto_entry *proto, *next_proto;
 	struct record_call *call;
 
@@ -42,10 +56,7 @@ void stack_store__free(struct stack_store *self)
 		return;
 	while ((call = stack_store__take_call(self)))
 		free(call);
-	HASH_ITER (hh, self->stacks, stack, next_stack) {
-		HASH_DEL(self->stacks, stack); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
-		free(stack);
-	}
+	stack_store__clear(self);
 	HASH_ITER (hh, self->protos, proto, next_proto) {
 		HASH_DEL(self->protos, proto); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(proto);
@@ -82,15 +93,18 @@ int stack_store__add_stack(struct stack_store *self, const struct record_stack *
 			   uint32_t image, uint8_t flags)
 {
 	struct stack_entry *entry;
+	uint64_t samples;
 	size_t words;
 
 	if (size < RECORD_STACK_HEADER || record->word_count > MAX_WORDS ||
 	    size < RECORD_STACK_HEADER + 8 * (size_t)record->word_count)
 		return 0;
 	entry = find(self, record->hash);
+	/* A thread that leaves the CPU counts when it comes back. */
+	samples = record->flags & STACK_OFF_CPU_MASK ? 0 : 1;
 	if (entry) {
 		/* Two CPUs met the same new stack, or the kernel's map of known ones is full. */
-		entry->stack.count++;
+		entry->stack.count += samples;
 		return 0;
 	}
 	words = record->word_count;
@@ -98,7 +112,7 @@ int stack_store__add_stack(struct stack_store *self, const struct record_stack *
 	if (!entry)
 		return -ENOMEM;
 	entry->stack.hash = record->hash;
-	entry->stack.count = 1;
+	entry->stack.count = samples;
 	entry->stack.tgid = record->tgid;
 	entry->stack.tid = record->tid;
 	entry->stack.stop = record->stop;
@@ -172,12 +186,70 @@ struct record_call *stack_store__take_call(struct stack_store *self)
 	return &entry->call;
 }
 
-void stack_store__add_count(struct stack_store *self, uint64_t hash, uint64_t count)
+int stack_store__add_time(struct stack_store *self, const struct record_time *record, size_t size,
+			  uint64_t start_ns)
+{
+	struct stack_entry *entry;
+	uint64_t *grown;
+	size_t room;
+
+	if (size < sizeof(*record))
+		return 0;
+	entry = find(self, record->hash);
+	if (!entry)
+		return 0;
+	if (entry->stack.time_count == entry->time_room) {
+		room = entry->time_room ? 2 * entry->time_room : 4;
+		grown = reallocarray(entry->times, room, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		entry->times = grown;
+		entry->stack.times = grown;
+		entry->time_room = room;
+	}
+	entry->times[entry->stack.time_count++] =
+		record->time > start_ns ? record->time - start_ns : 0;
+	return 0;
+}
+
+void stack_store__set_count(struct stack_store *self, uint64_t hash,
+			    const struct stack_count *count)
 {
 	struct stack_entry *entry = find(self, hash);
 
-	if (entry)
-		entry->stack.count += count;
+	if (!entry)
+		return;
+	entry->stack.count += count->count - entry->kernel.count;
+	entry->stack.ns += count->ns - entry->kernel.ns;
+	entry->kernel = *count;
+}
+
+bool stack_store__add_off_cpu(struct stack_store *self, uint64_t hash, uint64_t ns)
+{
+	struct stack_entry *entry = find(self, hash);
+
+	if (!entry)
+		return false;
+	entry->stack.count++;
+	entry->stack.ns += ns;
+	return true;
+}
+
+void stack_store__mark(struct stack_store *self)
+{
+	struct stack_entry *entry;
+
+	for (entry = self->stacks; entry; entry = entry->hh.next) {
+		entry->stack.recent = entry->stack.count - entry->marked.count;
+		entry->stack.recent_ns = entry->stack.ns - entry->marked.ns;
+		entry->marked =
+			(struct stack_count){.count = entry->stack.count, .ns = entry->stack.ns};
+	}
+}
+
+enum off_cpu_reason stored_stack__off_cpu(const struct stored_stack *stack)
+{
+	return (enum off_cpu_reason)((stack->flags & STACK_OFF_CPU_MASK) >> STACK_OFF_CPU_SHIFT);
 }
 
 size_t stack_store__count(const struct stack_store *self)

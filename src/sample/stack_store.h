@@ -16,7 +16,15 @@ struct stack_store;
 
 struct stored_stack {
 	uint64_t hash;
-	uint64_t count;
+	uint64_t count; /* samples, or times off the CPU, so far: as of the last set_count or record
+			 */
+	uint64_t ns;	/* of times off the CPU: their sum */
+	uint64_t recent, recent_ns; /* of both, what came between the last two calls of mark */
+	/* When the samples were taken, in ns since the recording's start, in the order in which
+	 * the CPUs told it. As many as samples, but for those that had no room (a counter); none
+	 * unless it was asked for. */
+	const uint64_t *times;
+	size_t time_count;
 	uint32_t tgid;
 	uint32_t tid; /* 0 unless recorded per thread */
 	uint8_t stop;
@@ -53,12 +61,35 @@ int stack_store__add_proto(struct stack_store *self, const struct record_proto *
 
 int stack_store__add_call(struct stack_store *self, const struct record_call *record, size_t size);
 
-/* Adds repeats of a known stack (from the kernel's counts); unknown hashes are ignored. */
-void stack_store__add_count(struct stack_store *self, uint64_t hash, uint64_t count);
+/* Adds the time of a sample, `start_ns` being the recording's start, CLOCK_MONOTONIC. A record that
+ * is too short or of an unknown stack is ignored. 0 or -ENOMEM. */
+int stack_store__add_time(struct stack_store *self, const struct record_time *record, size_t size,
+			  uint64_t start_ns);
+
+/* What the kernel has counted so far of a stack, beyond the records. It only grows, and what was
+ * said before is not added again. An unknown hash is ignored: its record has not come yet, and a
+ * later call says the same and more. */
+void stack_store__set_count(struct stack_store *self, uint64_t hash,
+			    const struct stack_count *count);
+
+/* Adds a time off the CPU that the kernel's map has not counted. False when the stack is unknown.
+ */
+bool stack_store__add_off_cpu(struct stack_store *self, uint64_t hash, uint64_t ns);
+
+/* Makes what came since the last call, or since the beginning, each stack's `recent` and
+ * `recent_ns`. */
+void stack_store__mark(struct stack_store *self);
+
+/* Forgets the stacks; what describes functions stays. */
+void stack_store__clear(struct stack_store *self);
 
 size_t stack_store__count(const struct stack_store *self);
 
-/* The stacks in order of arrival: pass NULL for the first; NULL after the last. Borrowed. */
+/* Why the thread was not on a CPU. */
+enum off_cpu_reason stored_stack__off_cpu(const struct stored_stack *stack);
+
+/* The stacks in order of arrival, those too that have not been counted yet: pass NULL for the
+ * first; NULL after the last. Borrowed. */
 const struct stored_stack *stack_store__next(const struct stack_store *self,
 					     const struct stored_stack *previous);
 

@@ -23,6 +23,7 @@ struct target {
 	int pidfd; /* readable when the process has ended; -1 where pidfds are not available */
 	bool ended, end_taken;
 	bool distrusted;
+	bool until_exec; /* it will execute the program that is meant */
 	uint32_t vm;
 	bool has_puc;
 	struct mapping *mappings; /* as sent to the kernel */
@@ -144,7 +145,8 @@ static int refresh(struct targets *self, struct target *target)
 		return 0;
 	}
 	err = kernel_tables__put_process(self->tables, (uint32_t)target->pid, mappings, count,
-					 target->distrusted ? 0 : vm);
+					 target->distrusted ? 0 : vm,
+					 target->until_exec ? PROCESS_UNTIL_EXEC : 0);
 	if (err) {
 		free(mappings);
 		return err;
@@ -195,7 +197,9 @@ int targets__add(struct targets *self, pid_t pid, bool will_exec)
 		epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, target->pidfd, &wake);
 	/* Before the first look, so that nothing is missed in between. */
 	target->events = map_events__new(pid, self->epoll_fd);
-	err = will_exec ? kernel_tables__put_process(self->tables, (uint32_t)pid, NULL, 0, 0)
+	target->until_exec = will_exec;
+	err = will_exec ? kernel_tables__put_process(self->tables, (uint32_t)pid, NULL, 0, 0,
+						     PROCESS_UNTIL_EXEC)
 			: refresh(self, target);
 	if (err) {
 		target_free(target);
@@ -210,9 +214,10 @@ void targets__remove(struct targets *self, pid_t pid)
 	struct target *target;
 
 	HASH_FIND_INT(self->by_pid, &pid, target);
+	/* The kernel side may follow a child that is none of ours. */
+	kernel_tables__remove_process(self->tables, (uint32_t)pid);
 	if (!target)
 		return;
-	kernel_tables__remove_process(self->tables, (uint32_t)pid);
 	HASH_DEL(self->by_pid, target); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 	target_free(target);
 }
@@ -244,6 +249,7 @@ void targets__executed(struct targets *self, pid_t pid)
 	/* The kernel side has forgotten the old image. */
 	forget_mappings(target);
 	target->distrusted = false;
+	target->until_exec = false;
 	refresh(self, target);
 }
 

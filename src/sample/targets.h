@@ -28,7 +28,8 @@ void targets__read_files(struct targets *self, pid_t pid);
  * (also when it is followed already), -ESRCH, -EACCES, -EPERM, -ENOSPC, -ENOMEM. */
 int targets__add(struct targets *self, pid_t pid, bool will_exec);
 
-/* Takes that back, for a process that turned out not to be ours to sample. */
+/* Takes that back, for a process that turned out not to be ours to sample, or could not be added.
+ */
 void targets__remove(struct targets *self, pid_t pid);
 
 /* Reads the process's mappings again if it is followed. */

@@ -72,31 +72,25 @@ static void chunk_name(const struct stored_proto *proto, char *out, size_t size)
 	snprintf(out, size, "[string \"%.*s%s\"]", (int)line, chunk, chunk[line] ? "..." : "");
 }
 
-static void lua_name(const struct frame_names *self, uint64_t proto_id, char *out, size_t size)
+static void lua_frame(const struct frame_names *self, uint64_t word, uint64_t proto_id,
+		      struct profile_frame *frame, char *name, char *file)
 {
 	const struct stored_proto *proto = stack_store__proto(self->stacks, proto_id);
-	char chunk[MAX_CHUNK_NAME + 32];
-	const char *name;
+	const char *known;
 
+	frame->type = word & FRAME_LUA_COMPILED ? PROFILE_LUA_COMPILED : PROFILE_LUA;
+	frame->line = (uint32_t)(word >> FRAME_LINE_SHIFT & FRAME_LINE_MASK);
+	frame->estimated = word & FRAME_LUA_ESTIMATED ? 1 : 0;
+	*name = '\0';
 	if (!proto) {
-		snprintf(out, size, "@[description lost]");
+		snprintf(file, FRAME_FILE_BYTES, "[description lost]");
 		return;
 	}
-	chunk_name(proto, chunk, sizeof(chunk));
-	name = lua_functions__name(self->lua, proto_id);
-	snprintf(out, size, "%s@%s:%u", name ? name : "", chunk, proto->first_line);
-}
-
-/* ":line" where the frame is, and whether what is said of a trace is an estimate. */
-static void append_position(const struct frame_names *self, uint64_t word, char *out, size_t size)
-{
-	unsigned int line = (unsigned int)(word >> FRAME_LINE_SHIFT & FRAME_LINE_MASK);
-	size_t length = strlen(out);
-
-	if (self->lines && line)
-		length += (size_t)snprintf(out + length, size - length, ":%u", line);
-	if (word & FRAME_LUA_ESTIMATED && length < size)
-		snprintf(out + length, size - length, " (estimated)");
+	chunk_name(proto, file, FRAME_FILE_BYTES);
+	frame->first_line = proto->first_line;
+	known = lua_functions__name(self->lua, proto_id);
+	if (known)
+		snprintf(name, FRAME_NAME_BYTES, "%s", known);
 }
 
 /* LuaJIT's own functions that are written in Lua (table.foreach and others) have no lines. */
@@ -142,7 +136,7 @@ static void builtin_name(const struct frame_names *self, uint32_t tgid, uint64_t
 		snprintf(out, size, "builtin#%u", ffid);
 }
 
-static void kernel_name(const struct frame_names *self, uint64_t address, char *out, size_t size)
+void frame_names__kernel(const struct frame_names *self, uint64_t address, char *out, size_t size)
 {
 	const char *name = self->kernel ? kernel_symbols__find(self->kernel, address) : NULL;
 
@@ -152,41 +146,54 @@ static void kernel_name(const struct frame_names *self, uint64_t address, char *
 		snprintf(out, size, "[kernel]");
 }
 
-enum profile_frame_type frame_names__name(const struct frame_names *self, uint32_t tgid,
-					  uint64_t word, uint64_t second, char *out, size_t size)
+void frame_names__frame(const struct frame_names *self, uint32_t tgid, uint64_t word,
+			uint64_t second, struct profile_frame *frame, char *name, char *file)
 {
+	const size_t size = FRAME_NAME_BYTES;
 	const char *why;
 
+	*frame = (struct profile_frame){.name = name, .file = file, .type = PROFILE_NOTE};
+	*file = '\0';
 	switch (word >> FRAME_KIND_SHIFT) {
 	case FRAME_KIND_NATIVE:
+		frame->mapping = 1 + (uint32_t)(word >> FRAME_FILE_SHIFT & FRAME_FILE_MASK);
+		frame->address = word & FRAME_VADDR_MASK;
+		frame->type = PROFILE_NATIVE;
+		native_name(self, word, name, size);
+		break;
 	case FRAME_KIND_ADDRESS:
-		native_name(self, word, out, size);
-		return PROFILE_NATIVE;
+		frame->address = word & ((1ull << FRAME_KIND_SHIFT) - 1);
+		frame->type = PROFILE_NATIVE;
+		native_name(self, word, name, size);
+		break;
 	case FRAME_KIND_LUA:
-		if (library_name(self, second, out, size))
-			return PROFILE_BUILTIN;
-		lua_name(self, second, out, size);
-		append_position(self, word, out, size);
-		return word & FRAME_LUA_COMPILED ? PROFILE_LUA_COMPILED : PROFILE_LUA;
+		if (library_name(self, second, name, size))
+			frame->type = PROFILE_BUILTIN;
+		else
+			lua_frame(self, word, second, frame, name, file);
+		break;
 	case FRAME_KIND_BUILTIN:
-		builtin_name(self, tgid, word, second, out, size);
-		return PROFILE_BUILTIN;
+		builtin_name(self, tgid, word, second, name, size);
+		frame->type = PROFILE_BUILTIN;
+		break;
 	case FRAME_KIND_COROUTINE:
-		snprintf(out, size, "[coroutine]");
-		return PROFILE_NOTE;
+		snprintf(name, size, "[coroutine]");
+		break;
 	case FRAME_KIND_TAIL_CALL:
-		snprintf(out, size, "(...tail calls...)");
-		return PROFILE_NOTE;
+		snprintf(name, size, "(...tail calls...)");
+		break;
 	case FRAME_KIND_SKIPPED:
-		snprintf(out, size, "[frames without unwind information]");
-		return PROFILE_NOTE;
+		snprintf(name, size, PROFILE_NOTE_SKIPPED);
+		break;
 	case FRAME_KIND_LUA_LOST:
 		why = walk_error__text(word & 0xff);
-		snprintf(out, size, "[Lua frames lost: %s]", why ? why : "unknown");
-		return PROFILE_NOTE;
+		snprintf(name, size, "[Lua frames lost: %s]", why ? why : "unknown");
+		break;
+	default:
+		frame->address = word;
+		frame->type = PROFILE_KERNEL;
+		frame_names__kernel(self, word, name, size);
 	}
-	kernel_name(self, word, out, size);
-	return PROFILE_KERNEL;
 }
 
 /* ---- states of the VM -------------------------------------------------------------------------
@@ -206,4 +213,18 @@ const char *vm_state__text(unsigned int state)
 	};
 
 	return state < VM_STATE_COUNT ? texts[state] : NULL;
+}
+
+const char *off_cpu_reason__text(enum off_cpu_reason reason)
+{
+	switch (reason) {
+	case OFF_CPU_BLOCKED:
+		return "blocked";
+	case OFF_CPU_WAITING:
+		return "waiting for a CPU";
+	case OFF_CPU_BEFORE:
+		return "off CPU since before the recording";
+	default:
+		return "on CPU";
+	}
 }

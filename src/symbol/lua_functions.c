@@ -43,6 +43,7 @@ struct lua_functions {
 	struct lua_names *names;
 	const struct stored_proto *last; /* that was taken in */
 	uint64_t spent_ns;		 /* with protos of PUC Lua */
+	uint64_t learned;
 	struct function *functions;
 };
 
@@ -138,6 +139,9 @@ static void read_source(struct lua_functions *self, const struct stored_proto *p
 	function->source = lua_names__find(self->names, (pid_t)proto->tgid, &chunk, &hint, &reason,
 					   &function->fit);
 	function->certain = reason == LUA_NAMES_FOUND;
+	/* It may be what confirms the source of others. */
+	if (function->fit)
+		self->learned++;
 }
 
 /* ---- definitions ------------------------------------------------------------------------------
@@ -145,7 +149,8 @@ static void read_source(struct lua_functions *self, const struct stored_proto *p
 
 static void read_definition(void *context, const struct puc_definition *definition)
 {
-	struct function *function = get(context, definition->id);
+	struct lua_functions *self = context;
+	struct function *function = get(self, definition->id);
 
 	if (!function || function->naming != PUC_UNKNOWN || definition->naming == PUC_UNKNOWN)
 		return;
@@ -154,6 +159,7 @@ static void read_definition(void *context, const struct puc_definition *definiti
 		return;
 	function->naming = definition->naming;
 	function->parent = definition->parent_id;
+	self->learned++;
 }
 
 /* The functions in a function of PUC Lua that is on a stack, unless their source is known. That of
@@ -233,6 +239,7 @@ static void read_call(struct lua_functions *self, const struct record_call *call
 	free(callee->called);
 	callee->called = text;
 	callee->rank = name.rank;
+	self->learned++;
 }
 
 void lua_functions__read(struct lua_functions *self)
@@ -256,6 +263,11 @@ void lua_functions__process_ended(struct lua_functions *self, pid_t pid)
 	/* What came before can still be answered from what was read of it. */
 	lua_functions__read(self);
 	lua_names__forget(self->names, pid);
+}
+
+uint64_t lua_functions__learned(const struct lua_functions *self)
+{
+	return self->learned;
 }
 
 /* ---- names -------------------------------------------------------------------------------- */

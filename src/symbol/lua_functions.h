@@ -33,6 +33,9 @@ void lua_functions__read(struct lua_functions *self);
 /* A process has ended or executes another program: what is known of it by its pid is forgotten. */
 void lua_functions__process_ended(struct lua_functions *self, pid_t pid);
 
+/* How often a name was learned that a function may have been without before. */
+uint64_t lua_functions__learned(const struct lua_functions *self);
+
 /* The name of a function; NULL without one. Borrowed. */
 const char *lua_functions__name(const struct lua_functions *self, uint64_t proto_id);
 

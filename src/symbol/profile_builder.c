@@ -9,9 +9,10 @@
 
 #include "frame_names.h"
 
-#define MAX_NAME    1024
-#define MAX_CALLERS 16u /* functions of VMs that call C functions */
-#define NONE	    UINT32_MAX
+#define MAX_LABELS	    8u
+#define MAX_SCHEDULER_WORDS 16u
+#define MAX_CALLERS	    16u /* functions of VMs that call C functions */
+#define NONE		    UINT32_MAX
 
 /* Frame ids by encoded frame, so that each distinct frame is named once. */
 struct frame_key {
@@ -34,8 +35,10 @@ struct builder {
 	uint32_t *ids;	   /* of the stack being built, leaf first */
 	uint64_t *entries; /* of those that are C functions on the Lua stack, as words */
 	uint32_t *placed;  /* of place_builtins */
-	uint32_t callers[MAX_CALLERS]; /* ids of native frames that call C functions for a VM */
+	const char *callers[MAX_CALLERS]; /* native functions that call C functions for a VM */
 	uint32_t caller_count;
+	uint32_t *mappings; /* of the profile, by module */
+	uint32_t mapping_room;
 	uint32_t count;
 };
 
@@ -51,33 +54,74 @@ static int push_named(struct builder *b, enum profile_frame_type type, const cha
 	return 0;
 }
 
+/* A native frame's mapping, from its module's id to the profile's. */
+static int place_in_mapping(struct builder *b, struct profile_frame *frame)
+{
+	struct profile_mapping mapping;
+	char build_id[BUILD_ID_BYTES];
+	uint32_t *known, module = frame->mapping - 1;
+	int64_t id;
+
+	if (module >= b->mapping_room) {
+		known = reallocarray(b->mappings, module + 64, sizeof(*known));
+		if (!known)
+			return -ENOMEM;
+		memset(known + b->mapping_room, 0,
+		       (module + 64 - b->mapping_room) * sizeof(*known));
+		b->mappings = known;
+		b->mapping_room = module + 64;
+	}
+	frame->mapping = b->mappings[module];
+	if (frame->mapping || modules__mapping(b->names.modules, module, &mapping, build_id) != 0)
+		return 0;
+	id = profile__add_mapping(b->profile, &mapping);
+	if (id < 0)
+		return (int)id;
+	frame->mapping = b->mappings[module] = (uint32_t)id;
+	return 0;
+}
+
+static int name_frame(struct builder *b, uint32_t tgid, uint64_t word, uint64_t second,
+		      uint32_t *id)
+{
+	char name[FRAME_NAME_BYTES], file[FRAME_FILE_BYTES];
+	struct profile_frame frame;
+	int64_t added;
+	int err;
+
+	frame_names__frame(&b->names, tgid, word, second, &frame, name, file);
+	err = frame.mapping ? place_in_mapping(b, &frame) : 0;
+	if (err)
+		return err;
+	added = profile__add_frame(b->profile, &frame);
+	if (added < 0)
+		return (int)added;
+	*id = (uint32_t)added;
+	return 0;
+}
+
 static int push_frame(struct builder *b, uint32_t tgid, uint64_t word, uint64_t second)
 {
 	struct frame_key key = {.word = word, .second = second};
 	struct frame_entry *entry;
-	enum profile_frame_type type;
-	char name[MAX_NAME];
-	int64_t id;
+	int err;
 
 	if (word >> FRAME_KIND_SHIFT == FRAME_KIND_BUILTIN)
 		key.tgid = tgid;
-	if (word >> FRAME_KIND_SHIFT == FRAME_KIND_LUA) {
-		key.word &= ~0xffffffffull; /* the position; the line is what is shown */
-		if (!b->names.lines)
-			key.word &= ~(FRAME_LINE_MASK << FRAME_LINE_SHIFT);
-	}
+	if (word >> FRAME_KIND_SHIFT == FRAME_KIND_LUA)
+		key.word &= ~0xffffffffull; /* the position; the line is what is kept */
 	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): uthash */
 	HASH_FIND(hh, b->frames, &key, sizeof(key), entry);
 	if (!entry) {
-		type = frame_names__name(&b->names, tgid, word, second, name, sizeof(name));
-		id = profile__frame(b->profile, type, name);
-		if (id < 0)
-			return (int)id;
 		entry = calloc(1, sizeof(*entry));
 		if (!entry)
 			return -ENOMEM;
 		entry->key = key;
-		entry->id = (uint32_t)id;
+		err = name_frame(b, tgid, word, second, &entry->id);
+		if (err) {
+			free(entry);
+			return err;
+		}
 		HASH_ADD(hh, b->frames, key, sizeof(entry->key), entry);
 	}
 	b->ids[b->count++] = entry->id;
@@ -88,7 +132,7 @@ static int push_frame(struct builder *b, uint32_t tgid, uint64_t word, uint64_t 
  * `high`, the nearest to the root; `high` when there is none. */
 static uint32_t find_native(const struct builder *b, uint64_t entry, uint32_t low, uint32_t high)
 {
-	char name[MAX_NAME];
+	char name[FRAME_NAME_BYTES];
 	uint32_t at;
 
 	if (!entry)
@@ -101,12 +145,14 @@ static uint32_t find_native(const struct builder *b, uint64_t entry, uint32_t lo
 	return high;
 }
 
+/* Names are interned: equal ones have the same address. */
 static bool is_caller(const struct builder *b, uint32_t id)
 {
+	const char *name = profile__frame_at(b->profile, id)->name;
 	uint32_t i;
 
 	for (i = 0; i < b->caller_count; i++) {
-		if (b->callers[i] == id)
+		if (b->callers[i] == name)
 			return true;
 	}
 	return false;
@@ -127,7 +173,7 @@ static uint32_t find_caller(const struct builder *b, uint32_t low, uint32_t high
 static void learn_caller(struct builder *b, uint32_t id)
 {
 	if (b->caller_count < MAX_CALLERS && !is_caller(b, id))
-		b->callers[b->caller_count++] = id;
+		b->callers[b->caller_count++] = profile__frame_at(b->profile, id)->name;
 }
 
 /* Moves the native frames before `high`, from the root's side on, down to `low`. */
@@ -192,6 +238,40 @@ static const char *why_no_lua(const struct stored_stack *stack)
 						 : "[Lua stack in transition]";
 }
 
+/*
+ * How many words of a stack off the CPU are the scheduler itself and the BPF program that it
+ * called: all up to __schedule, which is near. None without the kernel's names.
+ */
+static uint32_t scheduler_words(const struct builder *b, const struct stored_stack *stack)
+{
+	char name[FRAME_NAME_BYTES];
+	uint32_t i;
+
+	if (stored_stack__off_cpu(stack) == OFF_CPU_NONE)
+		return 0;
+	for (i = 0; i < stack->word_count && i < MAX_SCHEDULER_WORDS; i++) {
+		if (stack->words[i] >> FRAME_KIND_SHIFT != FRAME_KIND_KERNEL)
+			break;
+		frame_names__kernel(&b->names, stack->words[i], name, sizeof(name));
+		if (strncmp(name, "__schedule", 10) == 0 && (!name[10] || name[10] == '.'))
+			return i + 1;
+	}
+	return 0;
+}
+
+/* Why the thread was not on a CPU, where its stack does not tell. */
+static int push_off_cpu(struct builder *b, const struct stored_stack *stack)
+{
+	switch (stored_stack__off_cpu(stack)) {
+	case OFF_CPU_WAITING:
+		return push_named(b, PROFILE_NOTE, "[waiting for a CPU]");
+	case OFF_CPU_BEFORE:
+		return push_named(b, PROFILE_NOTE, "[off the CPU since before the recording]");
+	default:
+		return 0;
+	}
+}
+
 static int push_words(struct builder *b, const struct stored_stack *stack)
 {
 	bool lua_noted = false, lua_seen = false;
@@ -199,7 +279,10 @@ static int push_words(struct builder *b, const struct stored_stack *stack)
 	uint32_t i, builtins = NONE; /* where those of an activation began */
 	int err;
 
-	for (i = 0; i < stack->word_count; i++) {
+	err = push_off_cpu(b, stack);
+	if (err)
+		return err;
+	for (i = scheduler_words(b, stack); i < stack->word_count; i++) {
 		word = stack->words[i];
 		second = 0;
 		kind = word >> FRAME_KIND_SHIFT;
@@ -222,9 +305,6 @@ static int push_words(struct builder *b, const struct stored_stack *stack)
 		} else if (kind == FRAME_KIND_TAIL_CALL) {
 			if (stack->flags & STACK_LUA_ORDER)
 				continue;
-		} else if (kind != FRAME_KIND_LUA_LOST && kind != FRAME_KIND_COROUTINE &&
-			   !b->options->native) {
-			continue;
 		}
 		if (kind != FRAME_KIND_BUILTIN && builtins != NONE) {
 			place_builtins(b, builtins);
@@ -242,41 +322,74 @@ static int push_words(struct builder *b, const struct stored_stack *stack)
 	return 0;
 }
 
-static int push_root(struct builder *b, const struct stored_stack *stack)
+/* Why the stack has no root. */
+static int push_end(struct builder *b, const struct stored_stack *stack)
 {
 	const char *why = walk_stop__text(stack->stop);
-	char name[MAX_NAME];
-	int err = 0;
+	char name[FRAME_NAME_BYTES];
 
-	if (stack->stop == STOP_TRUNCATED) {
-		err = push_named(b, PROFILE_NOTE, "[truncated]");
-	} else if (why && b->options->native) {
-		snprintf(name, sizeof(name), "[incomplete: %s]", why);
-		err = push_named(b, PROFILE_NOTE, name);
+	if (stack->stop == STOP_TRUNCATED)
+		return push_named(b, PROFILE_NOTE, "[truncated]");
+	if (!why)
+		return 0;
+	snprintf(name, sizeof(name), PROFILE_NOTE_INCOMPLETE "%s]", why);
+	return push_named(b, PROFILE_NOTE, name);
+}
+
+static int64_t labels_of(struct builder *b, const struct stored_stack *stack)
+{
+	const char *state = vm_state__text(stack->flags >> STACK_VM_STATE_SHIFT);
+	struct profile_label labels[MAX_LABELS];
+	char pid[16], thread[16];
+	const char *container;
+	uint32_t count = 0;
+
+	snprintf(pid, sizeof(pid), "%u", stack->tgid);
+	labels[count++] = (struct profile_label){"pid", pid};
+	labels[count++] = (struct profile_label){"comm", stack->comm};
+	if (b->options->per_thread) {
+		snprintf(thread, sizeof(thread), "%u", stack->tid);
+		labels[count++] = (struct profile_label){"thread", thread};
 	}
-	why = vm_state__text(stack->flags >> STACK_VM_STATE_SHIFT);
-	if (!err && b->options->by_vm_state) {
-		snprintf(name, sizeof(name), "[%s]", why ? why : "outside the VM");
-		err = push_named(b, PROFILE_NOTE, name);
-	}
-	if (err)
-		return err;
-	if (b->options->per_thread)
-		snprintf(name, sizeof(name), "%s/%u", stack->comm, stack->tid);
-	else
-		snprintf(name, sizeof(name), "%s", stack->comm);
-	return push_named(b, PROFILE_THREAD, name);
+	if (state)
+		labels[count++] = (struct profile_label){"vmstate", state};
+	if (b->options->states)
+		labels[count++] = (struct profile_label){
+			"state", off_cpu_reason__text(stored_stack__off_cpu(stack))};
+	container = b->options->container ? b->options->container(b->options->context, stack->tgid)
+					  : NULL;
+	if (container)
+		labels[count++] = (struct profile_label){"container", container};
+	return profile__add_labels(b->profile, labels, count);
+}
+
+static uint64_t count_of(const struct profile_builder_options *options,
+			 const struct stored_stack *stack)
+{
+	return options->recent ? stack->recent : stack->count;
 }
 
 static int add_stack(struct builder *b, const struct stored_stack *stack)
 {
+	uint64_t count = count_of(b->options, stack);
+	struct profile_stack out = {.frames = b->ids,
+				    .count = count,
+				    .nanoseconds =
+					    b->options->recent ? stack->recent_ns : stack->ns,
+				    .times = stack->times,
+				    .time_count = stack->time_count};
 	uint32_t i, other;
+	int64_t labels;
 	int err;
 
+	if (!count)
+		return 0;
+	if (stored_stack__off_cpu(stack) == OFF_CPU_NONE)
+		out.nanoseconds = count * b->options->period_ns;
 	b->count = 0;
 	err = push_words(b, stack);
 	if (!err)
-		err = push_root(b, stack);
+		err = push_end(b, stack);
 	if (err)
 		return err;
 	for (i = 0; i < b->count / 2; i++) {
@@ -284,7 +397,12 @@ static int add_stack(struct builder *b, const struct stored_stack *stack)
 		b->ids[i] = b->ids[b->count - 1 - i];
 		b->ids[b->count - 1 - i] = other;
 	}
-	return profile__add(b->profile, b->ids, b->count, stack->count);
+	labels = labels_of(b, stack);
+	if (labels < 0)
+		return (int)labels;
+	out.labels = (uint32_t)labels;
+	out.frame_count = b->count;
+	return profile__add_stack(b->profile, &out);
 }
 
 static bool has_builtin(const struct stored_stack *stack)
@@ -319,16 +437,19 @@ int profile_builder__add(struct profile *profile, const struct stack_store *stac
 	for (stack = stack_store__next(stacks, NULL); stack && !err;
 	     stack = stack_store__next(stacks, stack)) {
 		b.count = 0;
-		if (options->native && has_builtin(stack))
+		if (count_of(options, stack) && has_builtin(stack))
 			err = push_words(&b, stack); /* learns the callers */
 	}
 	for (stack = stack_store__next(stacks, NULL); stack && !err;
-	     stack = stack_store__next(stacks, stack))
-		err = add_stack(&b, stack);
+	     stack = stack_store__next(stacks, stack)) {
+		if (count_of(options, stack))
+			err = add_stack(&b, stack);
+	}
 	HASH_ITER (hh, b.frames, entry, next) {
 		HASH_DEL(b.frames, entry); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(entry);
 	}
+	free(b.mappings);
 	free(b.placed);
 	free(b.entries);
 	free(b.ids);
@@ -346,5 +467,18 @@ void profile_builder__vm_states(const struct stack_store *stacks, uint64_t *samp
 		state = stack->flags >> STACK_VM_STATE_SHIFT;
 		if (state < VM_STATE_COUNT)
 			samples[state] += stack->count;
+	}
+}
+
+void profile_builder__off_cpu(const struct stack_store *stacks, uint64_t *ns, uint64_t *count)
+{
+	const struct stored_stack *stack;
+
+	memset(ns, 0, OFF_CPU_REASONS * sizeof(*ns));
+	memset(count, 0, OFF_CPU_REASONS * sizeof(*count));
+	for (stack = stack_store__next(stacks, NULL); stack;
+	     stack = stack_store__next(stacks, stack)) {
+		ns[stored_stack__off_cpu(stack)] += stack->ns;
+		count[stored_stack__off_cpu(stack)] += stack->count;
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From stored stacks (encoded words) to a profile (names): decodes each frame, finds its name, and
- * decides which frames are shown.
+ * From stored stacks (encoded words) to a profile (names): decodes each frame and finds its name.
+ * Which of them are shown is profile_view.h.
  */
 #ifndef LUASPY_PROFILE_BUILDER_H
 #define LUASPY_PROFILE_BUILDER_H
@@ -14,20 +14,30 @@
 #include "frame_names.h"
 
 struct profile_builder_options {
-	bool native;	  /* C and kernel frames; without them only Lua frames are shown */
-	bool per_thread;  /* the root names the thread, not only the process */
-	bool by_vm_state; /* the state of the VM stands below the root: [compiled], [GC] ... */
+	bool per_thread; /* a label with the thread's id */
+	bool recent;	 /* only what came last: stored_stack.recent */
+	/* A label of a process, NULL for none; may be NULL itself. */
+	const char *(*container)(void *context, uint32_t tgid);
+	void *context;
+	uint64_t period_ns; /* of CPU time, that a sample stands for */
+	bool states;	    /* a label "state" that tells stacks on and off the CPU apart */
 };
 
 /*
- * Adds all stacks to `profile`. `kernel` may be NULL: kernel frames then have no names. A stack
- * that does not reach the thread's start has a note at its root: [truncated] or [incomplete: why];
- * where the VM worked for itself, [gc] or [jit compiler] stands on the Lua function that caused it.
- * Returns 0 or -ENOMEM.
+ * Adds all stacks to `profile`, each instruction by itself and with the labels pid, comm, vmstate
+ * (outside the VM: none), thread and container. `names->kernel` may be NULL: kernel frames then
+ * have no names. A stack that does not reach the thread's start has a note at its root: [truncated]
+ * or [incomplete: why]; what left the CPU without waiting for anything else ends in [waiting for a
+ * CPU], and of the kernel's stack the scheduler is left out; where the VM worked for itself, [gc]
+ * or [jit compiler] stands on the Lua function that caused it. Returns 0 or -ENOMEM.
  */
 int profile_builder__add(struct profile *profile, const struct stack_store *stacks,
 			 const struct frame_names *names,
 			 const struct profile_builder_options *options);
+
+/* Times off the CPU by enum off_cpu_reason: their sum in ns, their number, OFF_CPU_REASONS of each.
+ */
+void profile_builder__off_cpu(const struct stack_store *stacks, uint64_t *ns, uint64_t *count);
 
 /* The samples by enum vm_state; `samples` has VM_STATE_COUNT elements. */
 void profile_builder__vm_states(const struct stack_store *stacks, uint64_t *samples);

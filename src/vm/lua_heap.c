@@ -9,11 +9,14 @@
 #define MAX_ADDRESS (1ull << 47)
 #define TABLE_TRIES 3
 
-static uint64_t now_ns(void)
+/* Asking for CPU time is a system call. */
+#define READS_PER_LOOK 16u
+
+static uint64_t now_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
@@ -26,14 +29,20 @@ void lua_heap__init(struct lua_heap *self, const struct lua_heap_ops *ops, const
 		.ops = ops,
 		.layout = layout,
 		.node_size = node_size,
-		.deadline_ns = now_ns() + LUA_MAX_TIME_NS,
+		.deadline_ns = now_ns(CLOCK_MONOTONIC) + LUA_MAX_TIME_NS,
+		.cpu_deadline_ns = now_ns(CLOCK_THREAD_CPUTIME_ID) + LUA_MAX_CPU_NS,
 	};
 }
 
 bool lua_heap__exhausted(struct lua_heap *self)
 {
-	if (self->reads >= LUA_MAX_READS || now_ns() > self->deadline_ns)
+	if (self->reads >= LUA_MAX_READS || now_ns(CLOCK_MONOTONIC) > self->deadline_ns)
 		self->exhausted = true;
+	if (!self->until_look--) {
+		self->until_look = READS_PER_LOOK - 1;
+		if (now_ns(CLOCK_THREAD_CPUTIME_ID) > self->cpu_deadline_ns)
+			self->exhausted = true;
+	}
 	return self->exhausted;
 }
 
@@ -51,6 +60,11 @@ bool lua_heap__is_ref(uint64_t ref)
 }
 
 /* ---- objects ----------------------------------------------------------------------------- */
+
+int lua_heap__object(struct lua_heap *self, uint64_t ref, void *bytes, size_t size)
+{
+	return lua_heap__is_ref(ref) ? lua_heap__read(self, ref, bytes, size) : -EINVAL;
+}
 
 int lua_heap__thread(struct lua_heap *self, uint64_t ref, uint64_t *env, uint64_t *g)
 {

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "../bpf/contract.h"
 
@@ -21,10 +22,11 @@
 #define LUA_MAX_NODES  65536u /* of one table; larger ones are data */
 
 /* What one struct lua_heap reads at most: after that every read fails with -ETIME. A program's
- * heap takes some thousand reads and some milliseconds; one that was made for us, as long as it
- * likes. */
+ * heap takes some thousand reads and some milliseconds of CPU time; one that was made for us, as
+ * long as it likes. On a busy machine those milliseconds take a while. */
 #define LUA_MAX_READS	(1u << 18)
-#define LUA_MAX_TIME_NS 250000000u
+#define LUA_MAX_CPU_NS	250000000u
+#define LUA_MAX_TIME_NS 2000000000u
 
 /* Reads all `size` bytes at `address`, or fails with a negative errno. */
 typedef int (*lua_read_fn)(void *context, uint64_t address, void *bytes, size_t size);
@@ -91,9 +93,10 @@ struct lua_heap {
 	size_t node_size;		  /* of tables' hash parts */
 	const struct luajit_build *build; /* one of the two */
 	const struct puc_build *puc;
-	uint64_t reads; /* calls of `read` so far */
-	uint64_t deadline_ns;
-	bool exhausted; /* a read failed because of the bounds */
+	uint64_t reads;			       /* calls of `read` so far */
+	uint64_t deadline_ns, cpu_deadline_ns; /* of the thread that has made it */
+	uint32_t until_look;		       /* reads until the clocks are looked at again */
+	bool exhausted;			       /* a read failed because of the bounds */
 };
 
 /* For luajit_heap__init and puc_heap__init: `context` is borrowed for as long as the heap is used.
@@ -111,8 +114,28 @@ int lua_heap__read(struct lua_heap *self, uint64_t address, void *bytes, size_t 
 /* Whether an object may be there. */
 bool lua_heap__is_ref(uint64_t ref);
 
+/* A number in what was read, at any place. */
+static inline uint64_t lua_word(const void *bytes, size_t offset)
+{
+	uint64_t word;
+
+	memcpy(&word, (const uint8_t *)bytes + offset, sizeof(word));
+	return word;
+}
+
+static inline uint32_t lua_half(const void *bytes, size_t offset)
+{
+	uint32_t half;
+
+	memcpy(&half, (const uint8_t *)bytes + offset, sizeof(half));
+	return half;
+}
+
 /* Each returns 0, or -EINVAL when there is no such object at `ref`, or what `read` returned, or
  * -ETIME. */
+
+/* The first `size` bytes of an object of any type. */
+int lua_heap__object(struct lua_heap *self, uint64_t ref, void *bytes, size_t size);
 
 /* The lua_State's environment (for a main thread, and in PUC Lua since 5.2: the globals; 0 when
  * they are not where they are expected) and its global_State. */

@@ -11,7 +11,8 @@
 #include "../target/elf_image.h"
 
 #define BLOCK_BYTES (256u << 10)
-#define TAIL_BYTES  128u /* how far a text may go on behind the place where it was found */
+#define TAIL_BYTES  128u	 /* how far a text may go on behind the place where it was found */
+#define MAX_BYTES   (1ull << 30) /* of one search: segments may lie over each other */
 
 struct range {
 	uint64_t offset, size;
@@ -37,11 +38,16 @@ struct reader {
 	const struct elf_image *image;
 	int fd;
 	char *buffer;
+	uint64_t left; /* bytes that may still be read */
 };
 
-static ssize_t read_block(const struct reader *self, uint64_t offset, size_t size,
-			  const char **block)
+static ssize_t read_block(struct reader *self, uint64_t offset, size_t size, const char **block)
 {
+	if (size > self->left) {
+		self->left = 0;
+		return -1;
+	}
+	self->left -= size;
 	if (self->fd >= 0) {
 		*block = self->buffer;
 		return pread(self->fd, self->buffer, size, (off_t)offset);
@@ -51,7 +57,7 @@ static ssize_t read_block(const struct reader *self, uint64_t offset, size_t siz
 }
 
 /* Blocks overlap by TAIL_BYTES, so that what is found at the end of one is seen whole. */
-static bool search_range(const struct reader *reader, const struct range *range, const char *needle,
+static bool search_range(struct reader *reader, const struct range *range, const char *needle,
 			 lua_texts_fn found, void *context)
 {
 	const char *block;
@@ -77,7 +83,7 @@ static bool search_range(const struct reader *reader, const struct range *range,
 int lua_texts__search(Elf *elf, int fd, const char *needle, lua_texts_fn found, void *context)
 {
 	struct elf_image image;
-	struct reader reader = {.image = &image, .fd = fd};
+	struct reader reader = {.image = &image, .fd = fd, .left = MAX_BYTES};
 	const Elf64_Shdr *section;
 	struct range range;
 	size_t i;

@@ -17,7 +17,8 @@
 typedef bool (*lua_texts_fn)(void *context, const char *at, const char *end, char before);
 
 /* Calls `found` for each place of `needle` in the file's constants, which are read from `fd`, or
- * through libelf, which keeps them in memory, if that is negative. 0 or -ENOMEM. */
+ * through libelf, which keeps them in memory, if that is negative. At most 1 GiB is read. 0 or
+ * -ENOMEM. */
 int lua_texts__search(Elf *elf, int fd, const char *needle, lua_texts_fn found, void *context);
 
 /* Copies a version (digits, letters, dots, dashes) behind `prefix`; its length, 0 for none. */

@@ -78,36 +78,17 @@ static const struct luajit_layout *layout_of(const struct lua_heap *self)
 	return self->layout;
 }
 
-static uint32_t word32(const uint8_t *bytes, size_t offset)
-{
-	uint32_t word;
-
-	memcpy(&word, bytes + offset, sizeof(word));
-	return word;
-}
-
-static uint64_t word64(const uint8_t *bytes, size_t offset)
-{
-	uint64_t word;
-
-	memcpy(&word, bytes + offset, sizeof(word));
-	return word;
-}
-
 static uint64_t ref_at(const struct lua_heap *self, const uint8_t *bytes, size_t offset)
 {
-	return layout_of(self)->gc64 ? word64(bytes, offset) : word32(bytes, offset);
+	return layout_of(self)->gc64 ? lua_word(bytes, offset) : lua_half(bytes, offset);
 }
 
 /* The first `size` bytes of the object of type `gct` at `ref`. */
 static int read_object(struct lua_heap *self, uint64_t ref, uint8_t gct, uint8_t *bytes,
 		       size_t size)
 {
-	int err;
+	int err = lua_heap__object(self, ref, bytes, size);
 
-	if (!lua_heap__is_ref(ref))
-		return -EINVAL;
-	err = lua_heap__read(self, ref, bytes, size);
 	if (err)
 		return err;
 	return bytes[layout_of(self)->gct] == gct ? 0 : -EINVAL;
@@ -183,7 +164,7 @@ static int read_function(struct lua_heap *self, uint64_t ref, struct lua_functio
 		return err;
 	function->ffid = bytes[layout_of(self)->ffid];
 	function->env = ref_at(self, bytes, layout_of(self)->object_env);
-	function->entry = function->ffid ? word64(bytes, layout_of(self)->entry) : 0;
+	function->entry = function->ffid ? lua_word(bytes, layout_of(self)->entry) : 0;
 	return 0;
 }
 
@@ -256,7 +237,7 @@ static int read_string(struct lua_heap *self, uint64_t ref, char *text)
 	if (err)
 		return err;
 	return lua_heap__characters(self, ref + build->string_data,
-				    word32(bytes, build->string_length), text);
+				    lua_half(bytes, build->string_length), text);
 }
 
 /* ---- tables ------------------------------------------------------------------------------ */
@@ -271,7 +252,7 @@ static int read_nodes(struct lua_heap *self, uint64_t ref, struct lua_nodes *nod
 	err = read_object(self, ref, GCT_TABLE, bytes, layout->hmask + sizeof(hmask));
 	if (err)
 		return err;
-	hmask = word32(bytes, layout->hmask);
+	hmask = lua_half(bytes, layout->hmask);
 	if ((hmask & (hmask + 1)) != 0 || hmask == UINT32_MAX)
 		return -EINVAL;
 	nodes->count = hmask + 1;
@@ -283,8 +264,8 @@ static int read_nodes(struct lua_heap *self, uint64_t ref, struct lua_nodes *nod
 static void decode_node(const struct lua_heap *self, const void *node, struct lua_value *key,
 			struct lua_value *value)
 {
-	*value = luajit_heap__decode(self, word64(node, 0));
-	*key = luajit_heap__decode(self, word64(node, NODE_KEY));
+	*value = luajit_heap__decode(self, lua_word(node, 0));
+	*key = luajit_heap__decode(self, lua_word(node, NODE_KEY));
 }
 
 /* ---- roots ------------------------------------------------------------------------------- */
@@ -321,7 +302,7 @@ static uint64_t find_registry(struct lua_heap *self, uint64_t g)
 	if (size > sizeof(bytes) || lua_heap__read(self, g, bytes, size) != 0)
 		return 0;
 	for (i = 0; i < size; i += 8) {
-		value = luajit_heap__decode(self, word64(bytes, i));
+		value = luajit_heap__decode(self, lua_word(bytes, i));
 		if (value.type == VALUE_TABLE &&
 		    lua_heap__field(self, value.ref, "_LOADED").type == VALUE_TABLE)
 			return value.ref;

@@ -52,20 +52,12 @@ static const struct proto_layout layout_gc32 = {
 	.ref_size = 4,
 };
 
-static uint32_t word32(const uint8_t *bytes)
-{
-	uint32_t word;
-
-	memcpy(&word, bytes, sizeof(word));
-	return word;
-}
-
 static uint64_t ref_at(const struct proto_layout *layout, const uint8_t *bytes)
 {
 	uint64_t word;
 
 	if (layout->ref_size == 4)
-		return word32(bytes);
+		return lua_half(bytes, 0);
 	memcpy(&word, bytes, sizeof(word));
 	return word;
 }
@@ -86,7 +78,7 @@ static uint64_t chunk_hash(struct lua_heap *heap, uint64_t string)
 
 	if (lua_heap__read(heap, string, words, sizeof(words)) != 0)
 		return 0;
-	length = word32(bytes + (heap->build->string_length & 0x1c));
+	length = lua_half(bytes, heap->build->string_length & 0x1c);
 	hash = chunk_fingerprint(bytes, data, length);
 	if (length > CHUNK_HASHED_SIZE &&
 	    lua_heap__read(heap, string + data + length - 8, &last, sizeof(last)) == 0)
@@ -99,9 +91,9 @@ static uint64_t fingerprint(const struct luajit_proto *self, struct lua_heap *he
 	const struct proto_layout *layout = layout_of(heap);
 	const uint8_t *lines = self->block + layout->first_line;
 
-	return proto_fingerprint(chunk_hash(heap, ref_at(layout, self->block + layout->chunk)),
-				 self->address, word32(lines) | (uint64_t)word32(lines + 4) << 32,
-				 self->code_count, tgid);
+	return proto_fingerprint(
+		chunk_hash(heap, ref_at(layout, self->block + layout->chunk)), self->address,
+		lua_half(lines, 0) | (uint64_t)lua_half(lines, 4) << 32, self->code_count, tgid);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
@@ -126,13 +118,13 @@ static int check_block(struct luajit_proto *self, const struct proto_layout *lay
 	uint8_t header;
 
 	self->code = layout->header;
-	self->code_count = word32(self->block + layout->code_count);
-	self->constant_count = word32(self->block + layout->constant_count);
+	self->code_count = lua_half(self->block, layout->code_count);
+	self->constant_count = lua_half(self->block, layout->constant_count);
 	self->upvalue_count = self->block[layout->upvalue_count];
 	self->frame_size = self->block[layout->frame_size];
 	if (self->block[layout->gct] != GCT_PROTO || !self->code_count ||
 	    self->code_count > (self->size - layout->header) / 4 ||
-	    word32(self->block + layout->size) != self->size)
+	    lua_half(self->block, layout->size) != self->size)
 		return -EINVAL;
 	self->constants = inside(self, layout, layout->constants);
 	self->upvalue_names = inside(self, layout, layout->upvalue_names);
@@ -160,7 +152,7 @@ int luajit_proto__open(struct lua_heap *heap, uint64_t address, uint32_t tgid,
 	err = lua_heap__read(heap, address, header, layout->header);
 	if (err)
 		return err;
-	self->size = word32(header + layout->size);
+	self->size = lua_half(header, layout->size);
 	if (header[layout->gct] != GCT_PROTO || self->size <= layout->header ||
 	    self->size > MAX_PROTO_SIZE)
 		return -EINVAL;
@@ -210,7 +202,7 @@ bool luajit_proto__unchanged(const struct luajit_proto *self, struct lua_heap *h
 
 uint32_t luajit_proto__instruction(const struct luajit_proto *self, uint32_t position)
 {
-	return word32(self->block + self->code + (size_t)position * 4);
+	return lua_half(self->block, self->code + (size_t)position * 4);
 }
 
 uint64_t luajit_proto__constant(const struct luajit_proto *self, uint32_t index)

@@ -2,16 +2,18 @@
 #include "puc.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "lua_texts.h"
 #include "puc_code.h"
 #include "puc_flow.h"
 #include "puc_release.h"
 
-/* Functions that may have such a jump table (several small ones in a row look like one): each is
- * decoded, for a millisecond or two. Those that have it are analysed, for ten times as long. */
-#define MAX_CANDIDATES 64u
-#define MAX_ANALYSED   8u
+/* Functions that may have such a jump table (several small ones in a row look like one) are decoded
+ * with what they call, for some 20 ms each. Those that have it are analysed, for about 5 ms. A
+ * program of some megabytes has dozens of either. */
+#define MAX_CANDIDATES 256u
+#define MAX_ANALYSED   64u
 /* The last opcodes do nothing: a compiler may leave them out of the table. */
 #define SPARE_OPCODES 2u
 
@@ -87,38 +89,91 @@ static int examine(struct puc_image *image, struct unwind_table *table, struct u
 	return 0;
 }
 
-int puc__find(Elf *elf, struct unwind_table *table, struct unwind_rules *rules,
+/* An instruction's opcode is its lowest bits: is anything in the function's code put through that
+ * mask? Few functions with a jump table have it; all builds of luaV_execute that were looked at. */
+static bool masks_opcode(struct puc_image *image, const struct unwind_function *function,
+			 unsigned int release)
+{
+	uint8_t mask = release < 50400 ? 0x3f : 0x7f;
+	uint64_t size = function->end - function->start, i;
+	const uint8_t *text = puc_image__bytes(image, function->start, size);
+
+	for (i = 0; text && i + 3 < size; i++) {
+		/* and $mask, reg; ... of 8 bits; and $mask, %al; and $mask, %eax */
+		if ((text[i] == 0x83 || text[i] == 0x80) && (text[i + 1] & 0xf8) == 0xe0 &&
+		    text[i + 2] == mask)
+			return true;
+		if ((text[i] == 0x24 || text[i] == 0x25) && text[i + 1] == mask)
+			return true;
+	}
+	return false;
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+struct search {
+	struct puc_image image;
+	bool is_told; /* the file says of which release it is */
+	uint64_t deadline_ns;
+	unsigned int candidates, analysed;
+};
+
+static bool is_over(const struct search *self)
+{
+	return self->candidates >= MAX_CANDIDATES || self->analysed >= MAX_ANALYSED ||
+	       cpu_ns() > self->deadline_ns;
+}
+
+/* Looks for luaV_execute among the functions with a jump table that mask opcodes, or do not. */
+static int search(struct search *self, bool masking, struct unwind_table *table,
+		  struct unwind_rules *rules, struct puc_build *build)
+{
+	unsigned int least = opcodes_of(build->release) - SPARE_OPCODES;
+	int err = -EINVAL;
+	size_t i;
+
+	for (i = 0; err == -EINVAL && i < table->function_count && !is_over(self); i++) {
+		const struct unwind_function function = table->functions[i];
+
+		if (!puc_code__may_be(&self->image, &function, least) ||
+		    masks_opcode(&self->image, &function, build->release) != masking)
+			continue;
+		self->candidates++;
+		err = examine(&self->image, table, rules, &function, self->is_told, build,
+			      &self->analysed);
+	}
+	return err;
+}
+
+int puc__find(Elf *elf, int fd, struct unwind_table *table, struct unwind_rules *rules,
 	      struct puc_build *build)
 {
-	unsigned int candidates = 0, analysed = 0, least, told;
+	struct search self = {.deadline_ns = cpu_ns() + PUC_MAX_TIME_NS};
 	struct lua_versions versions;
-	struct puc_image image;
-	size_t i;
+	unsigned int told;
 	int err;
 
-	err = lua_texts__versions(elf, -1, &versions);
+	err = lua_texts__versions(elf, fd, &versions);
 	if (err)
 		return err;
 	if (!versions.puc[0] && !versions.puc_short[0])
 		return -ENOENT;
 	told = puc_release__of(versions.puc);
+	self.is_told = told != 0;
 	if (puc_layout__get(told ? told : puc_release__newest(versions.puc_short), build) != 0)
 		return -EINVAL;
-	err = puc_image__open(&image, elf);
+	err = puc_image__open(&self.image, elf);
 	if (err)
 		return err == -ENOMEM ? err : -EINVAL;
-	least = opcodes_of(build->release) - SPARE_OPCODES;
-	err = -EINVAL;
-	for (i = 0; err == -EINVAL && i < table->function_count && candidates < MAX_CANDIDATES &&
-		    analysed < MAX_ANALYSED;
-	     i++) {
-		const struct unwind_function function = table->functions[i];
-
-		if (!puc_code__may_be(&image, &function, least))
-			continue;
-		candidates++;
-		err = examine(&image, table, rules, &function, told != 0, build, &analysed);
-	}
-	puc_image__close(&image);
+	err = search(&self, true, table, rules, build);
+	if (err == -EINVAL)
+		err = search(&self, false, table, rules, build);
+	puc_image__close(&self.image);
 	return err == -EIO ? -EINVAL : err;
 }

@@ -195,14 +195,6 @@ static const struct puc_heap_layout *layout_of(const struct lua_heap *self)
 	return self->layout;
 }
 
-static uint64_t word_at(const void *bytes, size_t offset)
-{
-	uint64_t word;
-
-	memcpy(&word, (const uint8_t *)bytes + offset, sizeof(word));
-	return word;
-}
-
 static int read_word(struct lua_heap *self, uint64_t address, uint64_t *word)
 {
 	return lua_heap__read(self, address, word, sizeof(*word));
@@ -213,11 +205,8 @@ static int read_word(struct lua_heap *self, uint64_t address, uint64_t *word)
 static int read_object(struct lua_heap *self, uint64_t ref, uint8_t type, uint8_t *bytes,
 		       size_t size)
 {
-	int err;
+	int err = lua_heap__object(self, ref, bytes, size);
 
-	if (!lua_heap__is_ref(ref))
-		return -EINVAL;
-	err = lua_heap__read(self, ref, bytes, size);
 	if (err)
 		return err;
 	return (bytes[OBJECT_TYPE] & TYPE_MASK) == type ? 0 : -EINVAL;
@@ -279,11 +268,11 @@ static int read_thread(struct lua_heap *self, uint64_t ref, uint64_t *env, uint6
 
 	if (err)
 		return err;
-	*g = word_at(bytes, self->puc->L_g);
+	*g = lua_word(bytes, self->puc->L_g);
 	if (!lua_heap__is_ref(*g))
 		return -EINVAL;
 	if (layout_of(self)->function_env)
-		*env = word_at(bytes, THREAD_GLOBALS_51);
+		*env = lua_word(bytes, THREAD_GLOBALS_51);
 	else
 		*env = read_globals(self, *g);
 	return 0;
@@ -303,7 +292,7 @@ static int find_main_thread(struct lua_heap *self, uint64_t g, uint64_t *ref)
 		err = read_object(self, *ref, TYPE_THREAD, bytes, sizeof(bytes));
 	if (err)
 		return err;
-	return word_at(bytes, build->L_g) == g ? 0 : -EINVAL;
+	return lua_word(bytes, build->L_g) == g ? 0 : -EINVAL;
 }
 
 static int read_function(struct lua_heap *self, uint64_t ref, struct lua_function *function)
@@ -320,8 +309,8 @@ static int read_function(struct lua_heap *self, uint64_t ref, struct lua_functio
 	is_c = layout->function_is_c ? bytes[layout->function_is_c] != 0
 				     : bytes[OBJECT_TYPE] == VARIANT_C;
 	function->ffid = is_c;
-	function->env = layout->function_env ? word_at(bytes, layout->function_env) : 0;
-	function->entry = is_c ? word_at(bytes, self->puc->closure_c) : 0;
+	function->env = layout->function_env ? lua_word(bytes, layout->function_env) : 0;
+	function->entry = is_c ? lua_word(bytes, self->puc->closure_c) : 0;
 	return 0;
 }
 
@@ -334,7 +323,7 @@ static int read_userdata_metatable(struct lua_heap *self, uint64_t ref, uint64_t
 
 	if (err)
 		return err;
-	*metatable = word_at(bytes, layout->userdata_metatable);
+	*metatable = lua_word(bytes, layout->userdata_metatable);
 	return 0;
 }
 
@@ -350,7 +339,7 @@ static int read_string(struct lua_heap *self, uint64_t ref, char *text)
 	if (err)
 		return err;
 	is_long = bytes[OBJECT_TYPE] == VARIANT_LONG;
-	length = word_at(bytes, build->string_length);
+	length = lua_word(bytes, build->string_length);
 	if (build->string_short_length && !is_long)
 		length = bytes[build->string_short_length];
 	if (length == 0 || length > LUA_MAX_STRING)
@@ -376,8 +365,8 @@ static int read_nodes(struct lua_heap *self, uint64_t ref, struct lua_nodes *nod
 	if (bytes[layout->table_lsize] > MAX_LSIZE)
 		return -EINVAL;
 	nodes->count = 1u << bytes[layout->table_lsize];
-	nodes->address = word_at(bytes, layout->table_node);
-	nodes->metatable = word_at(bytes, layout->table_metatable);
+	nodes->address = lua_word(bytes, layout->table_node);
+	nodes->metatable = lua_word(bytes, layout->table_metatable);
 	return 0;
 }
 
@@ -386,8 +375,8 @@ static void decode_node(const struct lua_heap *self, const void *node, struct lu
 {
 	const uint8_t *bytes = node;
 
-	*value = decode(word_at(node, 0), bytes[VALUE_TYPE]);
-	*key = decode(word_at(node, NODE_KEY), bytes[layout_of(self)->node_key_type]);
+	*value = decode(lua_word(node, 0), bytes[VALUE_TYPE]);
+	*key = decode(lua_word(node, NODE_KEY), bytes[layout_of(self)->node_key_type]);
 }
 
 /* ---- roots ------------------------------------------------------------------------------- */

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of one segment: the text of programs with Lua inside is some megabytes. */
-#define MAX_SEGMENT_BYTES (256u << 20)
-#define MAX_RELOCATIONS	  (4u << 20)
-#define MAX_NO_RETURN	  64u
+/* Linkers make 2 to 10 segments, without anything twice in them. All of them: programs with Lua
+ * inside have some megabytes. */
+#define MAX_SEGMENTS	32u
+#define MAX_BYTES	(512u << 20)
+#define MAX_RELOCATIONS (4u << 20)
+#define MAX_NO_RETURN	64u
 
 static int compare_pointers(const void *one, const void *other)
 {
@@ -130,7 +132,7 @@ static void read_dynamic(struct puc_image *self, struct dynamic *dynamic)
 		if (self->elf.segments[i].p_type == PT_DYNAMIC)
 			segment = &self->elf.segments[i];
 	}
-	if (!segment || segment->p_filesz > MAX_SEGMENT_BYTES)
+	if (!segment || segment->p_filesz > MAX_BYTES)
 		return;
 	count = segment->p_filesz / sizeof(dyn);
 	bytes = puc_image__bytes(self, segment->p_vaddr, count * sizeof(dyn));
@@ -187,6 +189,7 @@ int puc_image__open(struct puc_image *self, Elf *elf)
 {
 	const Elf64_Phdr *from;
 	struct puc_segment *to;
+	uint64_t left = MAX_BYTES;
 	size_t i;
 	int err;
 
@@ -194,13 +197,15 @@ int puc_image__open(struct puc_image *self, Elf *elf)
 	err = elf_image__read(elf, &self->elf);
 	if (err)
 		return err;
-	self->segments = calloc(self->elf.segment_count + 1, sizeof(*self->segments));
+	self->segments = calloc(MAX_SEGMENTS, sizeof(*self->segments));
 	err = self->segments ? 0 : -ENOMEM;
-	for (i = 0; !err && i < self->elf.segment_count; i++) {
+	for (i = 0; !err && i < self->elf.segment_count && self->segment_count < MAX_SEGMENTS;
+	     i++) {
 		from = &self->elf.segments[i];
-		if (from->p_type != PT_LOAD || from->p_filesz > MAX_SEGMENT_BYTES ||
+		if (from->p_type != PT_LOAD || from->p_filesz > left ||
 		    from->p_vaddr > UINT64_MAX - from->p_filesz)
 			continue;
+		left -= from->p_filesz;
 		to = &self->segments[self->segment_count++];
 		to->start = from->p_vaddr;
 		to->end = from->p_vaddr + from->p_filesz;

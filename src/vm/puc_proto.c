@@ -103,22 +103,6 @@ static const struct layout *layout_of(const struct lua_heap *heap)
 	return &lua_54;
 }
 
-static uint64_t word_at(const uint8_t *bytes, size_t offset)
-{
-	uint64_t word;
-
-	memcpy(&word, bytes + offset, sizeof(word));
-	return word;
-}
-
-static uint32_t half_at(const uint8_t *bytes, size_t offset)
-{
-	uint32_t half;
-
-	memcpy(&half, bytes + offset, sizeof(half));
-	return half;
-}
-
 /* ---- identity --------------------------------------------------------------------------------
  */
 
@@ -133,19 +117,17 @@ static int hash_chunk(struct lua_heap *heap, uint64_t string, uint64_t *hash)
 	*hash = 1;
 	if (!string)
 		return 0;
-	if (!lua_heap__is_ref(string))
-		return -EINVAL;
-	err = lua_heap__read(heap, string, bytes, STRING_HEAD);
+	err = lua_heap__object(heap, string, bytes, STRING_HEAD);
 	if (err)
 		return err;
-	length = word_at(bytes, build->string_length);
+	length = lua_word(bytes, build->string_length);
 	if (build->string_short_length) {
 		short_length = bytes[build->string_short_length];
 		if (build->string_is_pointer ? short_length < LONG_SINCE_5_5
 					     : !(bytes[OBJECT_TYPE] & VARIANT_LONG))
 			length = short_length;
 		else if (build->string_is_pointer)
-			at = word_at(bytes, build->string_data);
+			at = lua_word(bytes, build->string_data);
 	}
 	err = lua_heap__read(heap, at, bytes, CHUNK_HASHED_SIZE);
 	if (err)
@@ -167,30 +149,28 @@ static int read_head(struct lua_heap *heap, uint64_t address, uint32_t tgid,
 	int err;
 
 	*head = (struct puc_proto_head){};
-	if (!lua_heap__is_ref(address))
-		return -EINVAL;
-	err = lua_heap__read(heap, address, bytes, layout->size);
+	err = lua_heap__object(heap, address, bytes, layout->size);
 	if (err)
 		return err;
 	if (bytes[OBJECT_TYPE] != build->proto_type)
 		return -EINVAL;
 	memcpy(parameters, bytes + build->proto_parameters, sizeof(parameters));
 	head->parameter_count = parameters[0];
-	head->source = word_at(bytes, build->proto_source);
+	head->source = lua_word(bytes, build->proto_source);
 	if (like && like->source == head->source)
 		head->chunk_hash = like->chunk_hash;
 	else
 		err = hash_chunk(heap, head->source, &head->chunk_hash);
 	if (err)
 		return err;
-	head->first_line = half_at(bytes, build->proto_first_line);
-	lines = (uint64_t)(half_at(bytes, build->proto_first_line + 4u) - head->first_line) << 32 |
+	head->first_line = lua_half(bytes, build->proto_first_line);
+	lines = (uint64_t)(lua_half(bytes, build->proto_first_line + 4u) - head->first_line) << 32 |
 		head->first_line;
 	head->id = proto_fingerprint(head->chunk_hash, address, lines,
-				     half_at(bytes, build->proto_size_code), tgid);
-	head->child_count = half_at(bytes, layout->child_count);
-	head->variable_count = half_at(bytes, layout->variable_count);
-	head->variables = word_at(bytes, layout->variables);
+				     lua_half(bytes, build->proto_size_code), tgid);
+	head->child_count = lua_half(bytes, layout->child_count);
+	head->variable_count = lua_half(bytes, layout->variable_count);
+	head->variables = lua_word(bytes, layout->variables);
 	if (layout->upvalues_of_closure)
 		head->upvalue_count = bytes[layout->upvalues_of_closure];
 	return 0;
@@ -241,31 +221,31 @@ int puc_proto__open(struct lua_heap *heap, uint64_t address, uint32_t tgid, stru
 	err = read_head(heap, address, tgid, NULL, &self->head, bytes);
 	if (err)
 		return err;
-	self->code_count = half_at(bytes, build->proto_size_code);
-	self->constant_count = half_at(bytes, layout->constant_count);
-	self->upvalue_count = half_at(bytes, layout->upvalue_count);
-	self->line_count = half_at(bytes, layout->line_count);
+	self->code_count = lua_half(bytes, build->proto_size_code);
+	self->constant_count = lua_half(bytes, layout->constant_count);
+	self->upvalue_count = lua_half(bytes, layout->upvalue_count);
+	self->line_count = lua_half(bytes, layout->line_count);
 	if (build->proto_abs_lines)
-		self->absolute_line_count = half_at(bytes, build->proto_size_abs_lines);
-	err = read_array(heap, word_at(bytes, build->proto_code), self->code_count,
+		self->absolute_line_count = lua_half(bytes, build->proto_size_abs_lines);
+	err = read_array(heap, lua_word(bytes, build->proto_code), self->code_count,
 			 sizeof(*self->code), MAX_CODE, &self->code);
 	if (!err)
-		err = read_array(heap, word_at(bytes, layout->constants), self->constant_count,
+		err = read_array(heap, lua_word(bytes, layout->constants), self->constant_count,
 				 VALUE_SIZE, MAX_ELEMENTS, &self->constants);
 	if (!err)
-		err = read_array(heap, word_at(bytes, layout->children), self->head.child_count,
+		err = read_array(heap, lua_word(bytes, layout->children), self->head.child_count,
 				 sizeof(*self->children), MAX_ELEMENTS, &self->children);
 	if (!err)
 		err = read_array(heap, self->head.variables, self->head.variable_count,
 				 sizeof(*self->variables), MAX_ELEMENTS, &self->variables);
 	if (!err)
-		err = read_array(heap, word_at(bytes, layout->upvalues), self->upvalue_count,
+		err = read_array(heap, lua_word(bytes, layout->upvalues), self->upvalue_count,
 				 layout->upvalue_size, MAX_ELEMENTS, &self->upvalue_names);
 	if (!err)
-		err = read_array(heap, word_at(bytes, build->proto_line_info), self->line_count,
+		err = read_array(heap, lua_word(bytes, build->proto_line_info), self->line_count,
 				 line_size, MAX_CODE, &self->lines);
 	if (!err && build->proto_abs_lines)
-		err = read_array(heap, word_at(bytes, build->proto_abs_lines),
+		err = read_array(heap, lua_word(bytes, build->proto_abs_lines),
 				 self->absolute_line_count, 2 * sizeof(int32_t), MAX_ELEMENTS,
 				 &self->absolute_lines);
 	return err;
@@ -333,24 +313,30 @@ bool puc_proto__has_self(const struct puc_proto_head *self, struct lua_heap *hea
 	       lua_heap__string(heap, variable.name, text) == 0 && strcmp(text, "self") == 0;
 }
 
+/* NULL when there is no such constant. */
+static const uint8_t *constant(const struct puc_proto *self, uint32_t index)
+{
+	return index < self->constant_count ? self->constants + (size_t)index * VALUE_SIZE : NULL;
+}
+
 bool puc_proto__string(const struct puc_proto *self, struct lua_heap *heap, uint32_t index,
 		       char *text)
 {
-	const uint8_t *value = self->constants + (size_t)index * VALUE_SIZE;
+	const uint8_t *value = constant(self, index);
 
-	return index < self->constant_count && (value[TYPE_OF_VALUE] & 0x0f) == TYPE_STRING &&
-	       lua_heap__string(heap, word_at(value, 0), text) == 0;
+	return value && (value[TYPE_OF_VALUE] & 0x0f) == TYPE_STRING &&
+	       lua_heap__string(heap, lua_word(value, 0), text) == 0;
 }
 
 bool puc_proto__integer(const struct puc_proto *self, struct lua_heap *heap, uint32_t index,
 			int64_t *number)
 {
-	const uint8_t *value = self->constants + (size_t)index * VALUE_SIZE;
+	const uint8_t *value = constant(self, index);
 	uint32_t release = heap->puc->release;
 	uint8_t type;
 	double real;
 
-	if (index >= self->constant_count)
+	if (!value)
 		return false;
 	type = value[TYPE_OF_VALUE] & TYPE_MASK;
 	if (type == (release < 50400 ? TYPE_NUMBER_1 : TYPE_NUMBER_0) && release >= 50300) {
@@ -374,7 +360,7 @@ uint32_t puc_proto__line(const struct puc_proto *self, struct lua_heap *heap, ui
 	if (position >= self->line_count)
 		return 0;
 	if (!heap->puc->proto_abs_lines)
-		return half_at(self->lines, (size_t)position * sizeof(int32_t));
+		return lua_half(self->lines, (size_t)position * sizeof(int32_t));
 	for (i = 0; i <= position; i++) {
 		if ((int8_t)self->lines[i] != ABSOLUTE_LINE) {
 			line += (uint32_t)(int8_t)self->lines[i];

@@ -116,6 +116,7 @@ for command in COMMANDS:
     live.check("bash: the options of %s are those of its --help" % command, have == options_of(command) != set(),
                have ^ options_of(command))
 for words, wanted in ((("record", "--format", "=", ""), {"html", "svg", "folded"}),
+                      (("record", "--by", ""), {"vmstate", "pid"}),
                       (("record", "-p", "1", "-f", "h"), {"html"}), (("record", "-F", ""), set()),
                       (("completion", ""), {"bash", "zsh", "fish"}), (("help", "re"), {"record"}),
                       (("record", "-o", "/et"), {"/etc"}), (("record", "-d", "1", "--", "cat", "/et"), {"/etc"})):
@@ -124,7 +125,7 @@ for words, wanted in ((("record", "--format", "=", ""), {"html", "svg", "folded"
 live.check("bash: --pid offers the pids", {"1", str(os.getpid())} <= bash_offers("luaspy", "record", "--pid", ""))
 live.check("bash: a command to record", "bash" in bash_offers("luaspy", "record", "--", "bas"))
 tabs("bash", Terminal(["bash", "--norc", "-i"], "PS1='> '; source %s\n" % BASH), (
-    ("luaspy rec", "luaspy record ", "\t"), ("luaspy record --o", "--output ", "\t"),
+    ("luaspy rec", "luaspy record ", "\t"), ("luaspy record --ou", "--output ", "\t"),
     ("luaspy record --format=sv", "--format=svg ", "\t"), ("luaspy record --by vm", "--by vmstate ", "\t")))
 
 LIBRARY = "/usr/share/bash-completion/bash_completion"
@@ -132,8 +133,8 @@ if os.path.exists(LIBRARY):
     # As it is installed: found by the library when it is needed, also behind sudo.
     tabs("bash, by bash-completion", Terminal(["bash", "--norc", "-i"], "PS1='> '; source %s\n" % LIBRARY,
                                               XDG_DATA_DIRS=SHARE + ":/usr/share"), (
-        ("luaspy record --o", "luaspy record --output ", "\t"),
-        ("sudo luaspy rec", "sudo luaspy record ", "\t"), ("sudo luaspy record --o", "record --output ", "\t"),
+        ("luaspy record --ou", "luaspy record --output ", "\t"),
+        ("sudo luaspy rec", "sudo luaspy record ", "\t"), ("sudo luaspy record --ou", "record --output ", "\t"),
         ("sudo luaspy record --format=sv", "--format=svg ", "\t")))
 else:
     live.skip("bash, by bash-completion", "bash-completion is not installed")
@@ -142,7 +143,7 @@ else:
 if shutil.which("zsh"):
     ready = "PS1='> '; fpath=(%s $fpath); autoload -Uz compinit; compinit -u -D; unsetopt beep\n" % ZSH
     tabs("zsh", Terminal(["zsh", "-f", "-i"], ready), (
-        ("luaspy rec", "luaspy record ", "\t"), ("luaspy record --o", "--output=", "\t"),
+        ("luaspy rec", "luaspy record ", "\t"), ("luaspy record --ou", "--output=", "\t"),
         ("luaspy record --format=sv", "--format=svg ", "\t"), ("luaspy record --by vm", "--by vmstate ", "\t"),
         ("luaspy record -d 1 -- base6", "-- base64 ", "\t"), ("luaspy completion ba", "completion bash ", "\t"),
         ("luaspy help lis", "help list ", "\t"),
@@ -165,7 +166,7 @@ if shutil.which("fish"):
         have = fish_offers("luaspy %s --" % command)
         live.check("fish: the options of %s are those of its --help" % command, have == options_of(command),
                    have ^ options_of(command))
-    for line, wanted in (("record --o", {"--output"}), ("record -f ", {"html", "svg", "folded"}),
+    for line, wanted in (("record --ou", {"--output"}), ("record -f ", {"html", "svg", "folded"}),
                          ("record --by v", {"vmstate"}), ("record -F ", set()),
                          ("completion ", {"bash", "zsh", "fish"}), ("help re", {"record"}),
                          ("record -o /et", {"/etc/"}), ("record -d 1 -- fis", {"fish"})):
@@ -180,6 +181,9 @@ for name in sorted(bash_offers("luaspy", "record", "--format", "")):
     done = luaspy("record", "-p", "4194300", "-f", name)
     live.check("record takes --format %s" % name, done.returncode == 1 and b"no process 4194300" in done.stderr,
                done.stderr.decode())
+told = luaspy("record", "-p", "4194300", "-f", "none").stderr.decode()
+live.check("the formats that are offered are those that the message tells", bash_offers("luaspy", "record", "-f", "") ==
+           set(re.findall(r"[a-z]+", told[told.index("must be"):told.index(", not")].replace("must be", ""))) - {"or"}, told)
 for name in sorted(bash_offers("luaspy", "record", "--by", "")):
     done = luaspy("record", "-p", "4194300", "--by", name)
     live.check("record takes --by %s" % name, done.returncode == 1 and b"no process 4194300" in done.stderr,

@@ -8,6 +8,7 @@
  *       src/vm/luajit_heap.c src/vm/puc_heap.c src/target/memory.c -o build/fuzz_builtins
  */
 #include "../unit/test_luajit_image.h"
+#include "image_edits.h"
 #include "vm/lua_builtins.h"
 #include "vm/luajit_heap.h"
 
@@ -15,41 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 #define MOST_READS 400000u
 
-/* 8 bytes: when (a read's number), how wide, where (8 bytes' units), what. */
-struct edits {
-	const uint8_t *at;
-	size_t left;
-};
-
-/* Words that mean something: other objects' addresses, types, masks. */
-static uint64_t interesting(const struct image *image, uint8_t which, uint16_t what)
+/* A value of any type. */
+static uint64_t value_of(const struct image *image, uint8_t kind, uint64_t ref)
 {
-	uint64_t ref = image->base + what * 8ull % (image->used + 64);
-
-	if (which < 100)
-		return image_value(image, which % 16, ref);
-	return which < 160   ? ref
-	       : which < 200 ? what
-	       : which < 220 ? UINT64_MAX
-			     : 1ull << what % 64;
-}
-
-static void edit(struct image *image, uint64_t address, size_t size)
-{
-	struct edits *edits = image->context;
-	uint64_t where, word;
-
-	if (image->reads > MOST_READS)
-		abort(); /* the walk is bounded */
-	while (edits->left >= 8 && edits->at[0] <= image->reads) {
-		where = edits->at[2] | (uint32_t)edits->at[3] << 8;
-		where = image->base + where * 4 % image->used;
-		word = interesting(image, edits->at[4],
-				   (uint16_t)(edits->at[5] | edits->at[6] << 8));
-		image_put(image, where, &word, edits->at[1] & 1 ? 4 : 8);
-		edits->at += 8;
-		edits->left -= 8;
-	}
+	return image_value(image, kind % 16, ref);
 }
 
 static void populate(struct image *image)
@@ -73,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
 	struct lua_builtins *builtins = NULL;
 	struct lua_heap heap;
-	struct edits edits;
+	struct edits edits = {.most_reads = MOST_READS, .word = value_of};
 	struct image image;
 	const char *name;
 	int i;
@@ -82,9 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 		return 0;
 	image_open(&image, input[0] & 1);
 	populate(&image);
-	edits = (struct edits){.at = input + 1, .left = size - 1};
-	image.context = &edits;
-	image.before_read = edit;
+	edits_begin(&edits, &image, input + 1, size - 1);
 	luajit_heap__init(&heap, &image.build, image_read, &image);
 	if (lua_builtins__read(&heap, input[0] & 2 ? image.g : image.main, &builtins) == 0) {
 		for (i = 0; i <= UINT8_MAX; i++) {

@@ -9,6 +9,7 @@
  *       -o build/fuzz_call_site
  */
 #include "../unit/test_luajit_proto_image.h"
+#include "image_edits.h"
 #include "vm/luajit_call_site.h"
 #include "vm/luajit_proto.h"
 
@@ -17,33 +18,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 #define MOST_READS 4001u
 #define CODE_BYTES 48u /* 12 instructions */
 
-/* 8 bytes: when (a read's number), how wide, where (4 bytes' units), what. */
-struct edits {
-	const uint8_t *at;
-	size_t left;
-};
-
-static void edit(struct image *image, uint64_t address, size_t size)
+/* A value of any type. */
+static uint64_t value_of(const struct image *image, uint8_t kind, uint64_t ref)
 {
-	struct edits *edits = image->context;
-	uint64_t where, word;
-	uint16_t what;
-
-	if (image->reads > MOST_READS)
-		abort(); /* it is bounded */
-	while (edits->left >= 8 && edits->at[0] <= image->reads) {
-		where = edits->at[2] | (uint32_t)edits->at[3] << 8;
-		where = image->base + where * 4 % image->used;
-		what = (uint16_t)(edits->at[5] | edits->at[6] << 8);
-		word = image->base + what * 8ull % (image->used + 64);
-		if (edits->at[4] < 100)
-			word = image_value(image, edits->at[4] % 16, word);
-		else if (edits->at[4] > 160)
-			word = edits->at[4] > 220 ? UINT64_MAX : what;
-		image_put(image, where, &word, edits->at[1] & 1 ? 4 : 8);
-		edits->at += 8;
-		edits->left -= 8;
-	}
+	return image_value(image, kind % 16, ref);
 }
 
 /* Functions and tables that refer to each other, so that instructions find something. */
@@ -91,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	struct luajit_proto proto;
 	struct lua_heap heap;
 	struct record_call call = {.slot_count = MAX_CALL_SLOTS};
-	struct edits edits;
+	struct edits edits = {.most_reads = MOST_READS, .word = value_of};
 	struct image image;
 	const char *c;
 
@@ -102,15 +80,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	luajit_heap__init(&heap, &image.build, image_read, &image);
 	call.position = input[2] % 16;
 	call.compiled = input[0] >> 1 & 1;
-	/* The right id, as often as not of a proto that is broken already. */
-	edits = (struct edits){.at = input + 3 + CODE_BYTES, .left = size - 3 - CODE_BYTES};
-	image.context = &edits;
+	/* The right id. */
 	if (luajit_proto__open(&heap, call.caller, call.tgid, &proto) == 0) {
 		call.caller_id = proto.id;
 		luajit_proto__close(&proto);
 	}
-	image.reads = 0;
-	image.before_read = edit;
+	edits_begin(&edits, &image, input + 3 + CODE_BYTES, size - 3 - CODE_BYTES);
 	if (luajit_call_site__name(&heap, &call, &name) == 0) {
 		if (!name.text[0] || strlen(name.text) >= sizeof(name.text) ||
 		    name.rank > LUA_CALL_ITERATOR)

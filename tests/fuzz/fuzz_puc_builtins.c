@@ -8,6 +8,7 @@
  * \ src/vm/luajit_heap.c src/vm/puc_heap.c src/target/memory.c -o build/fuzz_puc_builtins
  */
 #include "../unit/test_puc_image.h"
+#include "image_edits.h"
 #include "vm/lua_builtins.h"
 #include "vm/puc_heap.h"
 
@@ -16,37 +17,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 #define MOST_READS 400000u
 #define ENTRIES	   8
 
-/* 8 bytes: when (a read's number), how wide, where (2 bytes), what. */
-struct edits {
-	const uint8_t *at;
-	size_t left;
-};
-
-/* Words that mean something: other objects' addresses, types, sizes. */
-static uint64_t interesting(const struct image *image, uint8_t which, uint16_t what)
+static uint64_t ref_of(const struct image *image, uint8_t kind, uint64_t ref)
 {
-	if (which < 120)
-		return image->base + what * 8ull % (image->used + 64);
-	return which < 200 ? what : which < 220 ? UINT64_MAX : 1ull << what % 64;
-}
-
-static void edit(struct image *image, uint64_t address, size_t size)
-{
-	static const uint8_t widths[] = {1, 2, 4, 8};
-	struct edits *edits = image->context;
-	uint64_t where, word;
-
-	if (image->reads > MOST_READS)
-		abort(); /* the walk is bounded */
-	while (edits->left >= 8 && edits->at[0] <= image->reads) {
-		where = edits->at[2] | (uint32_t)edits->at[3] << 8;
-		word = interesting(image, edits->at[4],
-				   (uint16_t)(edits->at[5] | edits->at[6] << 8));
-		memcpy(image_at(image, image->base + where % image->used, 8), &word,
-		       widths[edits->at[1] & 3]);
-		edits->at += 8;
-		edits->left -= 8;
-	}
+	return ref;
 }
 
 static void populate(struct image *image)
@@ -71,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	struct lua_builtins *builtins = NULL;
 	uint64_t allocator, entry;
 	struct lua_heap heap;
-	struct edits edits;
+	struct edits edits = {.most_reads = MOST_READS, .word = ref_of};
 	struct image image;
 	const char *name;
 	int64_t bytes;
@@ -80,10 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 		return 0;
 	image_open(&image, &families[(input[0] >> 1) % FAMILIES]);
 	populate(&image);
-	edits = (struct edits){.at = input + 1, .left = size - 1};
-	image.context = &edits;
-	image.before_read = edit;
-	if (puc_heap__init(&heap, &image.build, image_read, &image) != 0)
+	edits_begin(&edits, &image, input + 1, size - 1);
+	if (puc_heap__init(&heap, &image.puc, image_read, &image) != 0)
 		abort();
 	if (lua_builtins__read(&heap, input[0] & 1 ? image.g : image.main, &builtins) == 0) {
 		for (entry = 0x1000; entry < 0x1000 + ENTRIES; entry++) {

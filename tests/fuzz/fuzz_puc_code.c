@@ -77,7 +77,7 @@ static int find(struct file *file, uint8_t *bytes, struct puc_build *build)
 	expect(err == 0);
 	if (!file->rows)
 		file->rows = table->row_count;
-	err = puc__find(elf, table, rules, build);
+	err = puc__find(elf, -1, table, rules, build);
 	check(table, rules);
 	/* A table is replaced as a whole or not at all. */
 	expect(err == 0 || table->row_count == file->rows);

@@ -10,6 +10,7 @@
  *       -o build/fuzz_puc_names
  */
 #include "../unit/test_puc_proto_image.h"
+#include "image_edits.h"
 #include "vm/puc_heap.h"
 #include "vm/puc_names.h"
 #include "vm/puc_proto.h"
@@ -19,29 +20,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 #define CODE_BYTES (4u * MAX_PARTS)
 #define TGID	   7
 
-/* 8 bytes: when (a read's number), how wide, where (4 bytes' units), what. */
-struct edits {
-	const uint8_t *at;
-	size_t left;
-};
-
-static void edit(struct image *image, uint64_t address, size_t size)
+static uint64_t ref_of(const struct image *image, uint8_t kind, uint64_t ref)
 {
-	struct edits *edits = image->context;
-	uint64_t where, word;
-
-	while (edits->left >= 8 && edits->at[0] <= image->reads) {
-		where = edits->at[2] | (uint32_t)edits->at[3] << 8;
-		word = edits->at[5] | (uint32_t)edits->at[6] << 8;
-		if (edits->at[4] < 100)
-			word = image->base + word * 8 % (image->used + 64);
-		else if (edits->at[4] > 220)
-			word = UINT64_MAX;
-		memcpy(image_at(image, image->base + where * 4 % image->used, 8), &word,
-		       edits->at[1] & 1 ? 4 : 8);
-		edits->at += 8;
-		edits->left -= 8;
-	}
+	return ref;
 }
 
 static void check_text(const char *text)
@@ -90,21 +71,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	struct lua_call_name name;
 	unsigned int count = 0;
 	struct lua_heap heap;
-	struct edits edits;
+	struct edits edits = {.most_reads = 2 * LUA_MAX_READS, .word = ref_of};
 	struct image image;
 
 	if (size < CODE_BYTES + 1)
 		return 0;
 	image_open_whole(&image, &families[input[0] % FAMILIES]);
 	call.caller = populate(&image, input + 1);
-	if (puc_heap__init(&heap, &image.build, image_read, &image) != 0 ||
+	if (puc_heap__init(&heap, &image.puc, image_read, &image) != 0 ||
 	    puc_proto__head(&heap, call.caller, TGID, NULL, &head) != 0)
 		abort();
 	call.caller_id = head.id;
-	edits = (struct edits){.at = input + 1 + CODE_BYTES, .left = size - 1 - CODE_BYTES};
-	image.context = &edits;
-	image.before_read = edit;
-	image.reads = 0;
+	edits_begin(&edits, &image, input + 1 + CODE_BYTES, size - 1 - CODE_BYTES);
 	for (; call.position < MAX_PARTS; call.position++) {
 		if (puc_names__call(&heap, &call, &name) == 0)
 			check_text(name.text);

@@ -68,6 +68,8 @@ int main(void)
 	bpf->rodata->with_user = true;
 	bpf->rodata->per_thread = true;
 	bpf->rodata->with_coroutines = true;
+	bpf->rodata->with_times = true;
+	bpf->rodata->with_off_cpu = true;
 	bpf->rodata->follow_children = true;
 	bpf->rodata->has_task_pt_regs =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_task_pt_regs, NULL) == 1;

@@ -414,7 +414,7 @@ static int open_program(struct run *run, const char *path)
 	if (!err)
 		err = unwind_table__build(elf, run->rules, &run->table);
 	if (!err)
-		err = puc__find(elf, run->table, run->rules, &run->build);
+		err = puc__find(elf, -1, run->table, run->rules, &run->build);
 	if (!err)
 		err = decode_parts(run, elf);
 	elf_end(elf);

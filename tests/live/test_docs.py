@@ -25,7 +25,7 @@ FILES = ["README.md", *sorted(os.path.relpath(f, live.TOP) for f in glob.glob(os
 TEXTS = {name: live.read(os.path.join(live.TOP, name)).decode() for name in FILES}
 COMMANDS = subprocess.run([live.LUASPY, "help", "--names"], stdout=subprocess.PIPE, check=True,
                           timeout=30).stdout.decode().split()
-HEADS = {".html": b"<!DOCTYPE html>", ".svg": b"<?xml", ".folded": b"nginx;", ".gz": b"\x1f\x8b"}
+HEADS = {".html": b"<!DOCTYPE html>", ".svg": b"<?xml", ".folded": b"nginx;", ".gz": b"\x1f\x8b", ".json": b"{"}
 
 
 def blocks(text):
@@ -112,7 +112,11 @@ def expectations(what, line, new, folder, done):
     elif re.search(r"\bluaspy doctor\b", line):
         live.check("%s: it was sampled" % what, "One second of samples" in text and "luaspy can profile here" in text,
                    text)
-    elif re.search(r"\bluaspy record\b", line):
+    elif re.search(r"\bluaspy top\b", line):
+        live.check("%s: a table" % what, "luaspy top  nginx" in text and "FUNCTION" in text, text)
+    elif re.search(r"\bluaspy report\b", line) and " -o " not in line:
+        live.check("%s: a table" % what, re.search(r"SELF% .*FUNCTION$", text, re.M), text)
+    elif re.search(r"\bluaspy (record|report)\b", line):
         output = re.search(r"-o (\S+)", line)
         if output and output.group(1) == "-":
             live.check("%s: stacks on stdout" % what, re.search(r";.+ \d+$", text, re.M), text[:300])

@@ -171,7 +171,8 @@ def recorded_share(children):
 
 def share_within(low, high, *commands):
     """The same of new processes; once more where it is out of bounds, as it may be when others' load changes
-    between the recording's beginning and its middle, of which the CPU time is."""
+    between the recording's beginning and its middle, of which the CPU time is: by a quarter, at times. A mistake
+    gives twice as many samples, or half of them."""
     for _ in range(3):
         children = [live.start(command) for command in commands]
         time.sleep(0.3)
@@ -184,10 +185,10 @@ def share_within(low, high, *commands):
 
 
 # A thread's timer starts with it: the rest of its life after the last whole period, up to 2 ms, is not seen.
-for loops, low, what in ((300000000, 0.85, "100 ms"), (20000000, 0.5, "a few milliseconds")):
-    _, share = share_within(low, 1.1, [os.path.join(live.SCRATCH, "threads"), str(loops)])
+for loops, low, what in ((300000000, 0.75, "100 ms"), (20000000, 0.5, "a few milliseconds")):
+    _, share = share_within(low, 1.4, [os.path.join(live.SCRATCH, "threads"), str(loops)])
     live.note("threads that live for %s: %.3f of the samples that their CPU time is worth" % (what, share))
-    live.check("threads that live for %s are counted once" % what, low < share < 1.1, share)
+    live.check("threads that live for %s are counted once" % what, low < share < 1.4, share)
 _, share = share_within(0, 1.1, [os.path.join(live.SCRATCH, "threads"), "2000000"])
 live.note("threads that live for less than the sampling period: %.3f" % share)
 
@@ -256,19 +257,19 @@ for what, path in (("replaced", paths[0]), ("deleted", paths[1])):
 # ---- several processes, threads' ids
 NAMES = ("one", "two")
 LOOP = "local function %s() for i = 1, 1e12 do local x = i %% 3 end end %s()"
-r, share = share_within(0.85, 1.1, *([LUAJIT, "-joff", "-e", LOOP % (name, name)] for name in NAMES))
+r, share = share_within(0.75, 1.4, *([LUAJIT, "-joff", "-e", LOOP % (name, name)] for name in NAMES))
 of = [r.count_where(lambda f: any(x.startswith(name + "@") for x in f)) for name in NAMES]
-live.check("several pids at once", r.status == 0 and 0.85 < share < 1.1 and min(of) > 0.25 * sum(of) > 100, of, share,
+live.check("several pids at once", r.status == 0 and 0.75 < share < 1.4 and min(of) > 0.25 * sum(of) > 100, of, share,
            r.stderr)
 
 target = live.start([os.path.join(live.SCRATCH, "threads"), "2000000000"])
 time.sleep(0.2)
 tid = max(int(t) for t in os.listdir("/proc/%d/task" % target.pid))
-r = live.record("-F", 499, "-d", 1, "-p", tid)
+r = live.record("-F", 499, "-d", 1, "-p", tid, "--threads")
 live.stop(target)
 live.check("a thread's id: its process is profiled, and luaspy says so",
-           r.status == 0 and "%d is a thread of process %d" % (tid, target.pid) in r.stderr and r.samples > 600,
-           r.samples, r.stderr)
+           r.status == 0 and "%d is a thread of process %d" % (tid, target.pid) in r.stderr and
+           len({frames[0] for frames, _ in r.stacks}) > 1, r.samples, r.stderr)
 
 # ---- nginx reload
 server = live.Nginx()

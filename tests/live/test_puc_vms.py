@@ -130,7 +130,9 @@ def judge(name, recordings, features, few):
     live.note("%s: %d samples, %d in Lua, %d VMs, %d wrong; complete %.2f %%, Lua frames %.2f %%" %
               (name, samples, in_vm, len(vms), bad, complete, with_lua))
     live.check("%s: no sample has another VM's frames, or a wrong order" % name, bad == 0 and in_vm > 0, *wrong[:5])
-    live.check("%s: complete" % name, complete >= 99.5 and with_lua >= 99.5, *[r.stderr for r in recordings])
+    # While realloc moves a Lua stack, nothing whole is left of it: the more threads wait for malloc's lock, the more
+    # samples are there (0.05 to 0.25 %, 0.55 % once with other programs on all cores).
+    live.check("%s: complete" % name, complete >= 99.5 and with_lua >= 99, *[r.stderr for r in recordings])
     if in_vm >= SAMPLES:
         live.check("%s: the VMs are seen" % name, len(vms) >= VMS - few, sorted(vms))
         missing = [f for f in features if not seen.get(f)]

@@ -54,7 +54,7 @@ static int add_file(struct replay_process *self, struct unwind_rules *rules, str
 		replay->builds[replay->build_count++] = found.build;
 		replay->vm = (uint32_t)replay->build_count;
 		table.vm = replay->vm;
-	} else if (puc__find(file->elf, unwind, rules, &puc) == 0 &&
+	} else if (puc__find(file->elf, file->fd, unwind, rules, &puc) == 0 &&
 		   replay->puc_count < REPLAY_BUILDS) {
 		self->luajit = (int)replay->file_count;
 		replay->pucs[replay->puc_count++] = puc;

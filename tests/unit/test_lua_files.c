@@ -17,6 +17,8 @@
 #define CORE	   "attempt to compare two %s values"
 #define IMAGE_SIZE (600u << 10)
 
+#define TEXTS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
 /* An ELF file without sections: one read-only segment, which is all of it. */
 static int image_with(const char *const *texts, size_t at)
 {
@@ -76,6 +78,39 @@ static enum lua_kind examine(int fd, char *version, size_t size, uint32_t *relea
 	return kind;
 }
 
+#define SEGMENTS 4000u
+
+/* Segments that lie over each other, 2 GB of them in a file of 600 KB, and then one with a text:
+ * not all of that is read. */
+static void what_is_read_has_a_bound(void)
+{
+	static Elf64_Phdr segments[SEGMENTS];
+	uint64_t table = 8192, all = IMAGE_SIZE - 8192;
+	uint32_t release, i;
+	Elf64_Ehdr header;
+	char found[64];
+	int fd;
+
+	for (i = 0; i < SEGMENTS; i++)
+		segments[i] = (Elf64_Phdr){
+			.p_type = PT_LOAD, .p_flags = PF_R, .p_filesz = all, .p_memsz = all};
+	segments[SEGMENTS - 1] = (Elf64_Phdr){.p_type = PT_LOAD,
+					      .p_flags = PF_R,
+					      .p_offset = all,
+					      .p_filesz = IMAGE_SIZE - all,
+					      .p_memsz = IMAGE_SIZE - all};
+	for (i = 1; i <= SEGMENTS; i += SEGMENTS - 1) {
+		fd = image_with(TEXTS("Lua 5.3", CORE), all + 64);
+		CHECK_EQ(pread(fd, &header, sizeof(header), 0), sizeof(header));
+		header.e_phoff = table;
+		header.e_phnum = (uint16_t)i;
+		CHECK_EQ(pwrite(fd, &header, sizeof(header), 0), sizeof(header));
+		CHECK_EQ(pwrite(fd, &segments[SEGMENTS - i], i * sizeof(*segments), (off_t)table),
+			 (ssize_t)(i * sizeof(*segments)));
+		CHECK_EQ(examine(fd, found, sizeof(found), &release), i == 1 ? LUA_PUC : LUA_NONE);
+	}
+}
+
 static void expect(enum lua_kind kind, const char *version, size_t at, const char *const *texts)
 {
 	uint32_t release = 0;
@@ -93,8 +128,6 @@ static void expect_release(uint32_t expected, const char *const *texts)
 	CHECK_EQ(examine(image_with(texts, 4096), found, sizeof(found), &release), LUA_PUC);
 	CHECK_EQ(release, expected);
 }
-
-#define TEXTS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static void versions_are_told_from_texts(void)
 {
@@ -216,6 +249,7 @@ int main(void)
 	RUN(versions_are_told_from_texts, "versions are told from texts");
 	RUN(a_release_is_told_where_it_is_known, "a release is told where it is known");
 	RUN(texts_across_blocks_are_seen, "texts are seen wherever they stand");
+	RUN(what_is_read_has_a_bound, "what is read of a file has a bound");
 	RUN(texts_alone_make_no_lua, "a name alone makes no Lua, nor an error's text");
 	RUN(a_program_that_knows_lua_is_none, "what we have mapped is no Lua");
 	RUN(a_real_build, "a real build is found and understood");

@@ -7,66 +7,11 @@
 #ifndef LUASPY_TEST_LUAJIT_IMAGE_H
 #define LUASPY_TEST_LUAJIT_IMAGE_H
 
-#include <errno.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "test_heap_image.h"
 
-#include "bpf/contract.h"
-
-#define IMAGE_SIZE	(1u << 20)
 #define IMAGE_BASE_GC64 0x7f1200000000ull
 #define IMAGE_BASE_GC32 0x41000000ull
 #define IMAGE_CUR_L	0x158u
-
-struct image {
-	bool gc64;
-	uint64_t base;
-	uint32_t used;
-	uint8_t *bytes;
-	struct luajit_build build;
-	uint64_t g, main, registry, loaded, globals;
-	uint32_t reads;
-	/* Called before each read, when set. */
-	void (*before_read)(struct image *image, uint64_t address, size_t size);
-	void *context;
-};
-
-static inline int image_read(void *context, uint64_t address, void *bytes, size_t size)
-{
-	struct image *image = context;
-
-	image->reads++;
-	if (image->before_read)
-		image->before_read(image, address, size);
-	if (address < image->base || size > IMAGE_SIZE || address - image->base > IMAGE_SIZE - size)
-		return -EFAULT;
-	memcpy(bytes, image->bytes + (address - image->base), size);
-	return 0;
-}
-
-static inline void image_put(struct image *image, uint64_t address, const void *bytes, size_t size)
-{
-	if (address < image->base || address - image->base > IMAGE_SIZE - size)
-		abort();
-	memcpy(image->bytes + (address - image->base), bytes, size);
-}
-
-static inline void image_put8(struct image *image, uint64_t address, uint8_t value)
-{
-	image_put(image, address, &value, sizeof(value));
-}
-
-static inline void image_put32(struct image *image, uint64_t address, uint32_t value)
-{
-	image_put(image, address, &value, sizeof(value));
-}
-
-static inline void image_put64(struct image *image, uint64_t address, uint64_t value)
-{
-	image_put(image, address, &value, sizeof(value));
-}
 
 static inline void image_put_ref(struct image *image, uint64_t address, uint64_t value)
 {
@@ -79,11 +24,8 @@ static inline void image_put_ref(struct image *image, uint64_t address, uint64_t
 /* An object with its type byte. */
 static inline uint64_t image_object(struct image *image, uint8_t gct, size_t size)
 {
-	uint64_t address = image->base + image->used;
+	uint64_t address = image_room(image, size);
 
-	image->used += (uint32_t)((size + 15) & ~15ul);
-	if (image->used > IMAGE_SIZE)
-		abort();
 	image_put8(image, address + (image->gc64 ? 9 : 5), gct);
 	return address;
 }
@@ -209,9 +151,7 @@ static inline void image_open(struct image *image, bool gc64)
 	uint64_t package;
 
 	*image = (struct image){.gc64 = gc64, .base = gc64 ? IMAGE_BASE_GC64 : IMAGE_BASE_GC32};
-	image->bytes = calloc(1, IMAGE_SIZE);
-	if (!image->bytes)
-		abort();
+	image_allocate(image, 1u << 20);
 	image->build.gc64 = gc64;
 	image->build.cur_L = IMAGE_CUR_L;
 	image->build.string_data = gc64 ? 0x18 : 0x14;
@@ -228,11 +168,6 @@ static inline void image_open(struct image *image, bool gc64)
 	package = image_subtable(image, image->globals, "package", 2);
 	image_set(image, package, "loaded", 11, image->loaded);
 	image_set(image, image->loaded, "package", 11, package);
-}
-
-static inline void image_close(struct image *image)
-{
-	free(image->bytes);
 }
 
 /* A library, as luaopen_NAME leaves it. */

@@ -71,11 +71,12 @@ static void the_childs_header_is_over_its_first(void)
 
 static void knows_what_an_argument_may_be(void)
 {
-	const char *text = "[html|svg]", *word;
+	const char *text = "html|svg[,...]", *word;
 
 	CHECK_EQ(manual__value(NULL), MANUAL_NOTHING);
 	CHECK_EQ(manual__value("html|svg|folded"), MANUAL_WORDS);
 	CHECK_EQ(manual__value("vmstate"), MANUAL_WORDS);
+	CHECK_EQ(manual__value("pid|thread[,...]"), MANUAL_WORDS);
 	CHECK_EQ(manual__value("SECONDS"), MANUAL_NOTHING);
 	CHECK_EQ(manual__value("ID|NAME"), MANUAL_NOTHING);
 	CHECK_EQ(manual__value("PID[,PID...]"), MANUAL_PID);

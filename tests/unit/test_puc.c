@@ -3,6 +3,8 @@
  * luaV_execute in real files (the system's lua5.1 to lua5.4, stripped), where its rows say L and
  * the position are, the layouts by release, and files that are broken or have no Lua.
  */
+#include <time.h>
+
 #include "../test.h"
 #include "test_puc_file.h"
 #include "vm/puc_code.h"
@@ -186,6 +188,54 @@ static void test_broken(void)
 	free(file.bytes);
 }
 
+#define MADE_FUNCTIONS 20000u
+
+/* A file that says to be Lua, and whose functions lie over each other and are full of what could be
+ * addresses of jump tables: looking at all of that would take an hour. */
+static void test_made_to_take_long(void)
+{
+	struct file file = read_file("/usr/bin/lua5.4");
+	struct unwind_rules *rules = unwind_rules__new();
+	struct unwind_function *functions;
+	struct unwind_table *table;
+	struct puc_build build;
+	struct found real;
+	uint64_t start, end;
+	clock_t began;
+	uint32_t at;
+	size_t i;
+	Elf *elf;
+
+	if (!file.size)
+		SKIP("cannot: lua5.4 is not installed");
+	real = find(&file);
+	CHECK_EQ(real.err, 0);
+	/* mov $ADDRESS, %eax; the file offset of its text is its address. */
+	start = real.build.execute_start & ~0xfffull;
+	end = real.build.execute_end;
+	for (i = start; i + 5 <= end; i += 5) {
+		at = (uint32_t)(start + i % 4096);
+		file.bytes[i] = (char)0xb8;
+		memcpy(file.bytes + i + 1, &at, sizeof(at));
+	}
+	release(&real);
+	CHECK_EQ(elf_image__open_memory(file.bytes, file.size, &elf), 0);
+	CHECK_EQ(unwind_table__build(elf, rules, &table), 0);
+	functions = calloc(MADE_FUNCTIONS, sizeof(*functions));
+	for (i = 0; i < MADE_FUNCTIONS; i++)
+		functions[i] = (struct unwind_function){start + i / 8, end};
+	free(table->functions);
+	table->functions = functions;
+	table->function_count = MADE_FUNCTIONS;
+	began = clock();
+	CHECK_EQ(puc__find(elf, -1, table, rules, &build), -EINVAL);
+	CHECK((clock() - began) / CLOCKS_PER_SEC < 2 * (clock_t)(PUC_MAX_TIME_NS / 1000000000u));
+	unwind_table__free(table);
+	unwind_rules__free(rules);
+	elf_end(elf);
+	free(file.bytes);
+}
+
 int main(void)
 {
 	elf_version(EV_CURRENT);
@@ -196,5 +246,6 @@ int main(void)
 	RUN(test_no_lua, "a file without Lua");
 	RUN(test_layouts, "layouts by release");
 	RUN(test_broken, "broken files");
+	RUN(test_made_to_take_long, "a file that is made to take long");
 	return TEST_RESULT();
 }

@@ -50,7 +50,7 @@ static inline struct found find(const struct file *file)
 		return found;
 	found.err = unwind_table__build(elf, found.rules, &found.table);
 	if (!found.err)
-		found.err = puc__find(elf, found.table, found.rules, &found.build);
+		found.err = puc__find(elf, -1, found.table, found.rules, &found.build);
 	elf_end(elf);
 	return found;
 }

@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A heap of PUC Lua built by hand, in the layouts of each family of releases: what test_puc_heap.c
- * reads and fuzz_puc_heap.c breaks. Offsets stand here as numbers of their own (from the releases'
- * lobject.h and lstate.h), so that a wrong one in the source does not agree with itself.
+ * A heap of PUC Lua built by hand, in the layouts of each family of releases: what
+ * test_puc_builtins.c reads and fuzz_puc_builtins.c breaks. Offsets stand here as numbers of their
+ * own (from the releases' lobject.h and lstate.h), so that a wrong one in the source does not agree
+ * with itself.
  */
 #ifndef LUASPY_TEST_PUC_IMAGE_H
 #define LUASPY_TEST_PUC_IMAGE_H
 
-#include <errno.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "test_heap_image.h"
 
-#include "bpf/contract.h"
-
-#define IMAGE_SIZE (1u << 19)
 #define IMAGE_BASE 0x7f1200000000ull
 
 /* Values' types, with the bit of collectable ones. */
@@ -36,66 +30,26 @@ struct family {
 	uint8_t node_size, key_type;	   /* of nodes */
 	uint8_t metatable, array, node;	   /* of tables */
 	uint8_t userdata_metatable, in_5_5;
+	uint8_t log2_size; /* of tables: in redis elsewhere */
 };
 
 /* clang-format off */
 static const struct family families[] = {
 	/* global_State         thread, C      string    node    table             userdata */
-	{50105,  0xb0,  0xa0,  0xe0, 0x20, 0x20, 10, 0x18,  0, 40, 24, 0x10, 0x18, 0x20, 0x10, 0},
-	{50200,  0xf0,  0x38, 0x190, 0x18, 0x18, 10, 0x18,  0, 40, 24, 0x10, 0x18, 0x20, 0x10, 0},
-	{50203, 0x108,  0x40, 0x1a8, 0x18, 0x18,  0, 0x18,  0, 40, 24, 0x10, 0x18, 0x20, 0x10, 0},
-	{50204, 0x108,  0x40, 0x1a8, 0x18, 0x18,  0, 0x18,  0, 40, 24, 0x28, 0x10, 0x18, 0x10, 0},
-	{50300,  0xe0,  0x40, 0x1b8, 0x18, 0x18,  0, 0x20,  0, 32, 24, 0x28, 0x10, 0x18, 0x10, 0},
-	{50306,  0xc8,  0x40, 0x1a0, 0x18, 0x18,  0, 0x18, 11, 32, 24, 0x28, 0x10, 0x18, 0x10, 0},
-	{50400, 0x100,  0x40, 0x1d8, 0x18, 0x18,  0, 0x18, 11, 24,  9, 0x28, 0x10, 0x18, 0x18, 0},
-	{50408, 0x108,  0x40, 0x1e0, 0x18, 0x18,  0, 0x18, 11, 24,  9, 0x28, 0x10, 0x18, 0x18, 0},
-	{50501, 0x588,  0x40, 0x1d8, 0x18, 0x18,  0, 0x18, 11, 24,  9, 0x20, 0x10, 0x18, 0x18, 1},
+	{50105,  0xb0,  0xa0,  0xe0, 0x20, 0x20, 10, 0x18,  0, 40, 24, 0x10, 0x18, 0x20, 0x10, 0, 11},
+	/* redis 7.0, deps/lua/src/lobject.h: `int readonly` behind a table's flags */
+	{50105,  0xb0,  0xa0,  0xe0, 0x20, 0x20, 10, 0x18,  0, 40, 24, 0x18, 0x20, 0x28, 0x10, 0, 0x10},
+	{50200,  0xf0,  0x38, 0x190, 0x18, 0x18, 10, 0x18,  0, 40, 24, 0x10, 0x18, 0x20, 0x10, 0, 11},
+	{50203, 0x108,  0x40, 0x1a8, 0x18, 0x18,  0, 0x18,  0, 40, 24, 0x10, 0x18, 0x20, 0x10, 0, 11},
+	{50204, 0x108,  0x40, 0x1a8, 0x18, 0x18,  0, 0x18,  0, 40, 24, 0x28, 0x10, 0x18, 0x10, 0, 11},
+	{50300,  0xe0,  0x40, 0x1b8, 0x18, 0x18,  0, 0x20,  0, 32, 24, 0x28, 0x10, 0x18, 0x10, 0, 11},
+	{50306,  0xc8,  0x40, 0x1a0, 0x18, 0x18,  0, 0x18, 11, 32, 24, 0x28, 0x10, 0x18, 0x10, 0, 11},
+	{50400, 0x100,  0x40, 0x1d8, 0x18, 0x18,  0, 0x18, 11, 24,  9, 0x28, 0x10, 0x18, 0x18, 0, 11},
+	{50408, 0x108,  0x40, 0x1e0, 0x18, 0x18,  0, 0x18, 11, 24,  9, 0x28, 0x10, 0x18, 0x18, 0, 11},
+	{50501, 0x588,  0x40, 0x1d8, 0x18, 0x18,  0, 0x18, 11, 24,  9, 0x20, 0x10, 0x18, 0x18, 1, 11},
 };
 /* clang-format on */
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
-
-struct image {
-	const struct family *family;
-	uint64_t base;
-	uint32_t used;
-	uint8_t *bytes;
-	struct puc_build build;
-	uint64_t g, main, registry, loaded, globals;
-	uint32_t reads;
-	/* Called before each read, when set. */
-	void (*before_read)(struct image *image, uint64_t address, size_t size);
-	void *context;
-};
-
-static inline int image_read(void *context, uint64_t address, void *bytes, size_t size)
-{
-	struct image *image = context;
-
-	image->reads++;
-	if (image->before_read)
-		image->before_read(image, address, size);
-	if (address < image->base || size > IMAGE_SIZE || address - image->base > IMAGE_SIZE - size)
-		return -EFAULT;
-	memcpy(bytes, image->bytes + (address - image->base), size);
-	return 0;
-}
-
-static inline uint8_t *image_at(const struct image *image, uint64_t address, size_t size)
-{
-	if (address < image->base || address - image->base > IMAGE_SIZE - size)
-		abort();
-	return image->bytes + (address - image->base);
-}
-
-static inline void image_put8(struct image *image, uint64_t address, uint8_t value)
-{
-	*image_at(image, address, 1) = value;
-}
-
-static inline void image_put64(struct image *image, uint64_t address, uint64_t value)
-{
-	memcpy(image_at(image, address, sizeof(value)), &value, sizeof(value));
-}
 
 static inline uint64_t image_get64(const struct image *image, uint64_t address)
 {
@@ -116,11 +70,8 @@ static inline void image_put_value(struct image *image, uint64_t address, uint8_
 /* An object with its type byte: the value's without the bit of collectable ones. */
 static inline uint64_t image_object(struct image *image, uint8_t type, size_t size)
 {
-	uint64_t address = image->base + image->used;
+	uint64_t address = image_room(image, size);
 
-	image->used += (uint32_t)((size + 15) & ~15ul);
-	if (image->used > IMAGE_SIZE)
-		abort();
 	/* 5.2.0 has variants in values, not in objects. */
 	image_put8(image, address + 8, image->family->release <= 50200 ? type & 15 : type & 0x3f);
 	return address;
@@ -151,6 +102,11 @@ static inline uint64_t image_string(struct image *image, const char *text)
 	return address;
 }
 
+static inline void image_put_bits(struct image *image, uint64_t table, uint8_t bits)
+{
+	image_put8(image, table + image->family->log2_size, bits);
+}
+
 /* A table with room for 1 << bits fields. */
 static inline uint64_t image_table(struct image *image, unsigned int bits)
 {
@@ -158,7 +114,7 @@ static inline uint64_t image_table(struct image *image, unsigned int bits)
 
 	node = image_object(image, 0, ((size_t)1 << bits) * image->family->node_size);
 	image_put64(image, table + image->family->node, node);
-	image_put8(image, table + 11, (uint8_t)bits);
+	image_put_bits(image, table, (uint8_t)bits);
 	return table;
 }
 
@@ -264,10 +220,8 @@ static inline void image_open(struct image *image, const struct family *family)
 	uint64_t package;
 
 	*image = (struct image){.family = family, .base = IMAGE_BASE};
-	image->bytes = calloc(1, IMAGE_SIZE);
-	if (!image->bytes)
-		abort();
-	image->build = (struct puc_build){
+	image_allocate(image, 1u << 19);
+	image->puc = (struct puc_build){
 		.release = family->release,
 		.g_mainthread = family->g_main,
 		.mainthread_inside = family->in_5_5,
@@ -299,11 +253,6 @@ static inline void image_open(struct image *image, const struct family *family)
 	image_set(image, image->loaded, "package", T_TABLE, package);
 }
 
-static inline void image_close(struct image *image)
-{
-	free(image->bytes);
-}
-
 /* A library, as luaopen_NAME leaves it. */
 static inline uint64_t image_library(struct image *image, const char *name)
 {
@@ -312,5 +261,13 @@ static inline uint64_t image_library(struct image *image, const char *name)
 	image_set(image, image->loaded, name, T_TABLE, library);
 	return library;
 }
+
+/* Runs a test for the family of releases at hand; `name` is room for what it is called. */
+#define RUN_FAMILY(function, text)                                                                 \
+	do {                                                                                       \
+		snprintf(name, sizeof(name), "%u%s: %s", (unsigned int)family->release,            \
+			 family->log2_size != 11 ? " of redis" : "", text);                        \
+		RUN(function, name);                                                               \
+	} while (0)
 
 #endif

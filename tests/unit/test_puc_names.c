@@ -26,7 +26,7 @@ static void open_heap(uint32_t release)
 	for (i = 0; families[i].release != release; i++)
 		;
 	image_open_whole(&image, &families[i]);
-	CHECK_EQ(puc_heap__init(&heap, &image.build, image_read, &image), 0);
+	CHECK_EQ(puc_heap__init(&heap, &image.puc, image_read, &image), 0);
 	parts = (struct proto_parts){.code = {ins(&image, RETURN, 0, 1, 0)},
 				     .code_count = 1,
 				     .first_line = 20,

@@ -96,16 +96,11 @@ struct proto_parts {
 	uint8_t parameters;
 };
 
-static inline void image_put32(struct image *image, uint64_t address, uint32_t value)
-{
-	memcpy(image_at(image, address, sizeof(value)), &value, sizeof(value));
-}
-
 /* Opens an image whose build has all layouts. */
 static inline void image_open_whole(struct image *image, const struct family *family)
 {
 	image_open(image, family);
-	if (puc_layout__get(family->release, &image->build) != 0)
+	if (puc_layout__get(family->release, &image->puc) != 0)
 		abort();
 }
 

@@ -164,12 +164,6 @@ static void the_search_is_bounded(void)
 	munmap(memory, REGION);
 }
 
-#define RUN_FAMILY(function, text)                                                                 \
-	do {                                                                                       \
-		snprintf(name, sizeof(name), "%u: %s", (unsigned int)family->release, text);       \
-		RUN(function, name);                                                               \
-	} while (0)
-
 int main(void)
 {
 	char name[128];

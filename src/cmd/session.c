@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "../target/process_info.h"
+#include "record_files.h"
+
+static void print_wrong_proc(void)
+{
+	fprintf(stderr,
+		"luaspy: /proc is not mounted, or is that of another PID namespace than luaspy's, "
+		"so that processes have other numbers in it. Start the container with "
+		"--pid=host, or mount the right one (unshare --mount-proc).\n");
+}
+
+int session__check_proc(void)
+{
+	int err = process_info__check_proc();
+
+	if (err)
+		print_wrong_proc();
+	return err;
+}
+
+int session__find(struct session *self, struct target_options *options, uint32_t rate_hz)
+{
+	return record_targets__find(&self->targets, options, rate_hz, self->quiet);
+}
+
+static void print_load_error(int err)
+{
+	char why[PRIVILEGES_TEXT_BYTES];
+	struct utsname kernel;
+
+	if (err == -EACCES && privileges__complete()) {
+		/* What is not permitted is -EPERM; this comes from the verifier. */
+		fprintf(stderr,
+			"luaspy: the kernel's BPF verifier refused luaspy's programs. That is not "
+			"a "
+			"matter of privileges but a mistake in luaspy, or in this kernel (%s). "
+			"Please report it with what -v shows.\n",
+			uname(&kernel) == 0 ? kernel.release : "unknown");
+	} else if (err == -EPERM || err == -EACCES) {
+		privileges__explain(why, sizeof(why));
+		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s\n", why);
+	} else if (err == -EXDEV) {
+		print_wrong_proc();
+	} else if (err == -ENOMEM) {
+		fprintf(stderr, "luaspy: out of memory for the BPF maps (about 30 MB).\n");
+	} else {
+		uname(&kernel);
+		fprintf(stderr,
+			"luaspy: the BPF programs do not load on Linux %s: %s. It has to be 5.10 "
+			"or "
+			"newer with BPF and BTF (CONFIG_BPF_SYSCALL, CONFIG_DEBUG_INFO_BTF); -v "
+			"shows "
+			"what the kernel says.\n",
+			kernel.release, strerror(-err));
+	}
+}
+
+static void process_ended(void *context, pid_t pid)
+{
+	struct session *self = context;
+
+	lua_functions__process_ended(self->lua_functions, pid);
+}
+
+static int open_names(struct session *self)
+{
+	self->lua_names = lua_names__new();
+	self->containers = record_containers__new();
+	if (self->lua_names && self->containers)
+		self->lua_functions =
+			lua_functions__new(sampler__stacks(self->sampler),
+					   sampler__modules(self->sampler), self->lua_names);
+	if (!self->lua_functions) {
+		fprintf(stderr, "luaspy: out of memory.\n");
+		return -ENOMEM;
+	}
+	self->names = (struct frame_names){
+		.stacks = sampler__stacks(self->sampler),
+		.modules = sampler__modules(self->sampler),
+		.vms = sampler__vms(self->sampler),
+		.lua = self->lua_functions,
+	};
+	sampler__on_end(self->sampler, process_ended, self);
+	return 0;
+}
+
+int session__open(struct session *self, const struct sampler_options *options)
+{
+	int err;
+
+	self->start.found = record_start__now();
+	err = sampler__new(options, self->targets.found, self->targets.found_count, &self->sampler);
+	self->start.loaded = record_start__now();
+	if (err) {
+		print_load_error(err);
+		return err;
+	}
+	return open_names(self);
+}
+
+int session__add_targets(struct session *self)
+{
+	int err = record_targets__add(&self->targets, self->sampler, self->containers);
+
+	if (!err)
+		session__warn_files(self);
+	return err;
+}
+
+int session__drop_privileges(struct session *self, const struct privileges_needs *needs,
+			     bool kernel)
+{
+	int err;
+
+	if (kernel)
+		self->kernel_symbols = kernel_symbols__open();
+	err = privileges__drop(needs);
+	if (err)
+		fprintf(stderr,
+			"luaspy: what it does not need any more could not be given up: %s.\n",
+			strerror(-err));
+	return err;
+}
+
+int session__poll(struct session *self, int timeout_ms)
+{
+	int err = sampler__poll(self->sampler, timeout_ms);
+
+	if (err == -EINTR)
+		err = 0;
+	lua_functions__read(self->lua_functions);
+	record_containers__look(self->containers, self->names.stacks);
+	session__warn_builds(self);
+	record_targets__tend(&self->targets, self->sampler);
+	return err;
+}
+
+void session__read_kernel_symbols(struct session *self)
+{
+	if (self->kernel_symbols &&
+	    kernel_symbols__read(self->kernel_symbols, &self->kernel) == -EPERM && !self->quiet)
+		fprintf(self->warnings,
+			"luaspy: warning: kernel function names are hidden: they need "
+			"CAP_SYSLOG and `sysctl kernel.kptr_restrict` below 2.\n");
+	self->names.kernel = self->kernel;
+}
+
+void session__warn_files(struct session *self)
+{
+	if (!self->quiet)
+		record_files__warn(self->names.modules, &self->files_told, self->warnings);
+}
+
+void session__warn_builds(struct session *self)
+{
+	if (!self->quiet)
+		record_builds__warn(&self->builds, self->names.modules, self->names.vms,
+				    self->warnings);
+}
+
+void session__title(const struct session *self, char *title, size_t size)
+{
+	const struct record_targets *targets = &self->targets;
+	char others[48] = "";
+
+	if (targets->count > 1)
+		snprintf(others, sizeof(others), " and %zu other%s", targets->count - 1,
+			 targets->count > 2 ? "s" : "");
+	snprintf(title, size, "%s %d%s%s%s", targets->comm, (int)targets->first, others,
+		 targets->container ? " in " : "", targets->container ? targets->container : "");
+}
+
+void session__free(struct session *self)
+{
+	kernel_symbols__free(self->kernel);
+	if (self->kernel_symbols)
+		fclose(self->kernel_symbols);
+	lua_functions__free(self->lua_functions);
+	lua_names__free(self->lua_names);
+	record_containers__free(self->containers);
+	sampler__free(self->sampler);
+	record_targets__free(&self->targets);
+}
