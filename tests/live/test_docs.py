@@ -142,7 +142,7 @@ def run(name, line, folder):
     child = subprocess.Popen(["bash", "-c", adapt(line)], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, env=environment, start_new_session=True)
     if " record " in line and not re.search(r" -d | -- | man ", line):
-        time.sleep(2.5)
+        time.sleep(3.5)
         os.killpg(child.pid, signal.SIGINT)
     try:
         stdout, stderr = child.communicate(timeout=60)
