@@ -39,7 +39,7 @@ static const struct format formats[] = {
 	 FORMAT_LABELS,
 	 false,
 	 "as of `perf script`, for the Firefox Profiler, FlameScope and the like"},
-	{"top", {".top.txt", ".top"}, top_table__write, FORMAT_TABLE, false, "read it"},
+	{"top", {".top.txt", ".top"}, flat_table__write, FORMAT_TABLE, false, "read it"},
 	{"json", {".json"}, json_profile__write, FORMAT_EXACT, false, "for programs"},
 	{"folded",
 	 {".folded", ".txt"},
@@ -92,6 +92,8 @@ void format__adapt(const struct format *self, struct profile_view *view)
 	view->table = self->needs == FORMAT_TABLE;
 	view->labels = self->needs == FORMAT_LABELS;
 	view->exact = self->needs == FORMAT_EXACT;
+	if (view->table)
+		view->reverse = false; /* a function's own part is that of the leaf */
 }
 
 bool format__keeps_labels(const struct format *self)
