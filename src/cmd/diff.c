@@ -100,7 +100,7 @@ static void check(struct argp_state *state, struct diff_command *self)
 {
 	if (!self->inputs[1])
 		argp_error(state, "which two profiles? `luaspy record -o x.pb.gz` writes one");
-	if (strcmp(self->inputs[0], "-") == 0 && strcmp(self->inputs[1], "-") == 0)
+	else if (strcmp(self->inputs[0], "-") == 0 && strcmp(self->inputs[1], "-") == 0)
 		argp_error(state, "only one of the two can come from stdin");
 	if (!self->output)
 		self->output = "-";

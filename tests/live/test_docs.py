@@ -121,7 +121,9 @@ def expectations(what, line, new, folder, done):
         live.check("%s: a table" % what, re.search(r"SELF% .*FUNCTION$", text, re.M), text)
     elif re.search(r"\bluaspy dump\b", line):
         live.check("%s: the worker's stacks" % what, re.search(r"^Process %d " % nginx.worker, text, re.M), text)
-    elif re.search(r"\bluaspy (record|report)\b", line):
+    elif re.search(r"\bluaspy diff\b", line) and " -o " not in line:
+        live.check("%s: a table" % what, re.search(r"BEFORE +AFTER +CHANGE .*FUNCTION$", text, re.M), text)
+    elif re.search(r"\bluaspy (record|report|diff)\b", line):
         output = re.search(r"-o (\S+)", line)
         if output and output.group(1) == "-":
             live.check("%s: stacks on stdout" % what, re.search(r";.+ \d+$", text, re.M), text[:300])
