@@ -102,6 +102,8 @@ static size_t find(const struct reference *all, size_t count, uint64_t id)
 {
 	struct reference wanted = {.id = id}, *found;
 
+	if (id && id <= count && all[id - 1].id == id) /* most count from 1 */
+		return all[id - 1].index;
 	found = bsearch(&wanted, all, count, sizeof(*all), compare_references);
 	return found ? found->index : NO_INDEX;
 }
