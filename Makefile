@@ -15,12 +15,13 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 CPPFLAGS += -D_GNU_SOURCE -DLUASPY_VERSION='"$(VERSION)"' -Isrc -I$(B)
 CFLAGS += -std=gnu11 -O2 -g $(WARN) -ffunction-sections -fdata-sections $(SAN)
 LDFLAGS += -Wl,--gc-sections $(SAN)
-LDLIBS := -lbpf -ljson-c -lprotobuf-c -ldw -lelf -lcapstone -lz -llzma -lncursesw -ltinfo -lpthread
+LDLIBS := -lbpf -ljson-c -lprotobuf-c -ldw -lelf -lcapstone -lz -llzma -lncursesw -ltinfo -lpthread -lm
 # Debian 13's static libelf needs zstd, and src/target/elfutils_static.c after it (hence the group).
 LIBZSTD := $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 
 # ---- the BPF object and its skeleton -------------------------------------------------------
-BPF_SRC := src/bpf/sampler.bpf.c
+BPF_SRC := $(wildcard src/bpf/*.bpf.c)
+BPF_SKEL := $(BPF_SRC:src/bpf/%.bpf.c=$(B)/%.skel.h)
 BPF_HDR := $(wildcard src/bpf/*.h)
 # -disable-block-placement: else clang puts a loop's last block in front of its first, and older verifiers
 # (Linux 6.1 is one) refuse to fall through backwards: docs/architecture.md, "The verifier".
@@ -42,17 +43,18 @@ UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: all clean unit fuzz kernels
+.PHONY: all clean unit fuzz kernels headers
+.SECONDARY: $(BPF_SKEL) $(BPF_SKEL:.skel.h=.bpf.o)
 all: $(B)/luaspy
 
-$(B)/sampler.bpf.o: $(BPF_SRC) $(BPF_HDR)
+$(B)/%.bpf.o: src/bpf/%.bpf.c $(BPF_HDR)
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp
 	$(BPFTOOL) gen object $@ $@.tmp
 	@rm -f $@.tmp
 
-$(B)/sampler.skel.h: $(B)/sampler.bpf.o
-	$(BPFTOOL) gen skeleton $< name sampler_bpf > $@.tmp
+$(B)/%.skel.h: $(B)/%.bpf.o
+	$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp
 	@mv $@.tmp $@
 
 # What protobuf-c makes of the profile format is not ours to mend.
@@ -68,7 +70,17 @@ $(B)/%.o: %.c
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o off_cpu.o sampler.o): $(B)/sampler.skel.h
-$(B)/src/output/flamegraph.o: $(ASSETS)
+$(B)/src/sample/thread_states.o: $(B)/tasks.skel.h
+$(addprefix $(B)/src/output/,flamegraph.o heatmap.o diff_graph.o): $(ASSETS)
+$(B)/src/target/system_calls.o: $(B)/system_call_names.h
+
+# The names of the kernel's system calls, by number, as the installed headers know them.
+$(B)/system_call_names.h: Makefile
+	@mkdir -p $(@D)
+	$(CC) -dM -E -include asm/unistd_64.h -x c /dev/null | \
+		awk '$$2 ~ /^__NR_/ && $$3 ~ /^[0-9]+$$/ { print "[" $$3 "] = \"" substr($$2, 6) "\"," }' > $@.tmp
+	@mv $@.tmp $@
+
 $(addprefix $(B)/src/output/,pprof_read.o pprof_unpack.o pprof_write.o): $(B)/pprof.pb-c.h
 
 # A terminal's description, for machines that have none.
@@ -79,6 +91,9 @@ $(B)/terminfo.h: src/cmd/top_terminal.ti
 		cat $(B)/terminfo/*/luaspy-ansi | od -An -v -tu1 | sed 's/ \+/,/g; s/^,//; s/$$/,/'; echo '};'; } > $@.tmp
 	@mv $@.tmp $@
 $(B)/src/cmd/top_terminal.o: $(B)/terminfo.h
+
+# What the compiler needs to be there before any source: for tests/lint.
+headers: $(BPF_SKEL) $(B)/pprof.pb-c.h $(B)/system_call_names.h $(B)/terminfo.h
 
 $(B)/libluaspy.a: $(LIB_OBJ)
 	@rm -f $@
@@ -105,7 +120,7 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libreplay.a $(B)/libluaspy.a
 # Runs in guests that have no libraries (tests/kernels).
 $(B)/tests/kernels/load_programs: $(B)/tests/kernels/load_programs.o
 	$(CC) -static $(LDFLAGS) -Wl,--start-group $^ -lbpf -lelf -lz $(LIBZSTD) -Wl,--end-group -o $@
-$(B)/tests/kernels/load_programs.o: $(B)/sampler.skel.h
+$(B)/tests/kernels/load_programs.o: $(BPF_SKEL)
 
 kernels: $(B)/tests/kernels/load_programs
 

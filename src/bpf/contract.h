@@ -175,8 +175,9 @@ enum saved_base {
  * With RULE_PUC: where luaV_execute keeps L and the position in the bytecode at a pc, found by
  * decoding it (vm/puc_flow.c). L is in register vm_base_reg or, with VM_NO_REG, at *(CFA +
  * cfa_offset2); cfa_offset2 is 0 when it is nowhere. The position is in register vm_pc or, with
- * VM_NO_REG, at *(CFA - 8 * vm_pc_slot); vm_pc_slot is 0 when it is nowhere. The position points
- * behind the current instruction. vm_flags:
+ * VM_NO_REG, at *(CFA - 8 * vm_pc_slot); vm_pc_slot is 0 when it is nowhere. With a register vm_pc,
+ * vm_pc_slot is 0 or says when that is another function's: if the low half of register vm_pc_slot
+ * >> 4 is vm_pc_slot & 15. The position points behind the current instruction. vm_flags:
  */
 #define PUC_NO_FRAME 0x01 /* it is being left: its Lua frame is gone */
 #define PUC_PC_OF_CI 0x02 /* the register or slot holds `ci`, which holds the position */
@@ -185,6 +186,11 @@ enum saved_base {
 #define PUC_PC_NEXT 0x04
 #define PUC_PC_PAST 0x10
 #define PUC_POPPED  0x08 /* L->ci is the caller of the frame that is being left */
+/* A jump's distance as it is stored has been added, and is to be corrected yet (puc_build's
+ * jump_bits). */
+#define PUC_PC_FAR 0x20
+/* 5.1, a call of luaD_poscall: it pops the frame, and while it runs memory tells whether it has. */
+#define PUC_POPPING 0x40
 
 struct unwind_rule {
 	__s32 cfa_offset;		 /* bytes */
@@ -322,8 +328,11 @@ struct puc_build {
 	/* The function's place on the stack while a hook of its yields (the bit behind ci_tail),
 	 * when ci_func is another; 0: it never is. 5.2 and 5.3 */
 	__u8 ci_extra;
-	__u8 reserved[7];
+	__u8 ci_base;	/* up to 5.3: of a Lua function's frame; PUC_BASE_AT_FUNC: behind ci_func */
+	__u8 jump_bits; /* of a jump's distance, stored with (1 << (jump_bits - 1)) - 1 added */
+	__u8 reserved[5];
 };
+#define PUC_BASE_AT_FUNC 0xff
 _Static_assert(sizeof(struct puc_build) == 80, "puc_build is part of the contract");
 
 /* ---- results ----------------------------------------------------------------------------- */
@@ -390,6 +399,7 @@ enum record_type {
 	RECORD_CALL = 5,
 	RECORD_TIME = 6,
 	RECORD_OFF_CPU = 7,
+	RECORD_FRAME = 8,
 };
 
 /* A stack seen for the first time. It stands for one sample, or, if it is one of a thread that left
@@ -522,6 +532,25 @@ struct record_call {
 };
 _Static_assert(sizeof(struct record_call) == 80 + 8 * MAX_CALL_SLOTS,
 	       "record_call is part of the contract");
+
+/* The values in a Lua frame of a stack that is sent, if they are asked for. They come before the
+ * stack, and in a compiled frame are out of date. */
+#define MAX_FRAME_BYTES 2048u
+struct record_frame {
+	__u32 type;
+	__u32 tgid;
+	__u64 hash;	/* of the stack */
+	__u32 index;	/* among the stack's LUA frames, leaf first */
+	__u32 puc;	/* 1 + index of its build of PUC Lua; 0: it is LuaJIT's */
+	__u32 vm;	/* ... of LuaJIT */
+	__u32 size;	/* of what could be read of the slots */
+	__u64 proto;	/* addresses */
+	__u64 function; /* 0: not known */
+	__u64 base;	/* 0: not on the Lua stack */
+	__u8 slots[MAX_FRAME_BYTES];
+};
+_Static_assert(sizeof(struct record_frame) == 56 + MAX_FRAME_BYTES,
+	       "record_frame is part of the contract");
 
 /* A Lua VM seen for the first time. */
 struct record_vm {

@@ -60,10 +60,25 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	unsigned int self_exec_id; /* 64 bits since Linux 5.7; these are the lower ones */
-	unsigned int __state;
+	unsigned int __state; /* since Linux 5.14 */
 	struct sched_entity se;
 	__u64 start_time; /* CLOCK_MONOTONIC, ns */
 	char comm[16];
+	int on_cpu;
+	unsigned long nvcsw;
+	unsigned long nivcsw;
+} __attribute__((preserve_access_index));
+
+/* The context of an iterator over tasks, include/linux/bpf.h and kernel/bpf/task_iter.c. */
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+} __attribute__((preserve_access_index));
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 } __attribute__((preserve_access_index));
 
 /* Before Linux 5.14. */

@@ -9,7 +9,7 @@
 #define LUASPY_PID_NAMESPACE_H
 
 #ifndef LUASPY_BPF
-#error "included by sampler.bpf.c"
+#error "included by the BPF programs"
 #endif
 
 #define MAX_PID_LEVELS 33u /* include/linux/pid_namespace.h: 32 below the initial one */

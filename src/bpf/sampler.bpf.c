@@ -32,6 +32,7 @@ const volatile bool with_kernel = true;		 /* kernel frames */
 const volatile bool with_user = true;		 /* user frames */
 const volatile bool per_thread = false;		 /* the thread is part of a stack's identity */
 const volatile bool with_coroutines = false;	 /* a frame where a coroutine begins */
+const volatile bool with_values = false;	 /* the values in Lua frames */
 const volatile bool with_times = false;		 /* tell when each sample was taken */
 const volatile bool with_off_cpu = false;	 /* threads that leave the CPU, too */
 const volatile __u64 off_cpu_min_ns = 0;	 /* what is shorter does not count */

@@ -7,9 +7,10 @@
 #define LUASPY_SAMPLER_RESULTS_H
 
 #ifndef LUASPY_WALK_H
-#error "included by sampler.bpf.c, after its maps and walk.h"
+#error "included after walk.h, by sampler.bpf.c behind its maps and by sample/user_walk.c"
 #endif
 
+#ifdef LUASPY_BPF
 static __always_inline void count_up(__u32 counter, __u64 by)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
@@ -37,6 +38,15 @@ static __always_inline void send_process(__u32 event, __u32 tgid, __u32 child, _
 
 	bpf_ringbuf_output(&records, &record, sizeof(record), BPF_RB_FORCE_WAKEUP);
 }
+
+/* Which image of its process the current thread runs. */
+static __always_inline __u32 current_image(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, self_exec_id);
+}
+#endif
 
 /* Room for the description of a Lua function, with what all of them have; NULL: lost. */
 static __always_inline struct record_proto *reserve_proto(const struct walk *w, __u64 id,
@@ -196,19 +206,56 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 	record->callee_id = callee;
 	record->caller = place->proto;
 	record->callee = callee_place->proto;
-	record->function = place->function;
-	record->callee_function = callee_place->function;
+	record->function = place->puc ? 0 : place->function;
+	record->callee_function = place->puc ? 0 : callee_place->function;
 	record->g = w->g;
 	record->position = (__u32)word;
 	record->vm = place->puc ? 0 : w->vm;
 	record->puc = (__u8)place->puc;
 	record->slot_count = 0;
 	record->compiled = !!(word & FRAME_LUA_COMPILED);
-	base = place->base;
+	base = place->puc ? 0 : place->base;
 	if (base && bpf_probe_read_user(record->slots, sizeof(record->slots), (void *)base) == 0)
 		record->slot_count = MAX_CALL_SLOTS;
 	bpf_ringbuf_submit(record, wakeup_flags());
 	bpf_map_update_elem(&known_calls, &key, &one, BPF_ANY);
+	return 0;
+}
+
+/* Sends the values of the i-th Lua frame. */
+__attribute__((noinline)) int send_values(__u32 i)
+{
+	struct walk *w = walk_state();
+	struct record_frame *record;
+	struct lua_place *place;
+	const void *base;
+
+	if (!w)
+		return 0;
+	place = lua_place(i);
+	if (!place)
+		return 0;
+	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
+	if (!record)
+		return 0;
+	base = (const void *)place->base;
+	record->type = RECORD_FRAME;
+	record->tgid = w->record.tgid;
+	record->hash = w->record.hash;
+	record->index = i;
+	record->puc = place->puc;
+	record->vm = place->puc ? 0 : w->vm;
+	record->proto = place->proto;
+	record->function = place->function;
+	record->base = place->base;
+	/* What can be read may end before: where the Lua stack ends with a mapping. */
+	record->size = MAX_FRAME_BYTES;
+	if (bpf_probe_read_user(record->slots, MAX_FRAME_BYTES, base) != 0) {
+		record->size = MAX_FRAME_BYTES / 8;
+		if (bpf_probe_read_user(record->slots, MAX_FRAME_BYTES / 8, base) != 0)
+			record->size = 0;
+	}
+	bpf_ringbuf_submit(record, wakeup_flags());
 	return 0;
 }
 
@@ -231,6 +278,8 @@ __attribute__((noinline)) int send_frame(__u32 i)
 	id = w->record.words[i + 1];
 	lua = w->sent_lua++;
 	send_proto(lua, id);
+	if (with_values)
+		send_values(lua);
 	if (callee && lua)
 		send_call(lua - 1, callee, id, word);
 	/* Whether what an estimate names was called there is not known. */
@@ -287,7 +336,6 @@ __attribute__((noinline)) int send_vm(void)
 {
 	struct walk *w = walk_state();
 	struct record_vm record = {.type = RECORD_VM};
-	struct task_struct *task = (void *)bpf_get_current_task();
 	struct vm_key key = {};
 	__u8 one = 1;
 
@@ -295,7 +343,7 @@ __attribute__((noinline)) int send_vm(void)
 		return 0;
 	key.g = w->g;
 	key.tgid = w->record.tgid;
-	key.exec_id = BPF_CORE_READ(task, self_exec_id);
+	key.exec_id = current_image();
 	if (bpf_map_lookup_elem(&known_vms, &key))
 		return 0;
 	record.tgid = w->record.tgid;
@@ -308,6 +356,7 @@ __attribute__((noinline)) int send_vm(void)
 	return 0;
 }
 
+#ifdef LUASPY_BPF
 /* `hash` with LOOP_BLOCK words from `first` on, or those that there are, mixed in. */
 __attribute__((noinline)) __u64 hash_words(__u32 first, __u64 hash)
 {
@@ -413,5 +462,6 @@ __attribute__((noinline)) int send_stack(void)
 		send_time();
 	return 1;
 }
+#endif
 
 #endif

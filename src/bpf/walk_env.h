@@ -2,7 +2,7 @@
 /*
  * What the walk needs from its surroundings: memory of the target, the tables of the contract, and
  * scratch space. In the kernel these are helpers and maps (sampler.bpf.c defines the maps before
- * it includes the walk); in user space the replay (tests/replay) supplies functions.
+ * it includes the walk); in user space sample/user_walk.c supplies functions.
  *
  * Subprograms of the walk are *global* functions without pointer arguments (SUBPROGRAM): the
  * verifier checks each of them once, by itself, instead of once per call and path. That is what
@@ -50,7 +50,7 @@ long env__read_user(void *dst, __u32 size, const void *address); /* 0 or negativ
 								  * dst when it fails */
 const struct mapping *mapping_at(__u32 index);
 const struct file_table *file_at(__u32 file_id);
-typedef const struct replay_table *table_handle;
+typedef const struct walk_rows *table_handle;
 table_handle table_of(__u32 file_id);
 const __u64 *table_entry(table_handle table, __u32 index); /* NULL outside the table */
 const struct unwind_rule *rule_at(__u32 rule);

@@ -15,7 +15,9 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *summary;
 } commands[] = {
+	{"diff", cmd_diff, "compare two recorded profiles: what has changed, and what is noise"},
 	{"doctor", cmd_doctor, "check what this machine and a process allow"},
+	{"dump", cmd_dump, "show what the threads and coroutines of a process do now"},
 	{"list", cmd_list, "show the Lua processes of this machine"},
 	{"record", cmd_record, "sample a process and draw a CPU flame graph of kernel, C and Lua"},
 	{"report", cmd_report, "show a recorded profile in another format, or a part of it"},

@@ -11,6 +11,7 @@
 #define OPT_OFF_CPU   258
 #define OPT_WALL      259
 #define OPT_MIN_BLOCK 260
+#define OPT_TIMES     261
 
 static const struct argp_option options[] = {
 	{"duration", 'd', "SECONDS", 0,
@@ -26,6 +27,8 @@ static const struct argp_option options[] = {
 	{"format", 'f', "FORMAT", 0, FORMAT_NAMES "; default: by the file's ending", 3},
 	{"threads", OPT_THREADS, 0, 0, "keep threads apart, as --by thread", 4},
 	{"coroutines", OPT_COROUTINE, 0, 0, "show where a coroutine was resumed", 4},
+	{"times", OPT_TIMES, 0, 0,
+	 "keep when each sample was taken, in -o FILE.pb.gz (-f heatmap and -f perf do so)", 4},
 	{"quiet", 'q', 0, 0, "say nothing but errors", 5},
 	{"verbose", 'v', 0, 0, "say more: which LuaJIT was found, and how", 5},
 	{0},
@@ -38,6 +41,7 @@ static const char doc[] =
 	"  luaspy record -p 1234 -d 10                 an HTML flame graph of ten seconds\n"
 	"  luaspy record -p 1234 -o out.svg            until Ctrl-C\n"
 	"  luaspy record -p 1234 -o x.pb.gz            all of it, for `luaspy report`\n"
+	"  luaspy record -p 1234 -d 60 -f heatmap      when it was busy, second by second\n"
 	"  luaspy record -n nginx -d 30                all of nginx that has Lua, reloads "
 	"included\n"
 	"  luaspy record -c web -d 30                  the same in container web\n"
@@ -99,6 +103,11 @@ static void check(struct argp_state *state, struct record_options *self, const c
 				   "the ending of '%s' tells no format: add -f " FORMAT_NAMES,
 				   self->output);
 	}
+	if (self->format && strcmp(self->format->name, "heatmap") == 0 && self->kind != PROFILE_CPU)
+		argp_error(state, "a heat map is one of samples of CPU time, which --off-cpu and "
+				  "--wall are not");
+	if (self->format && format__uses_times(self->format))
+		self->times = true;
 	self->per_thread = view_options__has_by(&self->view, "thread") ||
 			   (self->format && format__keeps_labels(self->format));
 }
@@ -134,6 +143,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_MIN_BLOCK:
 		self->min_block_us =
 			(uint64_t)parse_number(state, arg, "--min-block", 0, 1000000000);
+		break;
+	case OPT_TIMES:
+		self->times = true;
 		break;
 	case 'o':
 		self->output = arg;

@@ -30,7 +30,7 @@ int session__find(struct session *self, struct target_options *options, uint32_t
 	return record_targets__find(&self->targets, options, rate_hz, self->quiet);
 }
 
-static void print_load_error(int err)
+void session__print_load_error(int err)
 {
 	char why[PRIVILEGES_TEXT_BYTES];
 	struct utsname kernel;
@@ -99,7 +99,7 @@ int session__open(struct session *self, const struct sampler_options *options)
 	err = sampler__new(options, self->targets.found, self->targets.found_count, &self->sampler);
 	self->start.loaded = record_start__now();
 	if (err) {
-		print_load_error(err);
+		session__print_load_error(err);
 		return err;
 	}
 	return open_names(self);

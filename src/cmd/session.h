@@ -48,6 +48,9 @@ int session__find(struct session *self, struct target_options *options, uint32_t
 /* Loads the programs; prepares the names. */
 int session__open(struct session *self, const struct sampler_options *options);
 
+/* Says why programs could not be loaded; `err` is that of sampler__new or thread_states__new. */
+void session__print_load_error(int err);
+
 /* Adds what was found. */
 int session__add_targets(struct session *self);
 

@@ -8,6 +8,12 @@
 
 /* Of endings that fit, the first counts: the longer ones stand before the shorter. */
 static const struct format formats[] = {
+	{"heatmap",
+	 {".heatmap.html", ".heatmap"},
+	 heatmap__write_html,
+	 FORMAT_DRAWN,
+	 false,
+	 "open it in a browser"},
 	{"html",
 	 {".html", ".htm"},
 	 flamegraph__write_html,
@@ -93,4 +99,9 @@ void format__adapt(const struct format *self, struct profile_view *view)
 bool format__keeps_labels(const struct format *self)
 {
 	return self->needs == FORMAT_LABELS || self->needs == FORMAT_EXACT;
+}
+
+bool format__uses_times(const struct format *self)
+{
+	return self->write == heatmap__write_html || self->write == perf_script__write;
 }

@@ -37,6 +37,7 @@ struct process_entry {
 
 struct kernel_tables {
 	struct sampler_bpf *bpf;
+	struct walk_tables *copy; /* may be NULL */
 	uint32_t pending_count;
 	uint32_t pending_ids[MAX_PENDING];
 	int pending_tables[MAX_PENDING];
@@ -56,12 +57,14 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-struct kernel_tables *kernel_tables__new(struct sampler_bpf *bpf)
+struct kernel_tables *kernel_tables__new(struct sampler_bpf *bpf, struct walk_tables *copy)
 {
 	struct kernel_tables *self = calloc(1, sizeof(*self));
 
-	if (self)
+	if (self) {
 		self->bpf = bpf;
+		self->copy = copy;
+	}
 	return self;
 }
 
@@ -97,6 +100,8 @@ int kernel_tables__put_rules(struct kernel_tables *self, const struct unwind_rul
 
 		if (bpf_map_update_elem(fd, &id, &rule, BPF_ANY) != 0)
 			return -errno;
+		if (self->copy && walk_tables__put_rule(self->copy, &rule) != 0)
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -167,6 +172,8 @@ int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
 	}
 	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.files), &file_id, file, BPF_ANY) != 0)
 		err = -errno;
+	if (!err && self->copy)
+		err = walk_tables__put_file(self->copy, file_id, file, entries, count);
 	return err;
 }
 
@@ -180,14 +187,14 @@ int kernel_tables__put_build(struct kernel_tables *self, uint32_t vm,
 {
 	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.builds), &vm, build, BPF_ANY) != 0)
 		return -errno;
-	return 0;
+	return self->copy ? walk_tables__put_build(self->copy, build) : 0;
 }
 
 int kernel_tables__put_puc(struct kernel_tables *self, uint32_t puc, const struct puc_build *build)
 {
 	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.pucs), &puc, build, BPF_ANY) != 0)
 		return -errno;
-	return 0;
+	return self->copy ? walk_tables__put_puc(self->copy, build) : 0;
 }
 
 /* ---- extents of the mappings array ------------------------------------------------------- */

@@ -12,12 +12,14 @@
 
 #include "../bpf/contract.h"
 #include "../unwind/unwind_table.h"
+#include "walk_tables.h"
 
 struct sampler_bpf; /* the BPF skeleton */
 struct kernel_tables;
 
-/* `bpf` is borrowed; its maps exist already. NULL when out of memory. */
-struct kernel_tables *kernel_tables__new(struct sampler_bpf *bpf);
+/* `bpf` is borrowed; its maps exist already. `copy`, which may be NULL and is borrowed, gets all
+ * rules, files and builds, too. NULL when out of memory. */
+struct kernel_tables *kernel_tables__new(struct sampler_bpf *bpf, struct walk_tables *copy);
 void kernel_tables__free(struct kernel_tables *self);
 
 /* Sends the rules that were interned since the last call. 0 or negative errno. */

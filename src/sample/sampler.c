@@ -19,6 +19,7 @@
 #include "lua_vms.h"
 #include "off_cpu.h"
 #include "sampler.skel.h"
+#include "sleepers.h"
 #include "targets.h"
 
 #define WAKEUP_GAP_NS  2000000ll
@@ -30,15 +31,19 @@ struct sampler {
 	struct sampler_bpf *bpf;
 	struct bpf_loading *loading; /* until it has ended */
 	struct kernel_tables *tables;
+	struct walk_tables copy; /* of them, with user_walks */
 	struct modules *modules;
 	struct targets *targets;
 	struct cpu_events *events; /* NULL if CPU time is not sampled, and when it is stopped */
 	struct off_cpu *off_cpu;   /* NULL if times off the CPU are not recorded */
+	struct sleepers *sleepers; /* may be NULL; until the start */
 	struct stack_store *stacks;
 	struct lua_vms *vms;
 	struct ring_buffer *ring;
 	void (*ended)(void *context, pid_t pid); /* may be NULL */
 	void *ended_context;
+	void (*frame)(void *context, const struct record_frame *record); /* may be NULL */
+	void *frame_context;
 	struct timespec woken;
 	int epoll_fd;	  /* the ring buffer's and what targets waits for */
 	int record_error; /* set by the ring buffer's callback */
@@ -138,6 +143,10 @@ static int handle_record(void *context, void *data, size_t size)
 	case RECORD_VM:
 		err = lua_vms__add(self->vms, data, size);
 		break;
+	case RECORD_FRAME:
+		if (size >= sizeof(struct record_frame) && self->frame)
+			self->frame(self->frame_context, data);
+		break;
 	case RECORD_PROCESS:
 		if (size >= sizeof(struct record_process))
 			err = handle_process(self, data);
@@ -184,6 +193,7 @@ static int start_loading(struct sampler *self)
 	bpf->rodata->per_thread = self->options.per_thread;
 	bpf->rodata->follow_children = self->options.children;
 	bpf->rodata->with_coroutines = self->options.coroutines;
+	bpf->rodata->with_values = self->options.values;
 	bpf->rodata->with_times = self->options.times;
 	bpf->rodata->has_task_pt_regs =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_task_pt_regs, NULL) == 1;
@@ -215,7 +225,7 @@ static int open_tables(struct sampler *self)
 {
 	struct epoll_event wake = {.events = EPOLLIN};
 
-	self->tables = kernel_tables__new(self->bpf);
+	self->tables = kernel_tables__new(self->bpf, self->options.user_walks ? &self->copy : NULL);
 	self->stacks = stack_store__new();
 	if (!self->tables || !self->stacks)
 		return -ENOMEM;
@@ -246,6 +256,7 @@ int sampler__new(const struct sampler_options *options, const pid_t *pids, size_
 		return -ENOMEM;
 	self->epoll_fd = -1;
 	self->options = *options;
+	self->options.user_walks |= options->kind != SAMPLER_CPU; /* of the sleepers */
 	/* Children that are sampled in any case must not be added a second time. */
 	if (options->added_later && cpu_events__always_inherited())
 		self->options.children = true;
@@ -262,6 +273,9 @@ int sampler__new(const struct sampler_options *options, const pid_t *pids, size_
 		err = load_err;
 	if (err)
 		goto out;
+	/* Where it cannot be, such threads have a note instead of a stack. */
+	if (options->kind != SAMPLER_CPU)
+		sleepers__new(&self->sleepers);
 	if (options->kind != SAMPLER_OFF_CPU) {
 		self->events = cpu_events__new(options->rate_hz,
 					       bpf_program__fd(self->bpf->progs.on_sample),
@@ -285,12 +299,14 @@ void sampler__free(struct sampler *self)
 	bpf_loading__free(self->loading); /* uses the maps until it has ended */
 	cpu_events__free(self->events);
 	off_cpu__free(self->off_cpu);
+	sleepers__free(self->sleepers);
 	ring_buffer__free(self->ring);
 	lua_vms__free(self->vms);
 	targets__free(self->targets);
 	modules__free(self->modules);
 	stack_store__free(self->stacks);
 	kernel_tables__free(self->tables);
+	walk_tables__free(&self->copy);
 	if (self->epoll_fd >= 0)
 		close(self->epoll_fd);
 	sampler_bpf__destroy(self->bpf);
@@ -317,6 +333,8 @@ int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
 	/* A command begins before the recording does. */
 	if (on_exec && self->off_cpu)
 		off_cpu__start(self->off_cpu, now_ns());
+	if (!on_exec && self->sleepers)
+		sleepers__want(self->sleepers, pid);
 	if (self->events)
 		err = cpu_events__add(self->events, pid, on_exec);
 	if (err)
@@ -332,14 +350,39 @@ void sampler__on_end(struct sampler *self, void (*ended)(void *context, pid_t pi
 	self->ended_context = context;
 }
 
+void sampler__on_frame(struct sampler *self,
+		       void (*frame)(void *context, const struct record_frame *record),
+		       void *context)
+{
+	self->frame = frame;
+	self->frame_context = context;
+}
+
+int sampler__take_record(void *self, void *data, size_t size)
+{
+	struct sampler *sampler = self;
+
+	handle_record(sampler, data, size);
+	return sampler->record_error;
+}
+
 void sampler__start(struct sampler *self)
 {
+	int err;
+
 	targets__count_cpu_time(self->targets, 0);
 	self->start_ns = now_ns();
 	if (self->off_cpu)
 		off_cpu__start(self->off_cpu, self->start_ns);
 	if (self->events)
 		cpu_events__enable(self->events, true);
+	if (self->sleepers) {
+		err = sleepers__find(self->sleepers, self, self->off_cpu);
+		if (err == -ENOMEM)
+			self->record_error = err;
+	}
+	sleepers__free(self->sleepers);
+	self->sleepers = NULL;
 }
 
 /* A JIT compiler that changes its memory's protection for each trace may wake us up 15,000 times a
@@ -519,4 +562,19 @@ struct modules *sampler__modules(const struct sampler *self)
 const struct lua_vms *sampler__vms(const struct sampler *self)
 {
 	return self->vms;
+}
+
+const struct sampler_options *sampler__options(const struct sampler *self)
+{
+	return &self->options;
+}
+
+const struct targets *sampler__targets(const struct sampler *self)
+{
+	return self->targets;
+}
+
+const struct walk_tables *sampler__tables(const struct sampler *self)
+{
+	return self->options.user_walks ? &self->copy : NULL;
 }

@@ -14,8 +14,10 @@
 #include "lua_vms.h"
 #include "modules.h"
 #include "stack_store.h"
+#include "walk_tables.h"
 
 struct sampler;
+struct targets;
 
 /* What is recorded of the targets. */
 enum sampler_kind {
@@ -34,6 +36,8 @@ struct sampler_options {
 	bool added_later;    /* processes may be added while others are sampled */
 	bool coroutines;     /* a frame where a coroutine begins */
 	bool times;	     /* when each sample (of CPU time) was taken: stored_stack.times */
+	bool user_walks;     /* walks in user space will be done, too: sampler__tables */
+	bool values;	     /* the values in Lua frames are sent: sampler__on_frame */
 	bool verbose;	     /* libbpf's warnings go to stderr */
 };
 
@@ -59,7 +63,16 @@ int sampler__add(struct sampler *self, pid_t pid, bool on_exec);
  * before is in the store. */
 void sampler__on_end(struct sampler *self, void (*ended)(void *context, pid_t pid), void *context);
 
+/* Takes the values in the Lua frames of stacks, in front of each. */
+void sampler__on_frame(struct sampler *self,
+		       void (*frame)(void *context, const struct record_frame *record),
+		       void *context);
+
 void sampler__start(struct sampler *self);
+
+/* Takes a record as if it came from the kernel (contract.h): `self` is the sampler. 0 or
+ * -ENOMEM. */
+int sampler__take_record(void *self, void *data, size_t size);
 
 /* CPU time that the targets have used while they were sampled, until sampler__stop. */
 double sampler__cpu_seconds(const struct sampler *self);
@@ -100,9 +113,16 @@ uint64_t sampler__start_ns(const struct sampler *self);
 /* When the first sample was taken, CLOCK_MONOTONIC in ns; 0: there was none. */
 uint64_t sampler__first_sample_ns(const struct sampler *self);
 
+/* As it was made, but with what the kernel or other options have changed. */
+const struct sampler_options *sampler__options(const struct sampler *self);
+
 /* Owned by the sampler. */
 struct stack_store *sampler__stacks(const struct sampler *self);
 struct modules *sampler__modules(const struct sampler *self);
 const struct lua_vms *sampler__vms(const struct sampler *self);
+const struct targets *sampler__targets(const struct sampler *self);
+
+/* What user_walk.h needs; NULL without the option `user_walks`. */
+const struct walk_tables *sampler__tables(const struct sampler *self);
 
 #endif

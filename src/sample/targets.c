@@ -379,6 +379,20 @@ struct mapping *targets__mappings(const struct targets *self, pid_t pid, uint32_
 	return copy;
 }
 
+bool targets__view(const struct targets *self, pid_t pid, const struct mapping **mappings,
+		   uint32_t *count, uint32_t *vm)
+{
+	const struct target *target;
+
+	HASH_FIND_INT(self->by_pid, &pid, target);
+	if (!target || target->ended)
+		return false;
+	*mappings = target->mappings;
+	*count = target->mappings ? target->mapping_count : 0;
+	*vm = target->distrusted ? 0 : target->vm;
+	return true;
+}
+
 bool targets__follows(const struct targets *self, pid_t pid)
 {
 	const struct target *target;

@@ -66,6 +66,12 @@ struct mapping *targets__mappings(const struct targets *self, pid_t pid, uint32_
 uint64_t mappings__address(const struct mapping *mappings, uint32_t count, uint32_t file_id,
 			   uint64_t vaddr);
 
+/* The process's mappings, ascending, and its LuaJIT build (0: none, or not to be trusted), as they
+ * were sent to the kernel; borrowed until the next call that may look at the process. false when it
+ * is not followed. */
+bool targets__view(const struct targets *self, pid_t pid, const struct mapping **mappings,
+		   uint32_t *count, uint32_t *vm);
+
 /* Is the process followed, and has it not ended, as far as was noticed? */
 bool targets__follows(const struct targets *self, pid_t pid);
 

@@ -27,12 +27,13 @@ struct frame_entry {
 	UT_hash_handle hh;
 };
 
-struct builder {
+struct profile_builder {
 	struct profile *profile;
 	struct frame_names names;
 	const struct profile_builder_options *options;
 	struct frame_entry *frames;
 	uint32_t *ids;	   /* of the stack being built, leaf first */
+	uint32_t *lua;	   /* 1 + which of the stack's Lua frames; 0: none */
 	uint64_t *entries; /* of those that are C functions on the Lua stack, as words */
 	uint32_t *placed;  /* of place_builtins */
 	const char *callers[MAX_CALLERS]; /* native functions that call C functions for a VM */
@@ -44,18 +45,19 @@ struct builder {
 
 /* ---- frames -------------------------------------------------------------------------------- */
 
-static int push_named(struct builder *b, enum profile_frame_type type, const char *name)
+static int push_named(struct profile_builder *b, enum profile_frame_type type, const char *name)
 {
 	int64_t id = profile__frame(b->profile, type, name);
 
 	if (id < 0)
 		return (int)id;
+	b->lua[b->count] = 0;
 	b->ids[b->count++] = (uint32_t)id;
 	return 0;
 }
 
 /* A native frame's mapping, from its module's id to the profile's. */
-static int place_in_mapping(struct builder *b, struct profile_frame *frame)
+static int place_in_mapping(struct profile_builder *b, struct profile_frame *frame)
 {
 	struct profile_mapping mapping;
 	char build_id[BUILD_ID_BYTES];
@@ -81,7 +83,7 @@ static int place_in_mapping(struct builder *b, struct profile_frame *frame)
 	return 0;
 }
 
-static int name_frame(struct builder *b, uint32_t tgid, uint64_t word, uint64_t second,
+static int name_frame(struct profile_builder *b, uint32_t tgid, uint64_t word, uint64_t second,
 		      uint32_t *id)
 {
 	char name[FRAME_NAME_BYTES], file[FRAME_FILE_BYTES];
@@ -100,7 +102,7 @@ static int name_frame(struct builder *b, uint32_t tgid, uint64_t word, uint64_t 
 	return 0;
 }
 
-static int push_frame(struct builder *b, uint32_t tgid, uint64_t word, uint64_t second)
+static int push_frame(struct profile_builder *b, uint32_t tgid, uint64_t word, uint64_t second)
 {
 	struct frame_key key = {.word = word, .second = second};
 	struct frame_entry *entry;
@@ -124,13 +126,15 @@ static int push_frame(struct builder *b, uint32_t tgid, uint64_t word, uint64_t 
 		}
 		HASH_ADD(hh, b->frames, key, sizeof(entry->key), entry);
 	}
+	b->lua[b->count] = 0;
 	b->ids[b->count++] = entry->id;
 	return 0;
 }
 
 /* The index of the native frame of the C function at `entry` among those from `low` on, before
  * `high`, the nearest to the root; `high` when there is none. */
-static uint32_t find_native(const struct builder *b, uint64_t entry, uint32_t low, uint32_t high)
+static uint32_t find_native(const struct profile_builder *b, uint64_t entry, uint32_t low,
+			    uint32_t high)
 {
 	char name[FRAME_NAME_BYTES];
 	uint32_t at;
@@ -146,7 +150,7 @@ static uint32_t find_native(const struct builder *b, uint64_t entry, uint32_t lo
 }
 
 /* Names are interned: equal ones have the same address. */
-static bool is_caller(const struct builder *b, uint32_t id)
+static bool is_caller(const struct profile_builder *b, uint32_t id)
 {
 	const char *name = profile__frame_at(b->profile, id)->name;
 	uint32_t i;
@@ -159,7 +163,7 @@ static bool is_caller(const struct builder *b, uint32_t id)
 }
 
 /* The same for a native frame that calls such functions. */
-static uint32_t find_caller(const struct builder *b, uint32_t low, uint32_t high)
+static uint32_t find_caller(const struct profile_builder *b, uint32_t low, uint32_t high)
 {
 	uint32_t at;
 
@@ -170,14 +174,14 @@ static uint32_t find_caller(const struct builder *b, uint32_t low, uint32_t high
 	return high;
 }
 
-static void learn_caller(struct builder *b, uint32_t id)
+static void learn_caller(struct profile_builder *b, uint32_t id)
 {
 	if (b->caller_count < MAX_CALLERS && !is_caller(b, id))
 		b->callers[b->caller_count++] = profile__frame_at(b->profile, id)->name;
 }
 
 /* Moves the native frames before `high`, from the root's side on, down to `low`. */
-static void take(struct builder *b, uint32_t *count, uint32_t high, uint32_t low)
+static void take(struct profile_builder *b, uint32_t *count, uint32_t high, uint32_t low)
 {
 	while (high-- > low)
 		b->placed[(*count)++] = b->ids[high];
@@ -193,7 +197,7 @@ static void take(struct builder *b, uint32_t *count, uint32_t high, uint32_t low
  * more: its place is behind the function by which the VM calls C functions, PUC Lua's luaD_precall.
  * What of those stands between the interpreter and the outermost C function is left out.
  */
-static void place_builtins(struct builder *b, uint32_t start)
+static void place_builtins(struct profile_builder *b, uint32_t start)
 {
 	uint32_t end = b->count, low = start, high = start, count = 0, i, at, behind;
 
@@ -219,7 +223,7 @@ static void place_builtins(struct builder *b, uint32_t start)
 }
 
 /* What the VM itself does on behalf of the innermost Lua function. */
-static int push_state(struct builder *b, const struct stored_stack *stack)
+static int push_state(struct profile_builder *b, const struct stored_stack *stack)
 {
 	switch (stack->flags >> STACK_VM_STATE_SHIFT) {
 	case VM_STATE_GC:
@@ -238,29 +242,42 @@ static const char *why_no_lua(const struct stored_stack *stack)
 						 : "[Lua stack in transition]";
 }
 
+static bool is_kernel_function(const struct profile_builder *b, uint64_t word, const char *function)
+{
+	size_t length = strlen(function);
+	char name[FRAME_NAME_BYTES];
+
+	if (word >> FRAME_KIND_SHIFT != FRAME_KIND_KERNEL)
+		return false;
+	frame_names__kernel(&b->names, word, name, sizeof(name));
+	/* Compilers add what they have done to it. */
+	return strncmp(name, function, length) == 0 && (!name[length] || name[length] == '.');
+}
+
 /*
  * How many words of a stack off the CPU are the scheduler itself and the BPF program that it
- * called: all up to __schedule, which is near. None without the kernel's names.
+ * called: all up to __schedule, which is near, and its caller schedule. None without the kernel's
+ * names.
  */
-static uint32_t scheduler_words(const struct builder *b, const struct stored_stack *stack)
+static uint32_t scheduler_words(const struct profile_builder *b, const struct stored_stack *stack)
 {
-	char name[FRAME_NAME_BYTES];
 	uint32_t i;
 
 	if (stored_stack__off_cpu(stack) == OFF_CPU_NONE)
 		return 0;
 	for (i = 0; i < stack->word_count && i < MAX_SCHEDULER_WORDS; i++) {
-		if (stack->words[i] >> FRAME_KIND_SHIFT != FRAME_KIND_KERNEL)
-			break;
-		frame_names__kernel(&b->names, stack->words[i], name, sizeof(name));
-		if (strncmp(name, "__schedule", 10) == 0 && (!name[10] || name[10] == '.'))
-			return i + 1;
+		if (!is_kernel_function(b, stack->words[i], "__schedule"))
+			continue;
+		i++;
+		if (i < stack->word_count && is_kernel_function(b, stack->words[i], "schedule"))
+			i++;
+		return i;
 	}
 	return 0;
 }
 
 /* Why the thread was not on a CPU, where its stack does not tell. */
-static int push_off_cpu(struct builder *b, const struct stored_stack *stack)
+static int push_off_cpu(struct profile_builder *b, const struct stored_stack *stack)
 {
 	switch (stored_stack__off_cpu(stack)) {
 	case OFF_CPU_WAITING:
@@ -272,11 +289,11 @@ static int push_off_cpu(struct builder *b, const struct stored_stack *stack)
 	}
 }
 
-static int push_words(struct builder *b, const struct stored_stack *stack)
+static int push_words(struct profile_builder *b, const struct stored_stack *stack)
 {
 	bool lua_noted = false, lua_seen = false;
 	uint64_t word, second, kind;
-	uint32_t i, builtins = NONE; /* where those of an activation began */
+	uint32_t i, lua = 0, builtins = NONE; /* where those of an activation began */
 	int err;
 
 	err = push_off_cpu(b, stack);
@@ -315,6 +332,8 @@ static int push_words(struct builder *b, const struct stored_stack *stack)
 		err = push_frame(b, stack->tgid, word, second);
 		if (err)
 			return err;
+		if (kind == FRAME_KIND_LUA)
+			b->lua[b->count - 1] = ++lua;
 		b->entries[b->count - 1] = second;
 	}
 	if (builtins != NONE)
@@ -323,7 +342,7 @@ static int push_words(struct builder *b, const struct stored_stack *stack)
 }
 
 /* Why the stack has no root. */
-static int push_end(struct builder *b, const struct stored_stack *stack)
+static int push_end(struct profile_builder *b, const struct stored_stack *stack)
 {
 	const char *why = walk_stop__text(stack->stop);
 	char name[FRAME_NAME_BYTES];
@@ -336,7 +355,7 @@ static int push_end(struct builder *b, const struct stored_stack *stack)
 	return push_named(b, PROFILE_NOTE, name);
 }
 
-static int64_t labels_of(struct builder *b, const struct stored_stack *stack)
+static int64_t labels_of(struct profile_builder *b, const struct stored_stack *stack)
 {
 	const char *state = vm_state__text(stack->flags >> STACK_VM_STATE_SHIFT);
 	struct profile_label labels[MAX_LABELS];
@@ -363,48 +382,6 @@ static int64_t labels_of(struct builder *b, const struct stored_stack *stack)
 	return profile__add_labels(b->profile, labels, count);
 }
 
-static uint64_t count_of(const struct profile_builder_options *options,
-			 const struct stored_stack *stack)
-{
-	return options->recent ? stack->recent : stack->count;
-}
-
-static int add_stack(struct builder *b, const struct stored_stack *stack)
-{
-	uint64_t count = count_of(b->options, stack);
-	struct profile_stack out = {.frames = b->ids,
-				    .count = count,
-				    .nanoseconds =
-					    b->options->recent ? stack->recent_ns : stack->ns,
-				    .times = stack->times,
-				    .time_count = stack->time_count};
-	uint32_t i, other;
-	int64_t labels;
-	int err;
-
-	if (!count)
-		return 0;
-	if (stored_stack__off_cpu(stack) == OFF_CPU_NONE)
-		out.nanoseconds = count * b->options->period_ns;
-	b->count = 0;
-	err = push_words(b, stack);
-	if (!err)
-		err = push_end(b, stack);
-	if (err)
-		return err;
-	for (i = 0; i < b->count / 2; i++) {
-		other = b->ids[i];
-		b->ids[i] = b->ids[b->count - 1 - i];
-		b->ids[b->count - 1 - i] = other;
-	}
-	labels = labels_of(b, stack);
-	if (labels < 0)
-		return (int)labels;
-	out.labels = (uint32_t)labels;
-	out.frame_count = b->count;
-	return profile__add_stack(b->profile, &out);
-}
-
 static bool has_builtin(const struct stored_stack *stack)
 {
 	uint32_t i;
@@ -420,39 +397,122 @@ static bool has_builtin(const struct stored_stack *stack)
 	return false;
 }
 
+struct profile_builder *profile_builder__new(struct profile *profile,
+					     const struct frame_names *names,
+					     const struct profile_builder_options *options)
+{
+	struct profile_builder *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->profile = profile;
+	b->names = *names;
+	b->options = options;
+	b->ids = calloc(MAX_WORDS + 4, sizeof(*b->ids));
+	b->lua = calloc(MAX_WORDS + 4, sizeof(*b->lua));
+	b->entries = calloc(MAX_WORDS + 4, sizeof(*b->entries));
+	b->placed = calloc(MAX_WORDS + 4, sizeof(*b->placed));
+	if (b->ids && b->lua && b->entries && b->placed)
+		return b;
+	profile_builder__free(b);
+	return NULL;
+}
+
+void profile_builder__free(struct profile_builder *b)
+{
+	struct frame_entry *entry, *next;
+
+	if (!b)
+		return;
+	HASH_ITER (hh, b->frames, entry, next) {
+		HASH_DEL(b->frames, entry); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
+		free(entry);
+	}
+	free(b->mappings);
+	free(b->placed);
+	free(b->entries);
+	free(b->lua);
+	free(b->ids);
+	free(b);
+}
+
+int profile_builder__learn(struct profile_builder *b, const struct stored_stack *stack)
+{
+	b->count = 0;
+	return has_builtin(stack) ? push_words(b, stack) : 0;
+}
+
+int profile_builder__frames(struct profile_builder *b, const struct stored_stack *stack,
+			    const uint32_t **ids, const uint32_t **lua, uint32_t *count)
+{
+	int err;
+
+	b->count = 0;
+	err = push_words(b, stack);
+	if (!err)
+		err = push_end(b, stack);
+	*ids = b->ids;
+	*lua = b->lua;
+	*count = b->count;
+	return err;
+}
+
+static uint64_t count_of(const struct profile_builder_options *options,
+			 const struct stored_stack *stack)
+{
+	return options->recent ? stack->recent : stack->count;
+}
+
+static int add_stack(struct profile_builder *b, const struct stored_stack *stack)
+{
+	uint64_t count = count_of(b->options, stack);
+	struct profile_stack out = {.frames = b->ids,
+				    .count = count,
+				    .nanoseconds =
+					    b->options->recent ? stack->recent_ns : stack->ns,
+				    .times = stack->times,
+				    .time_count = stack->time_count};
+	const uint32_t *ids, *lua;
+	uint32_t i, other;
+	int64_t labels;
+	int err;
+
+	if (stored_stack__off_cpu(stack) == OFF_CPU_NONE)
+		out.nanoseconds = count * b->options->period_ns;
+	err = profile_builder__frames(b, stack, &ids, &lua, &out.frame_count);
+	if (err)
+		return err;
+	for (i = 0; i < b->count / 2; i++) {
+		other = b->ids[i];
+		b->ids[i] = b->ids[b->count - 1 - i];
+		b->ids[b->count - 1 - i] = other;
+	}
+	labels = labels_of(b, stack);
+	if (labels < 0)
+		return (int)labels;
+	out.labels = (uint32_t)labels;
+	return profile__add_stack(b->profile, &out);
+}
+
 int profile_builder__add(struct profile *profile, const struct stack_store *stacks,
 			 const struct frame_names *names,
 			 const struct profile_builder_options *options)
 {
-	struct builder b = {.profile = profile, .names = *names, .options = options};
+	struct profile_builder *b = profile_builder__new(profile, names, options);
 	const struct stored_stack *stack;
-	struct frame_entry *entry, *next;
-	int err = 0;
+	int err = b ? 0 : -ENOMEM;
 
-	b.ids = calloc(MAX_WORDS + 4, sizeof(*b.ids));
-	b.entries = calloc(MAX_WORDS + 4, sizeof(*b.entries));
-	b.placed = calloc(MAX_WORDS + 4, sizeof(*b.placed));
-	if (!b.ids || !b.entries || !b.placed)
-		err = -ENOMEM;
 	for (stack = stack_store__next(stacks, NULL); stack && !err;
 	     stack = stack_store__next(stacks, stack)) {
-		b.count = 0;
-		if (count_of(options, stack) && has_builtin(stack))
-			err = push_words(&b, stack); /* learns the callers */
+		if (count_of(options, stack))
+			err = profile_builder__learn(b, stack);
 	}
 	for (stack = stack_store__next(stacks, NULL); stack && !err;
 	     stack = stack_store__next(stacks, stack)) {
 		if (count_of(options, stack))
-			err = add_stack(&b, stack);
+			err = add_stack(b, stack);
 	}
-	HASH_ITER (hh, b.frames, entry, next) {
-		HASH_DEL(b.frames, entry); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
-		free(entry);
-	}
-	free(b.mappings);
-	free(b.placed);
-	free(b.entries);
-	free(b.ids);
+	profile_builder__free(b);
 	return err;
 }
 
@@ -470,15 +530,35 @@ void profile_builder__vm_states(const struct stack_store *stacks, uint64_t *samp
 	}
 }
 
-void profile_builder__off_cpu(const struct stack_store *stacks, uint64_t *ns, uint64_t *count)
+static bool has_lua(const struct stored_stack *stack)
+{
+	uint32_t i;
+
+	for (i = 0; i < stack->word_count; i++) {
+		switch (stack->words[i] >> FRAME_KIND_SHIFT) {
+		case FRAME_KIND_LUA:
+			return true;
+		case FRAME_KIND_BUILTIN:
+			i++;
+		}
+	}
+	return false;
+}
+
+void profile_builder__off_cpu(const struct stack_store *stacks, struct off_cpu_totals *totals)
 {
 	const struct stored_stack *stack;
+	enum off_cpu_reason reason;
 
-	memset(ns, 0, OFF_CPU_REASONS * sizeof(*ns));
-	memset(count, 0, OFF_CPU_REASONS * sizeof(*count));
+	memset(totals, 0, sizeof(*totals));
 	for (stack = stack_store__next(stacks, NULL); stack;
 	     stack = stack_store__next(stacks, stack)) {
-		ns[stored_stack__off_cpu(stack)] += stack->ns;
-		count[stored_stack__off_cpu(stack)] += stack->count;
+		reason = stored_stack__off_cpu(stack);
+		totals->ns[reason] += stack->ns;
+		totals->count[reason] += stack->count;
+		if (stack->stop == STOP_COMPLETE && reason != OFF_CPU_BEFORE)
+			totals->complete += stack->count;
+		if (has_lua(stack))
+			totals->with_lua += stack->count;
 	}
 }

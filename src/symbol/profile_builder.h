@@ -13,6 +13,8 @@
 #include "../sample/stack_store.h"
 #include "frame_names.h"
 
+struct profile_builder;
+
 struct profile_builder_options {
 	bool per_thread; /* a label with the thread's id */
 	bool recent;	 /* only what came last: stored_stack.recent */
@@ -35,9 +37,31 @@ int profile_builder__add(struct profile *profile, const struct stack_store *stac
 			 const struct frame_names *names,
 			 const struct profile_builder_options *options);
 
-/* Times off the CPU by enum off_cpu_reason: their sum in ns, their number, OFF_CPU_REASONS of each.
+/*
+ * The same stack by stack, for those that have more to say of them than a profile has. `options`
+ * are borrowed. NULL when out of memory.
  */
-void profile_builder__off_cpu(const struct stack_store *stacks, uint64_t *ns, uint64_t *count);
+struct profile_builder *profile_builder__new(struct profile *profile,
+					     const struct frame_names *names,
+					     const struct profile_builder_options *options);
+void profile_builder__free(struct profile_builder *self);
+
+/* Where a C function that Lua called stands on the C stack is learnt from all stacks. Learn from
+ * them before the first one is asked for. 0 or -ENOMEM. */
+int profile_builder__learn(struct profile_builder *self, const struct stored_stack *stack);
+
+/* The frames of a stack, leaf first, as ids of the profile; lua[i] is 1 + which of its LUA words
+ * frame i is of, 0 for others. Borrowed until the next call. 0 or -ENOMEM. */
+int profile_builder__frames(struct profile_builder *self, const struct stored_stack *stack,
+			    const uint32_t **ids, const uint32_t **lua, uint32_t *count);
+
+/* A recording with times off the CPU: samples (OFF_CPU_NONE) and times, by enum off_cpu_reason. */
+struct off_cpu_totals {
+	uint64_t count[OFF_CPU_REASONS];
+	uint64_t ns[OFF_CPU_REASONS]; /* of samples 0 */
+	uint64_t complete, with_lua;  /* of all those, as in struct profile_info */
+};
+void profile_builder__off_cpu(const struct stack_store *stacks, struct off_cpu_totals *totals);
 
 /* The samples by enum vm_state; `samples` has VM_STATE_COUNT elements. */
 void profile_builder__vm_states(const struct stack_store *stacks, uint64_t *samples);

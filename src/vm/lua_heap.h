@@ -68,6 +68,45 @@ struct lua_table {
 	void *nodes;
 };
 
+/* A value with all that it says by itself; an object is an address that was not looked at. */
+enum lua_kind_of_value {
+	RAW_NIL,
+	RAW_FALSE,
+	RAW_TRUE,
+	RAW_INTEGER,
+	RAW_NUMBER,
+	RAW_LIGHTUSERDATA,
+	RAW_STRING,
+	RAW_TABLE,
+	RAW_FUNCTION,
+	RAW_LIGHT_FUNCTION, /* PUC Lua since 5.2 */
+	RAW_USERDATA,
+	RAW_THREAD,
+	RAW_CDATA,
+	RAW_OTHER, /* no value of a program's */
+};
+
+struct lua_raw {
+	enum lua_kind_of_value kind;
+	int64_t integer;
+	double number;
+	uint64_t ref; /* of an object, or a light userdata's or function's own value */
+};
+
+#define LUA_MAX_COUNTED 4096u /* items of a table's part that are looked at */
+
+/* How many items a table has in its parts, as far as they were looked at. */
+struct lua_items {
+	uint32_t array, hash;
+	bool more_array, more_hash;
+};
+
+/* Of a function that is Lua's. */
+struct lua_closure {
+	uint64_t proto;
+	uint32_t upvalue_count;
+};
+
 struct lua_heap;
 
 /* What depends on the kind of the heap. Those with a result return it as lua_heap__thread does. */
@@ -83,6 +122,15 @@ struct lua_heap_ops {
 	uint64_t (*registry)(struct lua_heap *self, uint64_t g);
 	uint64_t (*base_metatable)(struct lua_heap *self, uint64_t g, unsigned int index,
 				   const char **name);
+	size_t value_size; /* of a slot of the Lua stack, or of an array */
+	void (*raw)(const struct lua_heap *self, const void *slot, struct lua_raw *raw);
+	int (*string_place)(struct lua_heap *self, uint64_t ref, uint64_t *address,
+			    uint64_t *length);
+	int (*array_items)(struct lua_heap *self, uint64_t ref, struct lua_items *items);
+	int (*closure)(struct lua_heap *self, uint64_t ref, struct lua_closure *closure);
+	int (*upvalue)(struct lua_heap *self, uint64_t ref, uint32_t index, void *slot);
+	int (*userdata_size)(struct lua_heap *self, uint64_t ref, uint64_t *size);
+	int (*cdata_type)(struct lua_heap *self, uint64_t ref, uint32_t *type);
 };
 
 struct lua_heap {

@@ -9,6 +9,7 @@
 #define GCT_TABLE    11
 #define GCT_USERDATA 12
 #define GCT_UPVALUE  5
+#define GCT_CDATA    10
 
 #define NODE_SIZE     24 /* value, key, next; in GC32 also the free top: the same size */
 #define NODE_KEY      8
@@ -35,6 +36,8 @@ struct luajit_layout {
 	uint8_t pc, upvalues; /* of Lua functions: their bytecode, references to upvalues */
 	uint8_t upvalue;      /* of upvalues: where the value is */
 	uint8_t proto_size;   /* the bytecode is behind the proto */
+	uint8_t array, asize; /* of tables: slots, the one of index 0 among them */
+	uint8_t userdata_length;
 };
 
 static const struct luajit_layout layout_gc64 = {
@@ -53,6 +56,9 @@ static const struct luajit_layout layout_gc64 = {
 	.upvalues = 0x28,
 	.upvalue = 0x20,
 	.proto_size = GC64_PROTO_SIZE,
+	.array = 0x10,
+	.asize = 0x30,
+	.userdata_length = 0x18,
 };
 
 static const struct luajit_layout layout_gc32 = {
@@ -71,6 +77,9 @@ static const struct luajit_layout layout_gc32 = {
 	.upvalues = 0x14,
 	.upvalue = 0x10,
 	.proto_size = GC32_PROTO_SIZE,
+	.array = 0x08,
+	.asize = 0x18,
+	.userdata_length = 0x0c,
 };
 
 static const struct luajit_layout *layout_of(const struct lua_heap *self)
@@ -187,12 +196,11 @@ int luajit_heap__closure(struct lua_heap *self, uint64_t ref, struct luajit_clos
 	return 0;
 }
 
-int luajit_heap__upvalue(struct lua_heap *self, uint64_t ref, unsigned int index,
-			 struct lua_value *value)
+static int upvalue_slot(struct lua_heap *self, uint64_t ref, uint32_t index, void *slot)
 {
 	const struct luajit_layout *layout = self->layout;
 	uint8_t bytes[0x28] = {};
-	uint64_t upvalue, word;
+	uint64_t upvalue;
 	int err;
 
 	/* The caller has checked the function; what is read here is checked to be an upvalue. */
@@ -205,11 +213,18 @@ int luajit_heap__upvalue(struct lua_heap *self, uint64_t ref, unsigned int index
 			  (size_t)layout->upvalue + layout->ref_size);
 	if (err)
 		return err;
-	err = lua_heap__read(self, ref_at(self, bytes, layout->upvalue), &word, sizeof(word));
-	if (err)
-		return err;
-	*value = luajit_heap__decode(self, word);
-	return 0;
+	return lua_heap__read(self, ref_at(self, bytes, layout->upvalue), slot, sizeof(uint64_t));
+}
+
+int luajit_heap__upvalue(struct lua_heap *self, uint64_t ref, unsigned int index,
+			 struct lua_value *value)
+{
+	uint64_t word;
+	int err = upvalue_slot(self, ref, index, &word);
+
+	if (!err)
+		*value = luajit_heap__decode(self, word);
+	return err;
 }
 
 static int read_userdata_metatable(struct lua_heap *self, uint64_t ref, uint64_t *metatable)
@@ -224,7 +239,7 @@ static int read_userdata_metatable(struct lua_heap *self, uint64_t ref, uint64_t
 	return 0;
 }
 
-static int read_string(struct lua_heap *self, uint64_t ref, char *text)
+static int string_place(struct lua_heap *self, uint64_t ref, uint64_t *address, uint64_t *length)
 {
 	const struct luajit_build *build = self->build;
 	uint8_t bytes[STRING_SIZE];
@@ -233,11 +248,25 @@ static int read_string(struct lua_heap *self, uint64_t ref, char *text)
 	if (build->string_data > sizeof(bytes) ||
 	    build->string_length > build->string_data - sizeof(uint32_t))
 		return -EINVAL;
-	err = read_object(self, ref, GCT_STRING, bytes, build->string_data);
+	/* The empty string is a part of the global_State, and in GC32 on a multiple of 4. */
+	if (!ref || ref % 4 || ref >= MAX_ADDRESS)
+		return -EINVAL;
+	err = lua_heap__read(self, ref, bytes, build->string_data);
 	if (err)
 		return err;
-	return lua_heap__characters(self, ref + build->string_data,
-				    lua_half(bytes, build->string_length), text);
+	if (bytes[layout_of(self)->gct] != GCT_STRING)
+		return -EINVAL;
+	*address = ref + build->string_data;
+	*length = lua_half(bytes, build->string_length);
+	return 0;
+}
+
+static int read_string(struct lua_heap *self, uint64_t ref, char *text)
+{
+	uint64_t address, length;
+	int err = string_place(self, ref, &address, &length);
+
+	return err ? err : lua_heap__characters(self, address, length, text);
 }
 
 /* ---- tables ------------------------------------------------------------------------------ */
@@ -266,6 +295,98 @@ static void decode_node(const struct lua_heap *self, const void *node, struct lu
 {
 	*value = luajit_heap__decode(self, lua_word(node, 0));
 	*key = luajit_heap__decode(self, lua_word(node, NODE_KEY));
+}
+
+/* ---- values ------------------------------------------------------------------------------ */
+
+/* lj_obj.h: types are complements; ~13 (and in GC32 what is below it) are numbers. */
+static void raw_value(const struct lua_heap *self, const void *slot, struct lua_raw *raw)
+{
+	static const uint8_t kinds[] = {
+		RAW_NIL,   RAW_FALSE,  RAW_TRUE,     RAW_LIGHTUSERDATA, RAW_STRING,
+		RAW_OTHER, RAW_THREAD, RAW_OTHER,    RAW_FUNCTION,	RAW_OTHER,
+		RAW_CDATA, RAW_TABLE,  RAW_USERDATA, RAW_INTEGER,
+	};
+	bool gc64 = layout_of(self)->gc64;
+	uint64_t word = lua_word(slot, 0);
+	uint32_t type =
+		gc64 ? ~(uint32_t)((int64_t)word >> GC64_TAG_SHIFT) : ~(uint32_t)(word >> 32);
+
+	*raw = (struct lua_raw){.kind = RAW_NUMBER};
+	/* A light userdata is an address of 47 bits, whose upper ones are in the type's place. */
+	if (!gc64 && (int32_t)(word >> 32) >> 15 == -2)
+		type = 3;
+	if (type >= sizeof(kinds)) {
+		memcpy(&raw->number, &word, sizeof(raw->number));
+		return;
+	}
+	raw->kind = kinds[type];
+	raw->ref =
+		gc64 || raw->kind == RAW_LIGHTUSERDATA ? word & GC64_ADDRESS_MASK : (uint32_t)word;
+	if (raw->kind == RAW_INTEGER)
+		raw->integer = (int32_t)word;
+}
+
+static int array_items(struct lua_heap *self, uint64_t ref, struct lua_items *items)
+{
+	const struct luajit_layout *layout = self->layout;
+	uint8_t bytes[TABLE_SIZE];
+	uint64_t slots[64], at;
+	struct lua_raw raw;
+	uint32_t size, i;
+	int err;
+
+	err = read_object(self, ref, GCT_TABLE, bytes, layout->hmask + sizeof(size));
+	if (err)
+		return err;
+	size = lua_half(bytes, layout->asize);
+	at = ref_at(self, bytes, layout->array);
+	items->more_array = size > LUA_MAX_COUNTED;
+	if (items->more_array)
+		size = LUA_MAX_COUNTED;
+	for (i = 0; i < size; i++) {
+		if (i % 64 == 0) {
+			err = lua_heap__read(self, at + i * sizeof(*slots), slots,
+					     (size - i < 64 ? size - i : 64) * sizeof(*slots));
+			if (err)
+				return err;
+		}
+		raw_value(self, &slots[i % 64], &raw);
+		items->array += raw.kind != RAW_NIL;
+	}
+	return 0;
+}
+
+static int closure(struct lua_heap *self, uint64_t ref, struct lua_closure *closure)
+{
+	struct luajit_closure own;
+	int err = luajit_heap__closure(self, ref, &own);
+
+	if (!err)
+		*closure = (struct lua_closure){.proto = own.proto,
+						.upvalue_count = own.upvalue_count};
+	return err;
+}
+
+static int userdata_size(struct lua_heap *self, uint64_t ref, uint64_t *size)
+{
+	uint8_t bytes[USERDATA_SIZE];
+	int err = read_object(self, ref, GCT_USERDATA, bytes, sizeof(bytes));
+
+	if (!err)
+		*size = lua_half(bytes, layout_of(self)->userdata_length);
+	return err;
+}
+
+static int cdata_type(struct lua_heap *self, uint64_t ref, uint32_t *type)
+{
+	uint8_t bytes[GC64_GCT + 3];
+	size_t at = layout_of(self)->gct + 1u;
+	int err = read_object(self, ref, GCT_CDATA, bytes, at + 2);
+
+	if (!err)
+		*type = bytes[at] | (uint32_t)bytes[at + 1] << 8;
+	return err;
 }
 
 /* ---- roots ------------------------------------------------------------------------------- */
@@ -355,6 +476,14 @@ static const struct lua_heap_ops ops = {
 	.node = decode_node,
 	.registry = find_registry,
 	.base_metatable = base_metatable,
+	.value_size = sizeof(uint64_t),
+	.raw = raw_value,
+	.string_place = string_place,
+	.array_items = array_items,
+	.closure = closure,
+	.upvalue = upvalue_slot,
+	.userdata_size = userdata_size,
+	.cdata_type = cdata_type,
 };
 
 void luajit_heap__init(struct lua_heap *self, const struct luajit_build *build, lua_read_fn read,

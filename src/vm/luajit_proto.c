@@ -115,8 +115,6 @@ static uint32_t inside(const struct luajit_proto *self, const struct proto_layou
 
 static int check_block(struct luajit_proto *self, const struct proto_layout *layout)
 {
-	uint8_t header;
-
 	self->code = layout->header;
 	self->code_count = lua_half(self->block, layout->code_count);
 	self->constant_count = lua_half(self->block, layout->constant_count);
@@ -134,13 +132,11 @@ static int check_block(struct luajit_proto *self, const struct proto_layout *lay
 	    self->constant_count >
 		    (self->constants - self->code - 4 * self->code_count) / layout->ref_size)
 		return -EINVAL;
-	/* The numbers of instructions move when some are added, and the header's with them. */
-	header = (uint8_t)luajit_proto__instruction(self, 0);
-	return header >= KNOWN_FUNCF && header < KNOWN_FUNCF + BC_LUA_HEADERS ? 0 : -ENOTSUP;
+	return 0;
 }
 
-int luajit_proto__open(struct lua_heap *heap, uint64_t address, uint32_t tgid,
-		       struct luajit_proto *self)
+int luajit_proto__open_any(struct lua_heap *heap, uint64_t address, uint32_t tgid,
+			   struct luajit_proto *self)
 {
 	const struct proto_layout *layout = layout_of(heap);
 	uint8_t header[GC64_PROTO_SIZE];
@@ -168,6 +164,22 @@ int luajit_proto__open(struct lua_heap *heap, uint64_t address, uint32_t tgid,
 	}
 	self->id = fingerprint(self, heap, tgid);
 	return 0;
+}
+
+int luajit_proto__open(struct lua_heap *heap, uint64_t address, uint32_t tgid,
+		       struct luajit_proto *self)
+{
+	uint8_t header;
+	int err = luajit_proto__open_any(heap, address, tgid, self);
+
+	if (err)
+		return err;
+	/* The numbers of instructions move when some are added, and the header's with them. */
+	header = (uint8_t)luajit_proto__instruction(self, 0);
+	if (header >= KNOWN_FUNCF && header < KNOWN_FUNCF + BC_LUA_HEADERS)
+		return 0;
+	luajit_proto__close(self);
+	return -ENOTSUP;
 }
 
 void luajit_proto__close(struct luajit_proto *self)

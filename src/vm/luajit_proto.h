@@ -31,6 +31,9 @@ struct luajit_proto {
  */
 int luajit_proto__open(struct lua_heap *heap, uint64_t address, uint32_t tgid,
 		       struct luajit_proto *self);
+/* The same also when its instructions are others than are known here: for its names only. */
+int luajit_proto__open_any(struct lua_heap *heap, uint64_t address, uint32_t tgid,
+			   struct luajit_proto *self);
 void luajit_proto__close(struct luajit_proto *self);
 
 /* Is it still the same in the target? Instructions do not count, which the JIT compiler patches. */

@@ -18,7 +18,8 @@
 
 #define OBJECT_TYPE	  8 /* behind the pointer to the next object */
 #define OBJECT_SIZE	  0x30
-#define TABLE_LSIZE	  11 /* log2 of the number of nodes, but in lua_51_redis */
+#define TABLE_SIZE	  0x48 /* at most */
+#define TABLE_LSIZE	  11   /* log2 of the number of nodes, but in lua_51_redis */
 #define MAX_LSIZE	  30
 #define VALUE_SIZE	  16
 #define VALUE_TYPE	  8
@@ -35,7 +36,8 @@ struct puc_heap_layout {
 	uint8_t node_key_type;
 	uint8_t table_lsize;
 	uint8_t table_metatable;
-	uint8_t table_array; /* since 5.2 */
+	uint8_t table_array;
+	uint8_t table_size; /* of it, in slots */
 	uint8_t table_node;
 	uint8_t userdata_metatable;
 	uint8_t function_is_c; /* 0: its variant tells */
@@ -54,6 +56,8 @@ static const struct puc_heap_layout lua_51 = {
 	.node_key_type = 24,
 	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x10,
+	.table_array = 0x18,
+	.table_size = 0x38,
 	.table_node = 0x20,
 	.userdata_metatable = 0x10,
 	.function_is_c = 10,
@@ -71,6 +75,8 @@ static const struct puc_heap_layout lua_51_redis = {
 	.node_key_type = 24,
 	.table_lsize = 0x10,
 	.table_metatable = 0x18,
+	.table_array = 0x20,
+	.table_size = 0x40,
 	.table_node = 0x28,
 	.userdata_metatable = 0x10,
 	.function_is_c = 10,
@@ -87,6 +93,7 @@ static const struct puc_heap_layout lua_520 = {
 	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x10,
 	.table_array = 0x18,
+	.table_size = 0x38,
 	.table_node = 0x20,
 	.userdata_metatable = 0x10,
 	.function_is_c = 10,
@@ -103,6 +110,7 @@ static const struct puc_heap_layout lua_52 = {
 	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x10,
 	.table_array = 0x18,
+	.table_size = 0x38,
 	.table_node = 0x20,
 	.userdata_metatable = 0x10,
 	.g_total = 0x10,
@@ -118,6 +126,7 @@ static const struct puc_heap_layout lua_524 = {
 	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x28,
 	.table_array = 0x10,
+	.table_size = 0x0c,
 	.table_node = 0x18,
 	.userdata_metatable = 0x10,
 	.g_total = 0x10,
@@ -133,6 +142,7 @@ static const struct puc_heap_layout lua_53 = {
 	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x28,
 	.table_array = 0x10,
+	.table_size = 0x0c,
 	.table_node = 0x18,
 	.userdata_metatable = 0x10,
 	.g_total = 0x10,
@@ -148,6 +158,7 @@ static const struct puc_heap_layout lua_54 = {
 	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x28,
 	.table_array = 0x10,
+	.table_size = 0x0c,
 	.table_node = 0x18,
 	.userdata_metatable = 0x18,
 	.g_total = 0x10,
@@ -163,6 +174,7 @@ static const struct puc_heap_layout lua_55 = {
 	.table_lsize = TABLE_LSIZE,
 	.table_metatable = 0x20,
 	.table_array = 0x10,
+	.table_size = 0x0c,
 	.table_node = 0x18,
 	.userdata_metatable = 0x18,
 	.g_total = 0x10,
@@ -327,29 +339,30 @@ static int read_userdata_metatable(struct lua_heap *self, uint64_t ref, uint64_t
 	return 0;
 }
 
-static int read_string(struct lua_heap *self, uint64_t ref, char *text)
+static int string_place(struct lua_heap *self, uint64_t ref, uint64_t *address, uint64_t *length)
 {
 	const struct puc_build *build = self->puc;
-	uint64_t length, address = ref + build->string_data;
 	uint8_t bytes[OBJECT_SIZE];
 	bool is_long;
 	int err;
 
-	err = read_object(self, ref, TYPE_STRING, bytes, build->string_length + sizeof(length));
+	err = read_object(self, ref, TYPE_STRING, bytes, build->string_length + sizeof(*length));
 	if (err)
 		return err;
-	is_long = bytes[OBJECT_TYPE] == VARIANT_LONG;
-	length = lua_word(bytes, build->string_length);
+	*address = ref + build->string_data;
+	is_long = (bytes[OBJECT_TYPE] & VALUE_TYPE_MASK) == VARIANT_LONG;
+	*length = lua_word(bytes, build->string_length);
 	if (build->string_short_length && !is_long)
-		length = bytes[build->string_short_length];
-	if (length == 0 || length > LUA_MAX_STRING)
-		return -EINVAL;
-	if (build->string_is_pointer && is_long) {
-		err = read_word(self, address, &address);
-		if (err)
-			return err;
-	}
-	return lua_heap__characters(self, address, length, text);
+		*length = bytes[build->string_short_length];
+	return build->string_is_pointer && is_long ? read_word(self, *address, address) : 0;
+}
+
+static int read_string(struct lua_heap *self, uint64_t ref, char *text)
+{
+	uint64_t address, length;
+	int err = string_place(self, ref, &address, &length);
+
+	return err ? err : lua_heap__characters(self, address, length, text);
 }
 
 /* ---- tables ------------------------------------------------------------------------------ */
@@ -377,6 +390,136 @@ static void decode_node(const struct lua_heap *self, const void *node, struct lu
 
 	*value = decode(lua_word(node, 0), bytes[VALUE_TYPE]);
 	*key = decode(lua_word(node, NODE_KEY), bytes[layout_of(self)->node_key_type]);
+}
+
+/* ---- values ------------------------------------------------------------------------------ */
+
+/* lobject.h: up to 5.2 one kind of number, 5.3 floats 0x03 and integers 0x13, since 5.4 the other
+ * way round; booleans since 5.4 are two variants. */
+static void raw_value(const struct lua_heap *self, const void *slot, struct lua_raw *raw)
+{
+	uint32_t release = self->puc->release;
+	const uint8_t *bytes = slot;
+	uint8_t type = bytes[VALUE_TYPE] & VALUE_TYPE_MASK, variant = type >> 4;
+	static const uint8_t kinds[] = {
+		RAW_NIL,   RAW_FALSE,	 RAW_LIGHTUSERDATA, RAW_NUMBER, RAW_STRING,
+		RAW_TABLE, RAW_FUNCTION, RAW_USERDATA,	    RAW_THREAD,
+	};
+
+	*raw = (struct lua_raw){.kind = RAW_OTHER, .ref = lua_word(slot, 0)};
+	if ((type & TYPE_MASK) < sizeof(kinds))
+		raw->kind = kinds[type & TYPE_MASK];
+	if (raw->kind == RAW_FALSE && (release >= 50400 ? variant != 0 : (uint32_t)raw->ref != 0))
+		raw->kind = RAW_TRUE;
+	if (type == VARIANT_LIGHT)
+		raw->kind = RAW_LIGHT_FUNCTION;
+	if (raw->kind == RAW_NUMBER && release >= 50300 && (variant == 0) == (release >= 50400))
+		raw->kind = RAW_INTEGER;
+	raw->integer = (int64_t)raw->ref;
+	memcpy(&raw->number, slot, sizeof(raw->number));
+}
+
+/* Of the array part; since 5.4 its size may be a hint below the next power of two (ltable.c,
+ * luaH_realasize), while the flag that says so is set. */
+static uint32_t array_size(const struct lua_heap *self, const uint8_t *bytes)
+{
+	const struct puc_heap_layout *layout = layout_of(self);
+	uint32_t size = (uint32_t)lua_word(bytes, layout->table_size), real = 1;
+
+	if (self->puc->release / 100 != 504 || !(bytes[OBJECT_TYPE + 2] & 0x80))
+		return size;
+	while (real < size && real < 1u << 31)
+		real *= 2;
+	return size ? real : 0;
+}
+
+static int array_items(struct lua_heap *self, uint64_t ref, struct lua_items *items)
+{
+	const struct puc_heap_layout *layout = layout_of(self);
+	uint8_t bytes[TABLE_SIZE], slots[64 * VALUE_SIZE];
+	size_t width = layout->array_of_values ? 1 : VALUE_SIZE;
+	uint32_t size, i;
+	struct lua_raw raw;
+	uint64_t at;
+	int err;
+
+	/* Whichever comes last; 5.1's are as large as that, the others end before. */
+	err = read_object(self, ref, TYPE_TABLE, bytes,
+			  layout->table_size > layout->table_array
+				  ? layout->table_size + sizeof(size)
+				  : layout->table_array + sizeof(at));
+	if (err)
+		return err;
+	size = array_size(self, bytes);
+	at = lua_word(bytes, layout->table_array);
+	if (layout->array_of_values)
+		at += sizeof(uint32_t);
+	items->more_array = size > LUA_MAX_COUNTED;
+	if (items->more_array)
+		size = LUA_MAX_COUNTED;
+	for (i = 0; i < size; i++) {
+		if (i % 64 == 0) {
+			err = lua_heap__read(self, at + i * width, slots,
+					     (size - i < 64 ? size - i : 64) * width);
+			if (err)
+				return err;
+		}
+		if (layout->array_of_values) {
+			items->array += (slots[i % 64] & TYPE_MASK) != 0;
+			continue;
+		}
+		raw_value(self, slots + i % 64 * VALUE_SIZE, &raw);
+		items->array += raw.kind != RAW_NIL;
+	}
+	return 0;
+}
+
+/* The number of upvalues stands behind 5.1's flag of C functions. */
+static int closure(struct lua_heap *self, uint64_t ref, struct lua_closure *closure)
+{
+	const struct puc_heap_layout *layout = layout_of(self);
+	uint8_t bytes[OBJECT_SIZE];
+	struct lua_function function;
+	int err = read_function(self, ref, &function);
+
+	if (!err && function.ffid)
+		return -EINVAL;
+	if (!err)
+		err = lua_heap__read(self, ref, bytes, self->puc->closure_proto + sizeof(uint64_t));
+	if (err)
+		return err;
+	closure->proto = lua_word(bytes, self->puc->closure_proto);
+	closure->upvalue_count = bytes[layout->function_env ? OBJECT_TYPE + 3 : OBJECT_TYPE + 2];
+	return 0;
+}
+
+/* lfunc.h: the pointer to the value is behind the header, which 5.3's upvalues do not have. */
+static int upvalue_slot(struct lua_heap *self, uint64_t ref, uint32_t index, void *slot)
+{
+	uint64_t address;
+	int err;
+
+	err = read_word(self, ref + self->puc->closure_proto + 8 + 8ull * index, &address);
+	if (!err)
+		err = read_word(self, address + (self->puc->release / 100 == 503 ? 0 : 16),
+				&address);
+	return err ? err : lua_heap__read(self, address, slot, VALUE_SIZE);
+}
+
+static int userdata_size(struct lua_heap *self, uint64_t ref, uint64_t *size)
+{
+	uint32_t release = self->puc->release;
+	uint8_t bytes[OBJECT_SIZE];
+	int err = read_object(self, ref, TYPE_USERDATA, bytes, sizeof(bytes));
+
+	if (!err)
+		*size = lua_word(bytes, release < 50300 ? 0x20 : release < 50400 ? 0x18 : 0x10);
+	return err;
+}
+
+static int cdata_type(struct lua_heap *self, uint64_t ref, uint32_t *type)
+{
+	return -ENOENT; /* LuaJIT's */
 }
 
 /* ---- roots ------------------------------------------------------------------------------- */
@@ -457,6 +600,14 @@ static const struct lua_heap_ops ops = {
 	.node = decode_node,
 	.registry = find_registry,
 	.base_metatable = base_metatable,
+	.value_size = VALUE_SIZE,
+	.raw = raw_value,
+	.string_place = string_place,
+	.array_items = array_items,
+	.closure = closure,
+	.upvalue = upvalue_slot,
+	.userdata_size = userdata_size,
+	.cdata_type = cdata_type,
 };
 
 int puc_heap__init(struct lua_heap *self, const struct puc_build *build, lua_read_fn read,

@@ -167,7 +167,7 @@ static void change_mapping(struct replay *replay, const struct change *change)
 static void change_file(struct replay *replay, const struct change *change)
 {
 	struct file_table *file = &replay->files[change->where % replay->file_count];
-	struct replay_table *table = &replay->tables[change->where % replay->file_count];
+	struct walk_rows *table = &replay->tables[change->where % replay->file_count];
 
 	switch (change->detail % 6) {
 	case 0:

@@ -408,7 +408,7 @@ static void print_tables(gzFile file, const struct replay *replay)
 			 replay->pucs[i].execute_start, replay->pucs[i].execute_end);
 	for (i = 0; i < replay->file_count; i++) {
 		const struct file_table *table = &replay->files[i];
-		const struct replay_table *rows = &replay->tables[i];
+		const struct walk_rows *rows = &replay->tables[i];
 
 		gzprintf(file, "file %llx %x %x %x\n", table->text_base, table->pages, table->vm,
 			 table->puc);

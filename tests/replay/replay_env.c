@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* See replay_env.h. The one translation unit that compiles the walk for user space. */
+/* See replay_env.h. */
 #include "replay_env.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/walk.h"
 #include "unwind/unwind_table.h"
-
-struct replay_walk {
-	struct walk walk;
-	struct replay_table *table; /* the last one that was looked into, and where */
-	uint32_t entry;
-	struct known_frame known[KNOWN_FRAMES];
-	struct lua_place places[MAX_LUA_FRAMES];
-};
-
-/* The walk's functions have no argument that could carry it. */
-static _Thread_local struct replay *current;
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -147,95 +135,6 @@ int replay__read(struct replay *self, uint64_t address, void *bytes, size_t size
 	return 0;
 }
 
-/* ---- the walk's surroundings (walk_env.h) ------------------------------------------------------
- */
-
-struct walk *walk_state(void)
-{
-	return &current->walk->walk;
-}
-
-long env__read_user(void *dst, __u32 size, const void *address)
-{
-	return replay__read(current, (uint64_t)address, dst, size);
-}
-
-const struct mapping *mapping_at(__u32 index)
-{
-	return index < current->mapping_count ? &current->mappings[index] : NULL;
-}
-
-const struct file_table *file_at(__u32 file_id)
-{
-	return file_id < current->file_count ? &current->files[file_id] : NULL;
-}
-
-table_handle table_of(__u32 file_id)
-{
-	return file_id < current->file_count ? &current->tables[file_id] : NULL;
-}
-
-const __u64 *table_entry(table_handle table, __u32 index)
-{
-	if (index >= table->count)
-		return NULL;
-	current->walk->table = (struct replay_table *)table;
-	current->walk->entry = index;
-	return (const __u64 *)&table->entries[index];
-}
-
-const struct unwind_rule *rule_at(__u32 rule)
-{
-	struct replay_walk *walk = current->walk;
-
-	/* A rule is asked for when its row was found, which was the last entry looked at. */
-	if (current->log && walk->table && walk->table->used)
-		walk->table->used[walk->entry] = 1;
-	return rule < current->rule_count ? &current->rules[rule] : NULL;
-}
-
-struct known_frame *known_frame(__u32 slot)
-{
-	/* A log has to see the rows themselves. */
-	return slot < KNOWN_FRAMES && !current->log ? &current->walk->known[slot] : NULL;
-}
-
-struct lua_place *lua_place(__u32 index)
-{
-	return index < MAX_LUA_FRAMES ? &current->walk->places[index] : NULL;
-}
-
-const struct luajit_build *build_at(__u32 vm)
-{
-	return vm < current->build_count ? &current->builds[vm] : NULL;
-}
-
-const struct puc_build *puc_at(__u32 puc)
-{
-	return puc < current->puc_count ? &current->pucs[puc] : NULL;
-}
-
-__u64 thread_vm(__u32 tid)
-{
-	return tid == current->tid ? current->thread_vm : 0;
-}
-
-void thread_vm_set(__u32 tid, __u64 g)
-{
-	if (tid == current->tid)
-		current->thread_vm = g;
-}
-
-/* Without hints: each lookup has to find its trace. */
-__u32 trace_hint(__u64 pc)
-{
-	return 0;
-}
-
-void trace_hint_set(__u64 pc, __u32 trace)
-{
-}
-
 /* ---- the target
  * ---------------------------------------------------------------------------------- */
 
@@ -246,7 +145,7 @@ struct replay *replay__new(void)
 
 	if (!self)
 		return NULL;
-	self->walk = calloc(1, sizeof(*self->walk));
+	self->walk = user_walk__new();
 	if (!self->walk || replay__add_rule(self, &none) < 0) {
 		replay__free(self);
 		return NULL;
@@ -269,7 +168,7 @@ void replay__free(struct replay *self)
 	free(self->files);
 	free(self->tables);
 	free(self->rules);
-	free(self->walk);
+	user_walk__free(self->walk);
 	free(self);
 }
 
@@ -301,7 +200,7 @@ int replay__add_file(struct replay *self, const struct file_table *file, const u
 		     size_t count)
 {
 	struct file_table *files;
-	struct replay_table *tables, table = {.count = (uint32_t)count};
+	struct walk_rows *tables, table = {.count = (uint32_t)count};
 
 	files = realloc(self->files, (self->file_count + 1) * sizeof(*files));
 	if (!files)
@@ -349,37 +248,39 @@ int replay__add_file_rows(struct replay *self, const struct file_table *file, co
 	return id;
 }
 
+static int read_memory(void *context, uint64_t address, void *bytes, size_t size)
+{
+	return replay__read(context, address, bytes, size);
+}
+
 void replay__walk(struct replay *self, struct replay_result *result)
 {
-	struct walk *w = &self->walk->walk;
-	uint32_t i;
+	struct walk_tables tables = {
+		.rules = self->rules,
+		.rule_count = self->rule_count,
+		.files = self->files,
+		.rows = self->tables,
+		.file_count = self->file_count,
+		.builds = self->builds,
+		.build_count = self->build_count,
+		.pucs = self->pucs,
+		.puc_count = self->puc_count,
+	};
+	struct user_walk_view view = {
+		.tables = &tables,
+		.mappings = self->mappings,
+		.mapping_count = (uint32_t)self->mapping_count,
+		.tgid = 0, /* recorded ids are the same in every process */
+		.tid = self->tid,
+		.vm = self->vm,
+		.thread_vm = self->thread_vm,
+		.read = read_memory,
+		.context = self,
+		.no_memory = self->log, /* a log has to see the rows themselves */
+	};
 
-	current = self;
-	self->walk->table = NULL;
-	memset(self->walk->known, 0, sizeof(self->walk->known));
-	memset(w->regs, 0, sizeof(w->regs));
-	memcpy(w->regs, self->registers, sizeof(self->registers));
-	w->valid = REGISTERS_ALL;
-	w->sample++;
-	w->generation = 1;  /* not that of an empty cache entry */
-	w->record.tgid = 0; /* recorded ids are the same in every process */
-	w->tid = self->tid;
-	w->first_mapping = 0;
-	w->mapping_count = (uint32_t)self->mapping_count;
-	w->vm = self->vm;
-	w->words = 0;
-	walk_user();
-	result->stop = w->stop;
-	result->lua_error = w->lua_error;
-	result->activations = w->activations;
-	result->native_frames = w->native_frames;
-	result->lua_frames = w->lua_frames;
-	result->word_count = w->words;
-	result->unknown_pc = w->unknown_pc;
-	memcpy(result->words, w->record.words, w->words * sizeof(result->words[0]));
-	for (i = 0; i < w->lua_frames; i++)
-		result->protos[i] = self->walk->places[i].proto;
-	current = NULL;
+	user_walk__thread(self->walk, &view, self->registers, result);
+	self->thread_vm = view.thread_vm;
 }
 
 const char *replay__stop_name(uint32_t stop)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "bpf/contract.h"
+#include "sample/user_walk.h"
 
 #define REPLAY_LINE   64u /* memory comes and goes in lines of this many bytes */
 #define REPLAY_BUILDS 4u
@@ -24,14 +25,6 @@ struct replay_line {
 	uint8_t bytes[REPLAY_LINE];
 };
 
-struct replay_table {
-	uint64_t *entries; /* contract.h: "A file's unwind table" */
-	uint32_t count;
-	uint8_t *used; /* per entry, when a log is kept: a row that a walk has used */
-};
-
-struct replay_walk;
-
 struct replay {
 	struct replay_line *lines; /* ascending */
 	size_t line_count, line_capacity;
@@ -39,7 +32,7 @@ struct replay {
 	struct mapping *mappings; /* ascending */
 	size_t mapping_count;
 	struct file_table *files;
-	struct replay_table *tables; /* beside files */
+	struct walk_rows *tables; /* beside files; .used is kept with a log */
 	size_t file_count;
 	struct unwind_rule *rules;
 	size_t rule_count;
@@ -61,20 +54,10 @@ struct replay {
 	void *fetch_context;
 	bool log;
 
-	struct replay_walk *walk; /* scratch, as the kernel's per-CPU map */
+	struct user_walk *walk;
 };
 
-struct replay_result {
-	uint32_t stop;	    /* enum walk_stop */
-	uint32_t lua_error; /* enum walk_error */
-	uint32_t activations;
-	uint32_t native_frames;
-	uint32_t lua_frames;
-	uint32_t word_count;
-	uint64_t unknown_pc;
-	uint64_t words[MAX_WORDS];	 /* contract.h: "frames", leaf first */
-	uint64_t protos[MAX_LUA_FRAMES]; /* address per LUA frame */
-};
+#define replay_result user_walk_result
 
 /* NULL when out of memory. Everything in it belongs to it. */
 struct replay *replay__new(void);
