@@ -301,7 +301,7 @@ static int64_t add_frame(struct reader *r, const Pb__Location *location, const P
 	const struct pprof_pseudo_mapping *pseudo = NULL;
 	size_t mapping = NO_INDEX, function = NO_INDEX;
 	const char *path = "", *base;
-	char unnamed[512];
+	char unnamed[160];
 
 	if (location->mapping_id) {
 		mapping = find(r->mappings, r->messages->n_mapping, location->mapping_id);
@@ -333,7 +333,7 @@ static int64_t add_frame(struct reader *r, const Pb__Location *location, const P
 		return add_lua_frame(r, &frame);
 	if (!*frame.name) {
 		base = strrchr(path, '/');
-		snprintf(unnamed, sizeof(unnamed), "%.400s+0x%" PRIx64, base ? base + 1 : path,
+		snprintf(unnamed, sizeof(unnamed), "%.100s+0x%" PRIx64, base ? base + 1 : path,
 			 location->address);
 		frame.name = unnamed;
 	}
