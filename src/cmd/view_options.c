@@ -25,8 +25,8 @@ static const struct argp_option options[] = {
 	{"root", OPT_ROOT, "REGEX", 0,
 	 "begin stacks at their outermost frame that matches; leave out those without", 1},
 	{"by", OPT_BY, "LABEL[,LABEL...]", 0,
-	 "split by pid, thread, comm, container or vmstate (what the VM does: interpreted, "
-	 "compiled, GC...)",
+	 "split by pid, thread, comm, container, vmstate (what the VM does: interpreted, "
+	 "compiled, GC...), or state (on or off a CPU)",
 	 1},
 	{"lines", OPT_LINES, 0, 0, "add the current line to each Lua frame", 1},
 	{"chunks", OPT_CHUNKS, 0, 0, "Lua by file instead of by function", 1},
@@ -127,7 +127,8 @@ static void add_all_by(struct argp_state *state, struct view_options *self, cons
 
 static bool is_known(const char *key)
 {
-	static const char *const known[] = {"pid", "thread", "comm", "vmstate", "state", "container"};
+	static const char *const known[] = {"pid",     "thread", "comm",
+					    "vmstate", "state",	 "container"};
 	size_t i;
 
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
