@@ -360,7 +360,7 @@ int lua_threads__list(const struct lua_vm_place *vm, uint64_t deadline_ns,
 		memory_cache__forget(self.cache);
 		err = follow(&self, &found);
 		found.is_complete = err == 0;
-		found.out_of_time = err == -ETIME;
+		found.out_of_time = err == -ETIME || err == -E2BIG;
 		keep_better(threads, &found);
 		if (err != -EAGAIN)
 			break;

@@ -55,7 +55,7 @@ struct lua_threads {
 	size_t count;
 	uint64_t objects; /* of the heap that were looked at */
 	bool is_complete; /* the list was followed to its end */
-	bool out_of_time; /* ... or not, since that would have taken too long */
+	bool out_of_time; /* ... or not, since that would have taken too long, or too much memory */
 };
 
 /* Lists them until `deadline_ns` (CLOCK_MONOTONIC). Returns 0; -ENOENT when the VM's release or its
