@@ -40,6 +40,7 @@ struct lua_thread {
 	uint64_t L;
 	enum lua_thread_status status;
 	struct lua_thread_state state;
+	bool is_repeated; /* only while they are listed */
 };
 
 struct lua_vm_place {
