@@ -127,7 +127,8 @@ static void add_all_by(struct argp_state *state, struct view_options *self, cons
 
 static bool is_known(const char *key)
 {
-	static const char *const known[] = {"pid", "thread", "comm", "vmstate", "state", "container"};
+	static const char *const known[] = {"pid",     "thread", "comm",
+					    "vmstate", "state",	 "container"};
 	size_t i;
 
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {

@@ -240,7 +240,8 @@ static void take_process(struct rest *rest, uint32_t tgid, const void *value)
 		return;
 	for (i = 0; i < count && !rest->err; i++) {
 		tid = (uint32_t)tids[i];
-		if (!bsearch(&tid, rest->seen, rest->seen_count, sizeof(tid), compare))
+		if (!rest->seen_count ||
+		    !bsearch(&tid, rest->seen, rest->seen_count, sizeof(tid), compare))
 			take_sleeper(rest, tgid, tid, from_ns);
 	}
 	free(tids);
