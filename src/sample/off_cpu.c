@@ -136,7 +136,7 @@ static int for_each(int fd, size_t value_size,
 {
 	uint32_t *keys = calloc(READ_AT_ONCE, sizeof(*keys));
 	char *values = calloc(READ_AT_ONCE, value_size);
-	uint32_t batch, count, i;
+	uint32_t batch = 0, count, i;
 	bool begun = false;
 	int err = keys && values ? 0 : -ENOMEM;
 
