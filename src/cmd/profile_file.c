@@ -66,7 +66,10 @@ int profile_file__write(const struct profile *profile, struct view_options *opti
 	privileges__become_user(&saved);
 	err = output_file__write(path, shown, format->write);
 	privileges__become_self(&saved);
-	if (err)
+	if (err == -EINVAL && format->write == heatmap__write_html)
+		fprintf(stderr, "luaspy: the profile was recorded without times: record with "
+				"-f heatmap, or with --times.\n");
+	else if (err)
 		fprintf(stderr, "luaspy: writing %s failed: %s.\n",
 			strcmp(path, "-") == 0 ? "to stdout" : path, strerror(-err));
 out:

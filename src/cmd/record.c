@@ -117,6 +117,7 @@ static int open_session(struct recording *r)
 			    record_targets__with_children(&r->session.targets),
 		.added_later = record_targets__goes_on(&r->session.targets),
 		.coroutines = r->options.coroutines,
+		.times = r->options.times,
 		.verbose = r->options.verbose};
 
 	return session__open(&r->session, &options);

@@ -25,6 +25,7 @@ struct record_options {
 	const char *output;    /* NULL: a name of our own; "-": stdout */
 	const struct format *format;
 	bool per_thread; /* stacks of threads are to be kept apart */
+	bool times;	 /* of each sample */
 	bool coroutines, quiet, verbose;
 };
 

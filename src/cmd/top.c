@@ -44,6 +44,7 @@ struct top {
 	uint64_t named_ns, naming_ns;	  /* when that was, how long it took */
 	uint64_t samples;		  /* over all of it */
 	uint32_t refreshes;
+	int kernel_error; /* of reading the counts */
 	bool on_screen, ended;
 	char *warnings; /* said while the screen is there */
 	size_t warnings_size;
@@ -141,7 +142,7 @@ static int refresh(struct top *t)
 	count(t, record_start__now());
 	err = full ? sampler__take(t->session.sampler) : sampler__collect(t->session.sampler);
 	if (err)
-		return err;
+		return t->kernel_error = err;
 	lua_functions__read(t->session.lua_functions);
 	err = build_profile(t, true, &recent);
 	if (!err)
@@ -161,7 +162,7 @@ static int refresh(struct top *t)
 /* From now on figures are those since now. */
 static int start_over(struct top *t)
 {
-	int err = sampler__take(t->session.sampler);
+	int err = t->kernel_error = sampler__take(t->session.sampler);
 
 	count(t, record_start__now());
 	stack_store__clear(sampler__stacks(t->session.sampler));
@@ -176,6 +177,19 @@ static int start_over(struct top *t)
 /* ---- text and screen --------------------------------------------------------------------------
  */
 
+/* Processes come and go: how many there have been is of no interest here. */
+static void set_title(struct top *t)
+{
+	size_t length;
+
+	session__title(&t->session, t->title, sizeof(t->title));
+	if (t->session.targets.count < 2)
+		return;
+	length = strlen(t->title);
+	snprintf(t->title + length, sizeof(t->title) - length, ", %zu running",
+		 sampler__alive(t->session.sampler));
+}
+
 static int make_table(struct top *t)
 {
 	time_t now = time(NULL);
@@ -183,7 +197,7 @@ static int make_table(struct top *t)
 
 	localtime_r(&now, &local);
 	strftime(t->time, sizeof(t->time), "%H:%M:%S", &local);
-	session__title(&t->session, t->title, sizeof(t->title));
+	set_title(t);
 	t->info.title = t->title;
 	t->info.time = t->time;
 	t->info.note = "";
@@ -265,6 +279,10 @@ static int read_keys(struct top *t, bool *draw, bool *quit)
 		if (key == TOP_KEY_RESIZE) {
 			*draw = true;
 			continue;
+		}
+		if (key == TOP_KEY_HANGUP) {
+			*quit = true;
+			break;
 		}
 		switch (top_settings__key(&t->options.settings, key, top_page__rows(rows))) {
 		case TOP_QUIT:
@@ -350,39 +368,53 @@ static int run_screen(struct top *t)
 	return err;
 }
 
+/* If there is a terminal to show it on. What has to be said meanwhile is said when it is closed. */
+static int open_screen(struct top *t)
+{
+	FILE *warnings;
+
+	if (t->options.plain || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+		return 0;
+	warnings = open_memstream(&t->warnings, &t->warnings_size);
+	if (!warnings)
+		return -ENOMEM;
+	if (top_screen__open() != 0) {
+		fclose(warnings);
+		fprintf(stderr,
+			"luaspy: nothing is known here of a terminal '%s' (TERM) that can place "
+			"the cursor: plain text follows. TERM=xterm does for most.\n",
+			getenv("TERM") ? getenv("TERM") : "");
+		return 0;
+	}
+	t->session.warnings = warnings;
+	t->on_screen = true;
+	return 0;
+}
+
+static void close_screen(struct top *t)
+{
+	if (!t->on_screen)
+		return;
+	top_screen__close();
+	fclose(t->session.warnings);
+	t->session.warnings = stderr;
+	fputs(t->warnings, stderr);
+}
+
 /* With a terminal to show it on, or without. */
 static int run(struct top *t)
 {
 	int err;
 
-	t->on_screen = !t->options.plain && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-	if (t->on_screen) {
-		err = top_screen__open();
-		if (err) {
-			t->on_screen = false;
-			fprintf(stderr,
-				"luaspy: nothing is known here of a terminal '%s' (TERM) that can "
-				"place "
-				"the cursor: plain text follows. TERM=xterm does for most.\n",
-				getenv("TERM") ? getenv("TERM") : "");
-		}
-	}
+	err = open_screen(t);
+	if (err)
+		return err;
 	if (!t->on_screen && !t->options.count)
 		t->options.count = 1;
-	if (t->on_screen) {
-		t->session.warnings = open_memstream(&t->warnings, &t->warnings_size);
-		if (!t->session.warnings)
-			return -ENOMEM;
-	}
 	sampler__start(t->session.sampler);
 	t->began_ns = t->refreshed_ns = t->named_ns = record_start__now();
 	err = t->on_screen ? run_screen(t) : run_text(t);
-	if (t->on_screen) {
-		top_screen__close();
-		fclose(t->session.warnings);
-		t->session.warnings = stderr;
-		fputs(t->warnings, stderr);
-	}
+	close_screen(t);
 	return err;
 }
 
@@ -425,6 +457,16 @@ static void print_end(const struct top *t)
 		seconds > 0 ? 100 * own / seconds : 0);
 }
 
+/* What was not said where it happened, since the screen was there. */
+static void print_error(const struct top *t, int err)
+{
+	if (err == -ENOMEM)
+		fprintf(stderr, "luaspy: out of memory.\n");
+	else if (t->kernel_error)
+		fprintf(stderr, "luaspy: the counts cannot be read from the kernel: %s.\n",
+			strerror(-t->kernel_error));
+}
+
 int cmd_top(int argc, char **argv)
 {
 	struct top *t = calloc(1, sizeof(*t));
@@ -440,13 +482,11 @@ int cmd_top(int argc, char **argv)
 	t->session.quiet = t->options.quiet;
 	catch_signals();
 	err = open_session(t);
-	t->model = top_model__new();
-	if (!err && !t->model)
-		err = -ENOMEM;
-	if (!err)
-		err = run(t);
-	if (err == -ENOMEM)
-		fprintf(stderr, "luaspy: out of memory.\n");
+	if (!err) {
+		t->model = top_model__new();
+		err = t->model ? run(t) : -ENOMEM;
+		print_error(t, err);
+	}
 	if (!err && !t->options.quiet && (t->on_screen || t->options.verbose))
 		print_end(t);
 	free(t->warnings);

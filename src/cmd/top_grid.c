@@ -109,7 +109,7 @@ static int put_one(struct top_grid *self, int row, int column, enum top_style st
 int top_grid__put(struct top_grid *self, int row, int column, int width, enum top_style style,
 		  enum top_cut cut, const char *text)
 {
-	uint32_t characters[MAX_PUT], c;
+	uint32_t characters[MAX_PUT] = {}, c;
 	int count = 0, total = 0, used = 0, low, high, i;
 
 	if (row < 0 || row >= self->rows || width < 1)

@@ -239,7 +239,7 @@ static void draw_functions(const struct page *p, int rows, int name_width)
 		      : p->settings->lines	 ? "LINE"
 						 : "DEFINED AT");
 	for (i = 0; i < rows; i++) {
-		at = (size_t)(p->settings->first + i);
+		at = (size_t)p->settings->first + (size_t)i;
 		if (at < p->table->count)
 			draw_function(p, HEAD_ROWS + 1 + i, &p->table->rows[at], compiled,
 				      name_width, gap);
@@ -279,7 +279,7 @@ static void draw_processes(const struct page *p, int rows)
 	print(p, HEAD_ROWS, 0, TOP_BAR, "%8s  %-16s%7s%7s%8s%7s%7s%7s  %s", "PID", "PROGRAM",
 	      "CPU%", "LUA%", "INTERP%", "JIT%", "C%", "GC%", "HOTTEST FUNCTION");
 	for (i = 0; i < rows; i++) {
-		at = (size_t)(p->settings->first + i);
+		at = (size_t)p->settings->first + (size_t)i;
 		if (at >= p->table->count)
 			break;
 		draw_process(p, HEAD_ROWS + 1 + i, &p->table->rows[at]);
@@ -333,16 +333,14 @@ static void draw_help(const struct page *p)
 		"t              figures of the last refresh, or since the start",
 		"c              Lua functions, C functions, or both",
 		"l              lines instead of functions, and back",
-		"w              processes (workers); Enter shows the functions of one, Esc goes "
-		"back",
+		"w              processes (workers); Enter: the functions of one, Esc: back",
 		"/              filter: a regular expression for name@place; Esc leaves it",
 		"p, space       pause and go on",
 		"r              start over: figures since now",
 		"arrows, page   scroll; Home and End as well",
 		"",
-		"SELF    samples in which the function itself runs (with Lua: or C code that it "
-		"calls)",
-		"TOTAL   samples in which it is anywhere on the stack",
+		"SELF    samples with it innermost of what is shown: Lua has its C code",
+		"TOTAL   samples with it anywhere on the stack",
 		"JIT     the part of TOTAL in which it ran compiled",
 		"100 % is all samples of the targets' CPU time, in Lua or not.",
 	};

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,20 +29,23 @@ static struct {
 	size_t reset_size;
 } terminal;
 
-/* A static program finds the locales of its machine, if they fit; else C.UTF-8, which is mostly
- * there; else it has to be ASCII. */
+/*
+ * Is it UTF-8 that the terminal takes? Else it is given ASCII. No other character set is ever set:
+ * a static program would load its converter, which belongs to the machine's C library, another
+ * version than ours. Where the machine has no such locale either, it has to be ASCII.
+ */
 static bool choose_charset(void)
 {
 	const char *names[] = {getenv("LC_ALL"), getenv("LC_CTYPE"), getenv("LANG")}, *name = "";
 	size_t i;
 
-	setlocale(LC_CTYPE, "");
-	if (strcmp(nl_langinfo(CODESET), "UTF-8") == 0)
-		return true;
 	for (i = 0; i < sizeof(names) / sizeof(names[0]) && !*name; i++)
 		name = names[i] ? names[i] : "";
-	return (strcasestr(name, "utf-8") || strcasestr(name, "utf8")) &&
-	       setlocale(LC_CTYPE, "C.UTF-8");
+	if (!strcasestr(name, "utf-8") && !strcasestr(name, "utf8"))
+		return false;
+	if (!setlocale(LC_CTYPE, "C.UTF-8") && !setlocale(LC_CTYPE, name))
+		return false;
+	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 }
 
 /* ---- giving it back ---------------------------------------------------------------------------
@@ -185,6 +189,16 @@ void top_screen__show(const struct top_grid *grid)
 	refresh();
 }
 
+/* Without a terminal there is no end of reading nothing, and mostly a SIGHUP, but not always. */
+static uint32_t no_key(void)
+{
+	struct pollfd terminal_fd = {.fd = STDIN_FILENO, .events = POLLIN};
+
+	if (poll(&terminal_fd, 1, 0) > 0 && terminal_fd.revents & (POLLHUP | POLLERR | POLLNVAL))
+		return TOP_KEY_HANGUP;
+	return TOP_KEY_NONE;
+}
+
 uint32_t top_screen__key(void)
 {
 	static const struct {
@@ -214,6 +228,6 @@ uint32_t top_screen__key(void)
 		}
 		return 0; /* one that means nothing here */
 	default:
-		return TOP_KEY_NONE;
+		return no_key();
 	}
 }

@@ -14,6 +14,7 @@
 
 #define TOP_KEY_NONE   UINT32_MAX
 #define TOP_KEY_RESIZE (UINT32_MAX - 1)
+#define TOP_KEY_HANGUP (UINT32_MAX - 2)
 
 /* Takes over the terminal of stdin and stdout, which must be one. 0; -ENOTSUP when nothing is known
  * of a terminal like TERM says, or it cannot place the cursor; -ENOMEM. There can be one. */
@@ -25,8 +26,8 @@ void top_screen__size(int *rows, int *columns);
 
 void top_screen__show(const struct top_grid *grid);
 
-/* A character, an enum top_key, TOP_KEY_RESIZE, or TOP_KEY_NONE when no key was pressed. Does not
- * wait. */
+/* A character, an enum top_key, TOP_KEY_RESIZE, TOP_KEY_HANGUP when the terminal has gone, or
+ * TOP_KEY_NONE when no key was pressed. Does not wait. */
 uint32_t top_screen__key(void);
 
 #endif

@@ -28,7 +28,7 @@ static struct top_row *add_row(struct top_table *self)
 	size_t room = self->room ? 2 * self->room : 256;
 	struct top_row *grown;
 
-	if (self->count == self->room) {
+	if (!self->rows || self->count == self->room) {
 		grown = reallocarray(self->rows, room, sizeof(*grown));
 		if (!grown)
 			return NULL;

@@ -4,6 +4,7 @@
 #include <curses.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <term.h> /* after curses.h */
@@ -55,10 +56,23 @@ static bool can_place_cursor(const char *name)
 	return text && text != (char *)-1;
 }
 
+/* A file with capabilities is run by people who have fewer: what ncurses reads is not to be theirs.
+ */
+static void forget_users_descriptions(void)
+{
+	static const char *const names[] = {"TERMINFO", "TERMINFO_DIRS", "TERMCAP", "TERMPATH",
+					    "HOME"};
+	size_t i;
+
+	for (i = 0; getauxval(AT_SECURE) && i < sizeof(names) / sizeof(names[0]); i++)
+		unsetenv(names[i]);
+}
+
 const char *top_terminal__choose(void)
 {
 	const char *name = getenv("TERM");
 
+	forget_users_descriptions();
 	if (!name || !*name)
 		return NULL;
 	if (can_place_cursor(name))

@@ -23,7 +23,7 @@ const struct flamegraph_color flamegraph_colors[PROFILE_FRAME_TYPES] = {
 	[PROFILE_NOTE] = {"Note", "#dcd6cb", "#b3ab9b"},
 };
 
-static void put_number(FILE *out, uint64_t value)
+void flamegraph_data__write_number(uint64_t value, FILE *out)
 {
 	do {
 		unsigned int digit = value & 31;
@@ -62,17 +62,29 @@ static void write_names(const struct profile *profile, const struct flamegraph_t
 	}
 }
 
-/* Per node, in preorder: how many levels up from the node before it its parent is, its samples,
+/* Per node, in preorder: how many levels up from the node before it its parent is, its numbers,
  * its frame. Where it starts follows from the nodes before it. */
-static void write_nodes(const struct flamegraph_tree *tree, FILE *out)
+static void write_nodes(const struct flamegraph_page *page, FILE *out)
 {
+	const struct flamegraph_tree *tree = page->tree;
+
 	for (size_t i = 1; i < tree->node_count; i++) {
 		const struct flamegraph_node *node = &tree->nodes[i];
 
-		put_number(out, tree->nodes[i - 1].depth + 1 - node->depth);
-		put_number(out, node->total);
-		put_number(out, node->frame);
+		flamegraph_data__write_number(tree->nodes[i - 1].depth + 1 - node->depth, out);
+		for (unsigned int c = 0; c < page->columns; c++)
+			flamegraph_data__write_number(
+				page->values[c] ? page->values[c][i] : node->total, out);
+		flamegraph_data__write_number(node->frame, out);
 	}
+}
+
+/* What the numbers count. */
+static const char *unit(const struct flamegraph_page *page)
+{
+	if (profile__info(page->profile)->kind == PROFILE_CPU)
+		return "samples";
+	return page->counts ? "events" : "microseconds";
 }
 
 static void write_string(FILE *out, const char *key, const char *value)
@@ -97,31 +109,42 @@ void flamegraph_data__format_time(int64_t seconds, char *text, size_t size)
 		strftime(text, size, "%Y-%m-%d %H:%M:%S UTC", &tm);
 }
 
-void flamegraph_data__format_amount(const struct profile *profile, uint64_t weight, char *text,
+void flamegraph_data__format_weight(const struct profile *profile, uint64_t weight, char *text,
 				    size_t size)
 {
-	if (profile__info(profile)->kind == PROFILE_CPU)
+	double value = (double)weight;
+	int digits_behind;
+
+	if (profile__info(profile)->kind == PROFILE_CPU) {
 		snprintf(text, size, "%" PRIu64 " samples", weight);
-	else
-		snprintf(text, size, "%.3f ms", (double)weight / 1e3);
+		return;
+	}
+	if (weight < 1000) {
+		snprintf(text, size, "%" PRIu64 " \u00b5s", weight);
+		return;
+	}
+	value /= weight < 1000000 ? 1e3 : 1e6;
+	digits_behind = value < 10 ? 2 : value < 100 ? 1 : 0;
+	snprintf(text, size, "%.*f %s", digits_behind, value, weight < 1000000 ? "ms" : "s");
 }
 
-void flamegraph_data__write(const struct profile *profile, const struct flamegraph_tree *tree,
-			    FILE *out)
+void flamegraph_data__write_info(const struct profile_info *info, FILE *out)
 {
-	const struct profile_info *info = profile__info(profile);
 	char time[64];
 
 	flamegraph_data__format_time(info->start_time, time, sizeof(time));
-	fputs("{\n", out);
 	write_string(out, "title", info->title);
 	write_string(out, "commandLine", info->command_line);
 	write_string(out, "version", info->version);
 	write_string(out, "host", info->host);
 	write_string(out, "startTime", time);
+	fprintf(out, "\"startSeconds\":%" PRId64 ",\n", info->start_time);
 	fprintf(out, "\"durationSeconds\":%.3f,\n", info->duration_seconds);
-	write_string(out, "unit", info->kind == PROFILE_CPU ? "samples" : "us");
 	write_count(out, "rateHz", info->rate_hz);
+	write_string(out, "kind",
+		     info->kind == PROFILE_CPU	     ? "cpu"
+		     : info->kind == PROFILE_OFF_CPU ? "off-cpu"
+						     : "wall");
 	write_count(out, "samples", info->samples);
 	write_count(out, "uniqueStacks", info->unique_stacks);
 	write_count(out, "withLua", info->with_lua);
@@ -134,7 +157,20 @@ void flamegraph_data__write(const struct profile *profile, const struct flamegra
 		text__write_json(out, text__name(info->errors[i].name));
 		fprintf(out, "\",%" PRIu64 "]", info->errors[i].count);
 	}
-	fputs("],\n\"types\":[", out);
+	fputs("],\n", out);
+}
+
+void flamegraph_data__write(const struct flamegraph_page *page, FILE *out)
+{
+	const struct profile *profile = page->profile;
+	const struct flamegraph_tree *tree = page->tree;
+
+	fputs("{\n", out);
+	flamegraph_data__write_info(profile__info(profile), out);
+	write_string(out, "unit", unit(page));
+	if (page->write_more)
+		page->write_more(page, out);
+	fputs("\"types\":[", out);
 	for (int i = 0; i < PROFILE_FRAME_TYPES; i++)
 		fprintf(out, "%s[\"%s\",\"%s\",\"%s\"]", i ? "," : "", flamegraph_colors[i].label,
 			flamegraph_colors[i].light, flamegraph_colors[i].dark);
@@ -143,7 +179,8 @@ void flamegraph_data__write(const struct profile *profile, const struct flamegra
 	fputs("\",\n\"nameTypes\":\"", out);
 	for (uint32_t i = 0; i < tree->frame_count; i++)
 		fprintf(out, "%d", (int)profile__frame_at(profile, tree->frames[i])->type);
-	fprintf(out, "\",\n\"nodeCount\":%zu,\n\"nodes\":\"", tree->node_count);
-	write_nodes(tree, out);
+	fprintf(out, "\",\n\"nodeCount\":%zu,\n\"columns\":%u,\n\"nodes\":\"", tree->node_count,
+		page->columns);
+	write_nodes(page, out);
 	fputs("\"\n}", out);
 }

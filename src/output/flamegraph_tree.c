@@ -92,10 +92,30 @@ static void measure(struct flamegraph_tree *tree, const struct profile *profile,
 	}
 }
 
-static void place(struct flamegraph_tree *tree, uint64_t *next_left)
+int flamegraph_tree__weigh(struct flamegraph_tree *tree, const struct profile *profile,
+			   const uint64_t *weights)
 {
-	/* next_left[depth]: where the next child at that depth starts. */
-	next_left[0] = 0;
+	/* By depth: where the next child at that depth starts. */
+	uint64_t *next_left = calloc((size_t)tree->depth + 2, sizeof(*next_left));
+
+	if (!next_left)
+		return -ENOMEM;
+	memset(tree->leaf_samples, 0, sizeof(tree->leaf_samples));
+	for (size_t i = 0; i < tree->node_count; i++)
+		tree->nodes[i].total = 0;
+	for (size_t i = 0; i < profile__stack_count(profile); i++) {
+		struct profile_stack stack = profile__stack_at(profile, i);
+		uint64_t weight = weights ? weights[i] : profile__weight(profile, &stack);
+
+		tree->nodes[tree->ends[i]].total += weight;
+		if (stack.frame_count) {
+			uint32_t leaf = stack.frames[stack.frame_count - 1];
+
+			tree->leaf_samples[profile__frame_at(profile, leaf)->type] += weight;
+		}
+	}
+	for (size_t i = tree->node_count; i-- > 1;)
+		tree->nodes[tree->nodes[i].parent].total += tree->nodes[i].total;
 	for (size_t i = 0; i < tree->node_count; i++) {
 		struct flamegraph_node *node = &tree->nodes[i];
 
@@ -103,6 +123,8 @@ static void place(struct flamegraph_tree *tree, uint64_t *next_left)
 		next_left[node->depth] += node->total;
 		next_left[node->depth + 1] = node->left;
 	}
+	free(next_left);
+	return 0;
 }
 
 int flamegraph_tree__build(struct flamegraph_tree *tree, const struct profile *profile)
@@ -112,7 +134,6 @@ int flamegraph_tree__build(struct flamegraph_tree *tree, const struct profile *p
 	size_t *order = calloc(stack_count + 1, sizeof(*order)), *path = NULL;
 	struct sorter sorter = {.profile = profile, .ranks = ranks};
 	struct profile_stack before = {0};
-	uint64_t *next_left = NULL;
 	int err;
 
 	memset(tree, 0, sizeof(*tree));
@@ -125,9 +146,9 @@ int flamegraph_tree__build(struct flamegraph_tree *tree, const struct profile *p
 	measure(tree, profile, order);
 
 	tree->nodes = calloc(tree->node_count, sizeof(*tree->nodes));
+	tree->ends = calloc(stack_count + 1, sizeof(*tree->ends));
 	path = calloc((size_t)tree->depth + 1, sizeof(*path));
-	next_left = calloc((size_t)tree->depth + 2, sizeof(*next_left));
-	if (!tree->nodes || !path || !next_left) {
+	if (!tree->nodes || !tree->ends || !path) {
 		err = -ENOMEM;
 		goto out;
 	}
@@ -137,26 +158,19 @@ int flamegraph_tree__build(struct flamegraph_tree *tree, const struct profile *p
 		for (uint32_t f = shared_frames(before, stack); f < stack.frame_count; f++) {
 			path[f + 1] = used;
 			tree->nodes[used++] = (struct flamegraph_node){
+				.parent = path[f],
 				.frame = ranks[stack.frames[f]],
 				.depth = f + 1,
 			};
 		}
-		for (uint32_t depth = 0; depth <= stack.frame_count; depth++)
-			tree->nodes[path[depth]].total += profile__weight(profile, &stack);
-		if (stack.frame_count) {
-			uint32_t leaf = stack.frames[stack.frame_count - 1];
-
-			tree->leaf_samples[profile__frame_at(profile, leaf)->type] +=
-				profile__weight(profile, &stack);
-		}
+		tree->ends[order[i]] = path[stack.frame_count];
 		before = stack;
 	}
-	place(tree, next_left);
+	err = flamegraph_tree__weigh(tree, profile, NULL);
 out:
 	free(ranks);
 	free(order);
 	free(path);
-	free(next_left);
 	return err;
 }
 
@@ -164,5 +178,6 @@ void flamegraph_tree__free(struct flamegraph_tree *tree)
 {
 	free(tree->nodes);
 	free(tree->frames);
+	free(tree->ends);
 	memset(tree, 0, sizeof(*tree));
 }

@@ -8,6 +8,12 @@
 
 /* Of endings that fit, the first counts: the longer ones stand before the shorter. */
 static const struct format formats[] = {
+	{"heatmap",
+	 {".heatmap.html", ".heatmap"},
+	 heatmap__write_html,
+	 FORMAT_DRAWN,
+	 false,
+	 "open it in a browser"},
 	{"html",
 	 {".html", ".htm"},
 	 flamegraph__write_html,
@@ -33,7 +39,7 @@ static const struct format formats[] = {
 	 FORMAT_LABELS,
 	 false,
 	 "as of `perf script`, for the Firefox Profiler, FlameScope and the like"},
-	{"top", {".top.txt", ".top"}, top_table__write, FORMAT_TABLE, false, "read it"},
+	{"top", {".top.txt", ".top"}, flat_table__write, FORMAT_TABLE, false, "read it"},
 	{"json", {".json"}, json_profile__write, FORMAT_EXACT, false, "for programs"},
 	{"folded",
 	 {".folded", ".txt"},
@@ -86,9 +92,16 @@ void format__adapt(const struct format *self, struct profile_view *view)
 	view->table = self->needs == FORMAT_TABLE;
 	view->labels = self->needs == FORMAT_LABELS;
 	view->exact = self->needs == FORMAT_EXACT;
+	if (view->table)
+		view->reverse = false; /* a function's own part is that of the leaf */
 }
 
 bool format__keeps_labels(const struct format *self)
 {
 	return self->needs == FORMAT_LABELS || self->needs == FORMAT_EXACT;
+}
+
+bool format__uses_times(const struct format *self)
+{
+	return self->write == heatmap__write_html || self->write == perf_script__write;
 }

@@ -31,7 +31,9 @@ struct format {
 };
 
 /* "html, svg, folded, ...", for messages. */
-#define FORMAT_NAMES "html, svg, folded, pprof, speedscope, perf, top or json"
+#define FORMAT_NAMES "html, svg, heatmap, folded, pprof, speedscope, perf, top or json"
+#define FORMAT_CHOICES                                                                             \
+	"html|svg|heatmap|folded|pprof|speedscope|perf|top|json" /* as cmd/manual.h reads it */
 
 /* By its name; NULL for no such format. */
 const struct format *format__named(const char *name);
@@ -45,5 +47,8 @@ void format__adapt(const struct format *self, struct profile_view *view);
 
 /* Does it have places for labels? A recording for it keeps threads apart. */
 bool format__keeps_labels(const struct format *self);
+
+/* Does it show when samples were taken? A recording for it keeps their times. */
+bool format__uses_times(const struct format *self);
 
 #endif

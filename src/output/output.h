@@ -19,6 +19,10 @@ int folded__write(const struct profile *profile, FILE *out);
 int flamegraph__write_svg(const struct profile *profile, FILE *out);
 int flamegraph__write_html(const struct profile *profile, FILE *out);
 
+/* When the samples were taken, second by second, with the flame graph of any part of that time: one
+ * HTML page. -EINVAL for a profile with samples, none of which has its time. */
+int heatmap__write_html(const struct profile *profile, FILE *out);
+
 /* speedscope's format. */
 int speedscope__write(const struct profile *profile, FILE *out);
 
@@ -26,7 +30,7 @@ int speedscope__write(const struct profile *profile, FILE *out);
 int perf_script__write(const struct profile *profile, FILE *out);
 
 /* A table of functions, those that have most themselves first; and what stands above it. */
-int top_table__write(const struct profile *profile, FILE *out);
+int flat_table__write(const struct profile *profile, FILE *out);
 void profile_text__write_info(const struct profile_info *info, FILE *out);
 
 /* JSON for programs: docs/formats.md. Of an exact profile (profile_view.h). */
@@ -42,6 +46,10 @@ int pprof__write(const struct profile *profile, FILE *out);
  * a signal. */
 int output_file__write(const char *path, const struct profile *profile,
 		       int (*write)(const struct profile *profile, FILE *out));
+
+/* The same for what is no profile: `write` gets the subject. */
+int output_file__write_any(const char *path, const void *subject,
+			   int (*write)(const void *subject, FILE *out));
 
 /* The same for a name that luaspy has chosen itself: a new file in every case. What stands there, a
  * symbolic link or a FIFO that somebody else put into the directory, is replaced and never opened.

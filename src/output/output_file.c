@@ -20,7 +20,20 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-typedef int (*writer)(const struct profile *profile, FILE *out);
+typedef int (*writer)(const void *subject, FILE *out);
+
+/* A profile and its writer, as a subject. */
+struct profile_job {
+	const struct profile *profile;
+	int (*write)(const struct profile *profile, FILE *out);
+};
+
+static int write_profile(const void *subject, FILE *out)
+{
+	const struct profile_job *job = subject;
+
+	return job->write(job->profile, out);
+}
 
 static int flush(FILE *out)
 {
@@ -31,7 +44,7 @@ static int flush(FILE *out)
 }
 
 /* Takes the descriptor over: it is closed in every case. */
-static int write_to(int fd, const struct profile *profile, writer write)
+static int write_to(int fd, const void *subject, writer write)
 {
 	FILE *out = fdopen(fd, "w");
 	int err;
@@ -41,7 +54,7 @@ static int write_to(int fd, const struct profile *profile, writer write)
 		close(fd);
 		return err;
 	}
-	err = write(profile, out);
+	err = write(subject, out);
 	if (!err)
 		err = flush(out);
 	if (fclose(out) && !err)
@@ -104,7 +117,7 @@ static int open_directory_of(const char *path, const char *base)
 	return fd;
 }
 
-int output_file__create(const char *path, const struct profile *profile, writer write)
+static int create(const char *path, const void *subject, writer write)
 {
 	const char *slash = strrchr(path, '/');
 	const char *base = slash ? slash + 1 : path;
@@ -130,7 +143,7 @@ int output_file__create(const char *path, const struct profile *profile, writer 
 		goto out;
 	}
 	exists = true;
-	err = write_to(fd, profile, write);
+	err = write_to(fd, subject, write);
 	if (err)
 		goto out;
 	if (renameat(directory, temporary, directory, base))
@@ -144,18 +157,34 @@ out:
 	return err;
 }
 
-int output_file__write(const char *path, const struct profile *profile, writer write)
+int output_file__write_any(const char *path, const void *subject, writer write)
 {
 	int fd, err;
 
 	if (strcmp(path, "-") == 0) {
-		err = write(profile, stdout);
+		err = write(subject, stdout);
 		return err ? err : flush(stdout);
 	}
 	fd = open_stream(path);
 	if (fd >= 0)
-		return write_to(fd, profile, write);
+		return write_to(fd, subject, write);
 	if (fd != -ENOENT)
 		return fd;
-	return output_file__create(path, profile, write);
+	return create(path, subject, write);
+}
+
+int output_file__write(const char *path, const struct profile *profile,
+		       int (*write)(const struct profile *profile, FILE *out))
+{
+	struct profile_job job = {profile, write};
+
+	return output_file__write_any(path, &job, write_profile);
+}
+
+int output_file__create(const char *path, const struct profile *profile,
+			int (*write)(const struct profile *profile, FILE *out))
+{
+	struct profile_job job = {profile, write};
+
+	return create(path, &job, write_profile);
 }

@@ -18,8 +18,8 @@
 #include "output.h"
 #include "text.h"
 
-#define MAX_SAMPLES (1u << 20)
-#define SECOND	    1000000000u
+#define MAX_LINES (1u << 25) /* more than a gigabyte */
+#define SECOND	  1000000000u
 
 static const char *const events[] = {
 	[PROFILE_CPU] = "cpu-clock", [PROFILE_OFF_CPU] = "off-cpu", [PROFILE_WALL] = "wall-clock"};
@@ -103,17 +103,33 @@ static int compare_samples(const void *left, const void *right)
 	return (a->stack > b->stack) - (a->stack < b->stack);
 }
 
+/* How many samples there are, each with a block of lines; 0 for too many. */
+static uint64_t count_samples(const struct profile *profile)
+{
+	uint64_t samples = 0, lines = 0;
+	struct profile_stack stack;
+	size_t i;
+
+	for (i = 0; i < profile__stack_count(profile); i++) {
+		stack = profile__stack_at(profile, i);
+		if (stack.count > MAX_LINES)
+			return 0;
+		samples += stack.count;
+		lines += stack.count * (stack.frame_count + 2);
+		if (lines > MAX_LINES)
+			return 0;
+	}
+	return samples;
+}
+
 static int collect(struct script *s)
 {
 	size_t stacks = profile__stack_count(s->profile), i;
+	uint64_t samples = count_samples(s->profile), k;
 	struct profile_stack stack;
 	struct clock *clock;
-	uint64_t samples = 0, k;
-	bool each;
+	bool each = samples > 0;
 
-	for (i = 0; i < stacks && samples <= MAX_SAMPLES; i++)
-		samples += profile__stack_at(s->profile, i).count;
-	each = samples <= MAX_SAMPLES;
 	s->samples = calloc((each ? samples : stacks) + 1, sizeof(*s->samples));
 	if (!s->samples)
 		return -ENOMEM;
@@ -184,9 +200,10 @@ static void write_sample(const struct profile *profile, const struct sample *sam
 	struct profile_stack stack = profile__stack_at(profile, sample->stack);
 	unsigned long pid = number_of(profile__label(profile, stack.labels, "pid"));
 	unsigned long thread = number_of(profile__label(profile, stack.labels, "thread"));
+	const char *comm = profile__label(profile, stack.labels, "comm");
 	uint32_t i;
 
-	text__write(out, text__name(profile__label(profile, stack.labels, "comm")));
+	text__write(out, text__name(comm ? comm : profile__info(profile)->title));
 	fprintf(out, "  %lu/%lu %6" PRIu64 ".%09" PRIu64 ": %10" PRIu64 " %s: \n", pid,
 		thread ? thread : pid, sample->time / SECOND, sample->time % SECOND, sample->period,
 		events[profile__info(profile)->kind]);

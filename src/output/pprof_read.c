@@ -291,10 +291,11 @@ static int64_t add_lua_frame(struct reader *r, struct profile_frame *frame)
 	return id;
 }
 
-/* The frame of a location's line; NULL for one without any. */
+/* The frame of a location's line, which is NULL where it has none. */
 static int64_t add_frame(struct reader *r, const Pb__Location *location, const Pb__Line *line)
 {
-	struct profile_frame frame = {.type = PROFILE_NATIVE, .address = location->address};
+	struct profile_frame frame = {
+		.name = "", .file = "", .type = PROFILE_NATIVE, .address = location->address};
 	const struct pprof_pseudo_mapping *pseudo = NULL;
 	size_t mapping = NO_INDEX, function = NO_INDEX;
 	const char *path = "", *base;
@@ -328,7 +329,7 @@ static int64_t add_frame(struct reader *r, const Pb__Location *location, const P
 	}
 	if (frame.type == PROFILE_LUA || frame.type == PROFILE_LUA_COMPILED)
 		return add_lua_frame(r, &frame);
-	if (!frame.name || !*frame.name) {
+	if (!*frame.name) {
 		base = strrchr(path, '/');
 		snprintf(unnamed, sizeof(unnamed), "%.400s+0x%" PRIx64, base ? base + 1 : path,
 			 location->address);

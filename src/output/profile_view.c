@@ -57,6 +57,7 @@ static bool is_lua(const struct profile_frame *frame)
 	return frame->type == PROFILE_LUA || frame->type == PROFILE_LUA_COMPILED;
 }
 
+/* What the frame is called in the view. */
 static void frame_text(const struct profile_view *view, const struct profile_frame *frame,
 		       char *text, size_t size)
 {
@@ -82,12 +83,13 @@ static int map_frame(struct viewer *v, uint32_t from)
 	char text[TEXT_BYTES];
 	int64_t id;
 
-	frame_text(v->view, frame, text, sizeof(text));
+	profile_frame__text(frame, v->view->lines, text, sizeof(text));
 	shown->only = matches(v->view->only, text);
 	shown->root = matches(v->view->root, text);
 	if (is_left_out(v->view, frame) || matches(v->view->hide, text))
 		return 0;
 	if (!v->view->exact) {
+		frame_text(v->view, frame, text, sizeof(text));
 		copy.name = text;
 		if (!v->view->labels)
 			copy.address = copy.mapping = 0;
@@ -146,15 +148,17 @@ static int push_root(struct viewer *v, uint32_t labels, uint32_t *count)
 {
 	const struct profile_view *view = v->view;
 	const char *comm = profile__label(v->from, labels, "comm");
+	const char *title = profile__info(v->from)->title;
 	const char *pid = profile__label(v->from, labels, "pid");
 	const char *thread = profile__label(v->from, labels, "thread"), *value;
 	char text[TEXT_BYTES];
 	unsigned int i;
 	int err = 0;
 
-	snprintf(text, sizeof(text), "%s%s%s%s%s", comm ? comm : "[no name]",
-		 by(view, "pid") && pid ? " " : "", by(view, "pid") && pid ? pid : "",
-		 by(view, "thread") && thread ? "/" : "",
+	if (!comm) /* another program's profile */
+		comm = title && *title ? title : "[no name]";
+	snprintf(text, sizeof(text), "%s%s%s%s%s", comm, by(view, "pid") && pid ? " " : "",
+		 by(view, "pid") && pid ? pid : "", by(view, "thread") && thread ? "/" : "",
 		 by(view, "thread") && thread ? thread : "");
 	err = push(v, count, PROFILE_THREAD, text);
 	for (i = 0; i < view->by_count && !err; i++) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Writes made-up profiles for the flame graph's browser tests:
- *   make_flamegraph nginx|large|hostile|empty svg|html|folded FILE
- * "large" has 50,000 distinct frames and as many nodes or more, 120 levels deep. The numbers are
- * pseudo-random but always the same.
+ *   make_flamegraph nginx|large|hostile|empty|heat|off svg|html|folded|heatmap|times FILE
+ * "heat" is 600 seconds of four workers at 99 Hz with a timer every five seconds and one burst;
+ * "times" writes the milliseconds of each stack's samples. "large" has 50,000 distinct frames and
+ * as many nodes or more, 120 levels deep. The numbers are pseudo-random but always the same.
  */
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,11 +48,10 @@ static void add(struct maker *self, uint64_t count)
 	self->info.unique_stacks++;
 }
 
-/* "k:name;c:name;..." below what is on the stack. */
-static void add_line(struct maker *self, uint64_t count, const char *line)
+/* "k:name;c:name;..." onto the stack. */
+static void push_line(struct maker *self, const char *line)
 {
 	static const char letters[] = "tkcljbn";
-	uint32_t depth = self->depth;
 	char *copy = strdup(line), *rest = copy, *part;
 
 	while ((part = strsep(&rest, ";"))) {
@@ -59,9 +61,17 @@ static void add_line(struct maker *self, uint64_t count, const char *line)
 			abort();
 		push(self, (enum profile_frame_type)(letter - letters), part + 2);
 	}
+	free(copy);
+}
+
+/* A stack below what is on the stack. */
+static void add_line(struct maker *self, uint64_t count, const char *line)
+{
+	uint32_t depth = self->depth;
+
+	push_line(self, line);
 	add(self, count);
 	self->depth = depth;
-	free(copy);
 }
 
 #define CORE                                                                                       \
@@ -213,6 +223,123 @@ static void make_large(struct maker *self)
 	self->info.complete = self->info.samples;
 }
 
+/* A sample with its time, below what is on the stack. */
+static void add_timed(struct maker *self, const char *line, uint64_t time)
+{
+	uint32_t depth = self->depth;
+	struct profile_stack stack = {.times = &time, .time_count = 1, .count = 1};
+
+	push_line(self, line);
+	stack.frames = self->stack;
+	stack.frame_count = self->depth;
+	stack.nanoseconds = 10101010;
+	if (profile__add_stack(self->profile, &stack))
+		abort();
+	self->info.samples++;
+	self->depth = depth;
+}
+
+static void make_heat(struct maker *self)
+{
+	static const char *const usual[] = {
+		CORE ";c:epoll_wait;k:do_epoll_wait",
+		ORDERS ";l:render@/etc/nginx/app/view.lua:12;b:cjson.encode",
+		ORDERS ";l:fetch@/etc/nginx/app/db.lua:88",
+		ROUTE ";b:ngx.re.match;c:pcre_exec",
+		APP ";c:lj_gc_step;c:propagatemark",
+	};
+	char plugin[2048];
+	const char *line;
+
+	self->info = (struct profile_info){
+		.title = "nginx 1234",
+		.command_line = "luaspy record -p 1234 -d 600 -f heatmap",
+		.version = "0.1",
+		.host = "web-7.example",
+		.rate_hz = 99,
+		.duration_seconds = 600.01,
+		.start_time = 1767225600,
+	};
+	push(self, PROFILE_THREAD, "nginx");
+	for (uint64_t sample = 0; sample < 4 * 99 * 600; sample++) {
+		uint64_t time = sample / 4 * 1000000000 / 99 + random_below(500000);
+		uint64_t ms = time / 1000000;
+		bool timer = ms % 5000 >= 400 && ms % 5000 < 520;
+		bool burst = ms >= 123456 && ms < 124256;
+
+		/* A worker is idle for most of the time; less so in the middle of the recording. */
+		if (timer && sample % 4 == 0)
+			line = CORE ";c:ngx_event_expire_timers;l:on_timer@/etc/nginx/app/"
+				    "timer.lua:9;b:table.sort";
+		else if (burst)
+			line = APP ";l:rebuild@/etc/nginx/app/cache.lua:31;b:string.rep";
+		else if (random_below(1000) >= (ms > 200000 && ms < 330000 ? 390u : 210u))
+			continue;
+		else if (random_below(4))
+			line = usual[random_below(5)];
+		else {
+			snprintf(plugin, sizeof(plugin),
+				 APP ";l:plugin_%u@/etc/nginx/app/plugin.lua:%u", random_below(40),
+				 1 + random_below(300));
+			line = plugin;
+		}
+		add_timed(self, line, time);
+	}
+	self->info.complete = self->info.with_lua = self->info.samples;
+	self->info.unique_stacks = profile__stack_count(self->profile);
+}
+
+/* Time off the CPU. */
+static void make_off(struct maker *self)
+{
+	static const struct {
+		const char *line;
+		uint64_t count, nanoseconds;
+	} stacks[] = {
+		{"t:nginx;c:main;l:sleep@/app/a.lua:3;k:hrtimer_nanosleep", 12, 2400000000},
+		{"t:nginx;c:main;l:read@/app/a.lua:9;k:io_schedule", 100, 45600000},
+		{"t:nginx;c:main;k:futex_wait", 3, 870000},
+	};
+
+	self->info = (struct profile_info){
+		.title = "nginx 1234",
+		.command_line = "luaspy record --off-cpu -p 1234",
+		.version = "0.1",
+		.kind = PROFILE_OFF_CPU,
+		.duration_seconds = 10,
+	};
+	for (size_t i = 0; i < sizeof(stacks) / sizeof(*stacks); i++) {
+		struct profile_stack stack = {.frames = self->stack,
+					      .count = stacks[i].count,
+					      .nanoseconds = stacks[i].nanoseconds};
+
+		push_line(self, stacks[i].line);
+		stack.frame_count = self->depth;
+		if (profile__add_stack(self->profile, &stack))
+			abort();
+		self->info.samples += stack.count;
+		self->depth = 0;
+	}
+	self->info.complete = self->info.with_lua = self->info.samples;
+	self->info.unique_stacks = profile__stack_count(self->profile);
+}
+
+static int write_times(const struct profile *profile, FILE *out)
+{
+	for (size_t i = 0; i < profile__stack_count(profile); i++) {
+		struct profile_stack stack = profile__stack_at(profile, i);
+
+		for (uint32_t f = 0; f < stack.frame_count; f++)
+			fprintf(out, "%s%s", f ? ";" : "",
+				profile__frame_at(profile, stack.frames[f])->name);
+		for (size_t t = 0; t < stack.time_count; t++)
+			fprintf(out, "%c%llu", t ? ' ' : '\t',
+				(unsigned long long)stack.times[t] / 1000000);
+		fputc('\n', out);
+	}
+	return 0;
+}
+
 static void make_hostile(struct maker *self)
 {
 	static const char *const names[] = {
@@ -263,7 +390,15 @@ static void make_hostile(struct maker *self)
 int main(int argc, char **argv)
 {
 	struct maker maker = {.profile = profile__new()};
-	int err;
+	static const struct {
+		const char *name;
+		int (*write)(const struct profile *profile, FILE *out);
+	} formats[] = {
+		{"svg", flamegraph__write_svg}, {"html", flamegraph__write_html},
+		{"folded", folded__write},	{"heatmap", heatmap__write_html},
+		{"times", write_times},
+	};
+	int err = -EINVAL;
 
 	if (argc != 4 || !maker.profile)
 		return 2;
@@ -273,11 +408,15 @@ int main(int argc, char **argv)
 		make_large(&maker);
 	else if (strcmp(argv[1], "hostile") == 0)
 		make_hostile(&maker);
+	else if (strcmp(argv[1], "heat") == 0)
+		make_heat(&maker);
+	else if (strcmp(argv[1], "off") == 0)
+		make_off(&maker);
 	profile__set_info(maker.profile, &maker.info);
-	err = output_file__write(argv[3], maker.profile,
-				 strcmp(argv[2], "svg") == 0	? flamegraph__write_svg
-				 : strcmp(argv[2], "html") == 0 ? flamegraph__write_html
-								: folded__write);
+	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats) && err == -EINVAL; i++) {
+		if (strcmp(argv[2], formats[i].name) == 0)
+			err = output_file__write(argv[3], maker.profile, formats[i].write);
+	}
 	profile__free(maker.profile);
 	if (err)
 		fprintf(stderr, "%s: %s\n", argv[3], strerror(-err));

@@ -5,196 +5,17 @@
  * lines. What the page must show is computed here from the folded output of the same profile.
  *
  *   LUASPY_BUILD=build tests/consumers/test_flamegraph.mjs
- *
- * Needs chromium, nodejs, npm, python3 and $LUASPY_BUILD/libluaspy.a; installs playwright-core below
- * $LUASPY_BUILD.
+ * Also needs python3; the rest is in browser.mjs.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { join } from "node:path";
+import { browser, check, checkTrue, colorAt, contrast, end, firstPaint, focusedName, foldedStacks, names, open, percent, place,
+	prepare, shadesOf, sum, test, work, zoomedName } from "./browser.mjs";
 
-const BUILD = resolve(process.env.LUASPY_BUILD || "build"), work = join(BUILD, "flamegraph-browser");
-const CHROMIUM = "/usr/bin/chromium";
 const TYPE = { thread: 0, kernel: 1, native: 2, lua: 3, compiled: 4, builtin: 5, note: 6 };
-let failures = 0;
 
-function skip(why) {
-	console.log("ok - flame graphs in a browser # SKIP " + why);
-	process.exit(0);
-}
-
-function check(got, expected, what) {
-	const a = JSON.stringify(got), b = JSON.stringify(expected);
-
-	if (a !== b)
-		throw new Error(`${what}: expected ${b.slice(0, 1000)}, got ${a.slice(0, 1000)}`);
-}
-
-function checkTrue(condition, what) {
-	if (!condition)
-		throw new Error(what);
-}
-
-async function test(name, run) {
-	try {
-		const note = await run();
-
-		console.log("ok - " + name + (note ? " (" + note + ")" : ""));
-	} catch (error) {
-		failures++;
-		console.log("# " + String(error.stack).replace(/\n/g, "\n# "));
-		console.log("not ok - " + name);
-	}
-}
-
-/* ---- the profiles ---- */
-
-function prepare() {
-	const library = join(BUILD, "libluaspy.a"), maker = join(work, "make_flamegraph");
-
-	if (!existsSync(CHROMIUM))
-		skip("no " + CHROMIUM);
-	if (!existsSync(library))
-		skip("no " + library);
-	mkdirSync(work, { recursive: true });
-	execFileSync(process.env.CC || "gcc", ["-std=gnu11", "-D_GNU_SOURCE", "-Isrc", "-O1",
-		"tests/consumers/make_flamegraph.c", library, "-o", maker]);
-	for (const profile of ["nginx", "large", "hostile", "empty"]) {
-		for (const format of ["svg", "html", "folded"])
-			execFileSync(maker, [profile, format, join(work, profile + "." + format)]);
-	}
-	if (!existsSync(join(BUILD, "npm/node_modules/playwright-core"))) {
-		try {
-			execFileSync("npm", ["install", "--prefix", join(BUILD, "npm"), "--no-audit", "--no-fund",
-				"playwright-core"], { stdio: "ignore" });
-		} catch (error) {
-			skip("cannot: npm cannot install playwright-core here");
-		}
-	}
-	return createRequire(join(BUILD, "npm/"))("playwright-core").chromium;
-}
-
-function foldedStacks(profile) {
-	return readFileSync(join(work, profile + ".folded"), "utf8").split("\n").filter(Boolean).map((line) => {
-		const space = line.lastIndexOf(" ");
-
-		return {
-			frames: line.slice(0, space).split(";").map((name) => name.replace(/_\[[jk]\]$/, "")),
-			leaf: line.slice(0, space).split(";").pop(),
-			count: Number(line.slice(space + 1)),
-		};
-	});
-}
-
-function sum(stacks, wanted) {
-	return stacks.reduce((total, stack) => total + (wanted(stack) ? stack.count : 0), 0);
-}
-
-function percent(part, whole) {
-	return (100 * part / whole).toFixed(2) + " %";
-}
-
-/* ---- the browser ---- */
-
-const chromium = prepare();
-const profiles = [];
-
-async function browser(options) {
-	const directory = mkdtempSync(join(tmpdir(), "luaspy-chromium-"));
-
-	profiles.push(directory);
-	return chromium.launchPersistentContext(directory, {
-		executablePath: CHROMIUM, headless: true, viewport: { width: 1280, height: 800 },
-		args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-			"--disable-background-networking", "--disable-component-update", "--disable-sync"],
-		...options,
-	});
-}
-
-/* Opens a file, lets `use` act on it, and fails on script errors, dialogs and requests. */
-async function open(context, file, use, view = {}) {
-	const page = await context.newPage(), troubles = [];
-
-	page.on("pageerror", (error) => troubles.push("script error: " + error.message));
-	page.on("console", (message) => message.type() === "error" && troubles.push(message.text()));
-	page.on("dialog", (dialog) => { troubles.push("dialog"); dialog.dismiss(); });
-	page.on("request", (request) => request.url().startsWith("file:") || troubles.push(request.url()));
-	await page.emulateMedia({ colorScheme: view.dark ? "dark" : "light", reducedMotion: view.motion ? null : "reduce" });
-	await page.setViewportSize({ width: view.width || 1280, height: view.height || 800 });
-	await page.goto(pathToFileURL(join(work, file)).href + (view.hash || ""));
-	try {
-		const note = await use(page);
-
-		check(troubles, [], "troubles");
-		return note;
-	} finally {
-		await page.close();
-	}
-}
-
-/* The centre of a frame on screen, by (the start of) its name. */
-function place(page, name) {
-	return page.evaluate((wanted) => {
-		const { model, graph, sheet } = window.luaspy;
-
-		for (let i = 0; i < model.count; i++) {
-			const box = model.names[model.frame[i]].startsWith(wanted) && graph.boxOf(i);
-
-			if (box) {
-				graph.scrollTo(i);
-				const at = sheet.getBoundingClientRect();
-
-				return { node: i, x: at.left + box.left + box.width / 2, y: at.top + box.top + box.height / 2 };
-			}
-		}
-		return null;
-	}, name);
-}
-
-const names = (page) => page.evaluate(() => {
-	const { model, graph } = window.luaspy;
-
-	return [...new Set(graph.visibleNodes(0).map((node) => model.names[model.frame[node]]))].sort();
-});
-
-/* The colour on the canvas at a frame's right end, where no label is: "#rrggbb". */
-function colorAt(page, name) {
-	return page.evaluate((wanted) => {
-		const { model, graph } = window.luaspy;
-		const node = model.frame.findIndex((frame) => model.names[frame].startsWith(wanted));
-		const box = graph.boxOf(node);
-
-		graph.scrollTo(node);
-		graph.draw();
-		const top = box.top - Math.min(graph.scroller.scrollTop, graph.sheetHeight() - graph.height);
-		const data = graph.context.getImageData((box.left + box.width - 3) * graph.ratio, (top + 3) * graph.ratio, 1, 1).data;
-
-		return "#" + [...data.slice(0, 3)].map((part) => part.toString(16).padStart(2, "0")).join("");
-	}, name);
-}
-
-const zoomedName = (page) => page.evaluate(() => window.luaspy.nameOf(window.luaspy.graph.zoomed));
-const focusedName = (page) => page.evaluate(() => window.luaspy.nameOf(window.luaspy.focused));
-const shadesOf = (page, type) => page.evaluate((t) => window.luaspy.graph.shades[t], type);
-
-function luminance(color) {
-	const part = (i) => {
-		const value = parseInt(color.slice(i, i + 2), 16) / 255;
-
-		return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-	};
-
-	return 0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5);
-}
-
-function contrast(a, b) {
-	const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
-
-	return (high + 0.05) / (low + 0.05);
-}
+prepare(["nginx", "large", "hostile", "empty", "off"].flatMap((profile) =>
+	["svg", "html", "folded"].map((format) => [profile, format, profile + "." + format])));
 
 /* ---- the tests ---- */
 
@@ -452,9 +273,28 @@ for (const format of ["svg", "html"]) {
 		checkTrue(await page.getByText("No samples were taken.").isVisible(), "the text");
 	}));
 
+	await test(label + "time off the CPU is shown as time", () => open(context, "off." + format, async (page) => {
+		const header = await page.locator(".facts").textContent();
+
+		for (const part of ["Off the CPU2.45 s", "Events115"])
+			checkTrue(header.includes(part), `${part} in ${header}`);
+		checkTrue(!header.includes("Rate"), "there is no rate");
+		const at = await place(page, "io_schedule");
+
+		await page.mouse.move(at.x, at.y);
+		const tip = await page.locator(".tip").innerText();
+
+		for (const part of ["45.6 ms", percent(45600, 2446470) + " of all", "itself 45.6 ms"])
+			checkTrue(tip.includes(part), `${part} in ${tip}`);
+		await page.locator("input").fill("futex_wait");
+		check(await page.locator(".result").textContent(), `Matched ${percent(870, 2446470)} (870 \u00b5s)`, "search");
+		checkTrue((await page.locator(".legend .hint").getAttribute("title")).startsWith("Share of the time"), "legend");
+		checkTrue((await page.locator("dialog").textContent()).includes("share of the time."), "help");
+		checkTrue(!(await page.locator("body").innerText()).includes("samples"), "no samples are spoken of");
+	}));
+
 	await test(label + "50,000 frames open at once and zoom smoothly", () => open(context, "large." + format, async (page) => {
-		const paint = await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(() =>
-			done(performance.getEntriesByName("first-contentful-paint")[0].startTime), 50))));
+		const paint = await firstPaint(context, "large." + format, { width: 1920, height: 1080 });
 		const counts = await page.evaluate(() => [window.luaspy.model.names.length, window.luaspy.model.count, window.luaspy.model.maxDepth]);
 
 		checkTrue(counts[0] > 50000 && counts[2] > 100, "the profile is large: " + counts);
@@ -553,6 +393,4 @@ await test("the SVG files are well-formed XML", () => {
 	}
 });
 
-for (const directory of profiles)
-	rmSync(directory, { recursive: true, force: true });
-process.exit(failures ? 1 : 0);
+end();

@@ -79,11 +79,13 @@ def check_messages(kind, path, expected):
           (len(times) == expected["samples"]) == (kind == "times"), times)
 
 
+def go_environment():
+    return dict(os.environ, PPROF_TMPDIR=WORK, HOME=WORK, GOCACHE=os.path.join(WORK, "go"), GOFLAGS="")
+
+
 def go_pprof(path, *arguments):
-    environment = dict(os.environ, PPROF_TMPDIR=WORK, HOME=WORK, GOCACHE=os.path.join(WORK, "go"),
-                       GOFLAGS="", GOTOOLCHAIN="local", GOTELEMETRY="off")
     return run(GO, "tool", "pprof", "-symbolize=none", "-nodecount=100000", "-nodefraction=0",
-               "-edgefraction=0", *arguments, path, env=environment, stderr=subprocess.STDOUT).decode()
+               "-edgefraction=0", *arguments, path, env=go_environment(), stderr=subprocess.STDOUT).decode()
 
 
 ROW = re.compile(r" *(\d+)(?:ns)? +[\d.]+% +[\d.]+% +(\d+)(?:ns)? +[\d.]+%  (.*)$")
@@ -127,6 +129,45 @@ def check_go(kind, path, expected):
           {(f["function"], f["type"], 2 * f["self"]) for f in expected["functions"]}, merged["functions"])
 
 
+GO_PROGRAM = """package main
+
+import (
+	"os"
+	"runtime/pprof"
+	"time"
+)
+
+func spin(end time.Time) {
+	for time.Now().Before(end) {
+	}
+}
+
+func main() {
+	out, _ := os.Create(os.Args[1])
+	pprof.StartCPUProfile(out)
+	spin(time.Now().Add(time.Second))
+	pprof.StopCPUProfile()
+	out.Close()
+}
+"""
+
+
+def check_other():
+    """A profile that Go has made of itself, read by both."""
+    with open(os.path.join(WORK, "spin.go"), "w") as f:
+        f.write(GO_PROGRAM)
+    program, path = os.path.join(WORK, "spin"), os.path.join(WORK, "spin.pb.gz")
+    run(GO, "build", "-o", program, os.path.join(WORK, "spin.go"), env=go_environment())
+    run(program, path)
+    profile = report(path)
+    wanted = {f["function"]: (f["self"], f["total"]) for f in profile["functions"]}
+    got = rows(go_pprof(path, "-top", "-sample_index=samples"))
+    check("a profile of a Go program: each function's samples", wanted == got and wanted["main.spin"][1] > 0,
+          *(set(got.items()) ^ set(wanted.items())))
+    check("... its rate and time", profile["rate_hz"] == 100 and profile["kind"] == "cpu" and
+          sum(s["nanoseconds"] for s in profile["stacks"]) == profile["samples"] * 10**7, profile["rate_hz"])
+
+
 def report(path):
     return json.loads(run(os.path.join(BUILD, "luaspy"), "report", path, "-f", "json", "-o", "-"))
 
@@ -145,4 +186,5 @@ for kind in KINDS:
     check("%s: 189 samples" % kind, expected["samples"] == 189 and expected["recording"]["lost"] == 2)
     check_messages(kind, path, expected)
     check_go(kind, path, expected)
+check_other()
 sys.exit(1 if failed else 0)

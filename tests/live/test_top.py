@@ -31,8 +31,8 @@ local function rest(s)
 return s end
 local evil = load("local s, f = ... ; return (f(s))", "=evil\\27[31m\\7\\226\\128\\174name")
 function run(s) return rest(light(evil(s, heavy))) end
-local s, stop = 1, os.clock() + (tonumber(arg[1]) or 1e9)
-while os.clock() < stop do for i = 1, 100 do s = run(s) end end
+local s, stop = 1, os.time() + (tonumber(arg[1]) or 1e9)
+while os.time() < stop do for i = 1, 100 do s = run(s) end end
 """ % (STEP * 200, STEP * 400, STEP * 300, STEP * 100)
 
 
@@ -125,7 +125,7 @@ def near(value, expected, tolerance):
     return abs(value - expected) <= tolerance
 
 
-def settled(terminal, seconds=5):
+def settled(terminal, seconds=4):
     """The screen when it has figures of some seconds since the start."""
     def found():
         lines = terminal.screen()
@@ -258,12 +258,13 @@ def test_ends(pid):
 def test_terminals(pid):
     """Terminals of which nothing is known."""
     command = "%s top -p %d" % (live.LUASPY, pid)
-    bare = "TERMINFO=/nonexistent TERMINFO_DIRS=/nonexistent HOME=/nonexistent TERM=xterm-256color"
+    bare = "TERMINFO=/nonexistent TERMINFO_DIRS=/nonexistent HOME=/nonexistent TERM=xterm-256color LC_ALL=C"
     t = Terminal("bare", command, environment=bare)
     unknown = {name: Terminal("unknown-" + name, command + " --rows 3", environment="TERM=" + name)
                for name in ("nosuchterminal", "dumb")}
     # ncurses also looks where the machine keeps them: then this is no other terminal, but a screen in any case.
     live.check("a screen with a description of luaspy's own", t.wait(KEYS.pattern), text(t.screen()))
+    live.check("in ASCII where the locale says so", t.wait(r"evil\?\[31m\?\?name"), text(t.screen()))
     t.keys("Down", "w")
     live.check("whose keys work", t.wait("^processes by CPU"), text(t.screen()))
     t.keys("q")
@@ -320,6 +321,33 @@ def test_mistakes(pid):
                "CAP_SYS_PTRACE" in " ".join(lines), text(t.screen()))
 
 
+def test_file_capabilities(path):
+    """Who runs a luaspy with capabilities does not choose what it reads as the description of a terminal."""
+    program = os.path.join(live.SCRATCH, "luaspy-setcap")
+    shutil.copy(live.LUASPY, program)
+    if os.statvfs(live.SCRATCH).f_flag & os.ST_NOSUID:
+        live.skip("a luaspy with capabilities", "cannot: %s is mounted with nosuid" % live.SCRATCH)
+        return
+    subprocess.check_call(["setcap", "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep", program])
+    source = os.path.join(live.SCRATCH, "mine.ti")
+    with open(source, "w") as f:
+        f.write(subprocess.check_output(["infocmp", "xterm"], text=True).replace("xterm|", "mine|", 1))
+    subprocess.check_call(["tic", "-x", "-o", os.path.join(live.SCRATCH, "terminfo"), source])
+    os.chmod(path, 0o644)
+    user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    target = live.start(user + ["lua5.4", path])
+    environment = "TERM=mine TERMINFO=%s/terminfo" % live.SCRATCH
+    mine = {name: Terminal("mine-" + name, " ".join(user) + " %s top -p %d --rows 3" % (file, target.pid),
+                           environment=environment) for name, file in (("caps", program),)}
+    mine["root"] = Terminal("mine-root", "%s top -p %d" % (live.LUASPY, target.pid), environment=environment)
+    live.check("a description of the user's own is used", mine["root"].wait(KEYS.pattern), text(mine["root"].screen()))
+    mine["root"].keys("q")
+    lines = mine["caps"].wait("^status")
+    live.check("but not with the capabilities of luaspy's file", lines and "of a terminal 'mine'" in " ".join(lines) and
+               "status 0" in lines and any(line.startswith(" SELF%") for line in lines), text(mine["caps"].screen()))
+    live.stop(target)
+
+
 def test_target_ends(path):
     short = live.start(["lua5.4", path, "3"])
     t = Terminal("ended", "%s top -p %d" % (live.LUASPY, short.pid))
@@ -327,11 +355,11 @@ def test_target_ends(path):
     live.check("the target's end is told, and its figures stay", lines and row(lines, "heavy"), text(t.screen()))
     short.wait(20)
     t.keys("t")
-    lines = t.wait(r"^\d s  ")
+    lines = t.wait(r"^\d+ s  ")
     live.check("those since the start, too", lines and row(lines, "heavy"), text(t.screen()))
     t.keys("q")
     live.check("q quits then as well", t.wait("^status 0") and t.is_given_back(), text(t.screen()))
-    short = live.start(["lua5.4", path, "0.7"])
+    short = live.start(["lua5.4", path, "2"])
     done = top("-p", short.pid, "-d", "20")
     short.wait(20)
     live.check("plain text: what was seen until the end", done.returncode == 0 and row(done.stdout.splitlines(), "heavy"),
@@ -364,6 +392,9 @@ def test_workers():
     live.check("after a reload the new workers", wait_until(lambda: pids(t.screen()) >= after, 20), after,
                text(t.screen()))
     live.check("and not the old ones", wait_until(lambda: not pids(t.screen()) & before, 20), before, text(t.screen()))
+    live.note(t.screen()[0])
+    live.check("the title says how many there are", wait_until(lambda: t.screen()[0].startswith("luaspy top  nginx ") and
+                                                               ", 3 running" in t.screen()[0]), t.screen()[0])
     t.keys("t")
     live.check("since the start: all of them", wait_until(lambda: pids(t.screen()) >= before | after), text(t.screen()))
     t.keys("q")
@@ -385,6 +416,7 @@ def main():
     test_text(program.pid)
     test_mistakes(program.pid)
     live.stop(program)
+    test_file_capabilities(path)
     test_target_ends(path)
     test_workers()
 

@@ -221,6 +221,26 @@ static void test_frame_pointer(void)
 	walk_expecting(STOP_NO_RULE, LUA_OK);
 }
 
+/* lld's .plt has no unwind information. */
+static void test_plt(void)
+{
+	static const uint8_t jump[] = {0xff, 0x25, 0x34, 0x12, 0, 0, 0x68, 0, 0};
+
+	target_new();
+	start_in(PAGE_NONE);
+	target->registers[DW_REG_RBP] = 0; /* not the outermost frame, all the same */
+	make_pages(TEXT + ((uint64_t)PAGE_NONE << TEXT_PAGE_SHIFT), 1);
+	replay__set_memory(target, pc_in(PAGE_NONE), jump, sizeof(jump));
+	replay__set_word(target, STACK, pc_in(PAGE_PLAIN));
+	return_to(STACK + 8 + 16, pc_in(PAGE_END));
+	walk_expecting(STOP_COMPLETE, LUA_OK);
+	CHECK_EQ(result.native_frames, 3);
+
+	replay__set_word(target, STACK, 0xdead0000); /* leads to no code */
+	walk_expecting(STOP_COMPLETE, LUA_OK);
+	CHECK_EQ(result.native_frames, 1);
+}
+
 /* glibc's clone3, right behind its system call: test %rax,%rax; jl; je; ret. It saves nothing. */
 static void test_clone(void)
 {
@@ -527,6 +547,7 @@ int main(void)
 	RUN(test_register_that_is_gone, "a rule that needs a register that is not known");
 	RUN(test_register_of_the_interrupted_frame, "the interrupted frame has all registers");
 	RUN(test_unsupported_expression, "an unsupported expression");
+	RUN(test_plt, "a PLT that has no rule");
 	RUN(test_frame_pointer, "frame pointers where there is no rule");
 	RUN(test_clone, "a parent in clone, which has no rule");
 	RUN(test_pc_outside_every_file, "a pc outside every file");

@@ -57,8 +57,8 @@ static struct profile *small_profile(bool backwards)
 static void stacks_are_merged_into_a_tree(void)
 {
 	static const struct flamegraph_node expected[] = {
-		{15, 0, 0, 0}, {15, 0, 3, 1}, {9, 0, 0, 2},
-		{7, 0, 2, 3},  {5, 9, 1, 2},  {5, 9, 2, 3},
+		{15, 0, 0, 0, 0}, {15, 0, 0, 3, 1}, {9, 0, 1, 0, 2},
+		{7, 0, 2, 2, 3},  {5, 9, 1, 1, 2},  {5, 9, 4, 2, 3},
 	};
 	struct profile *profile = small_profile(false);
 	struct flamegraph_tree tree;
@@ -70,6 +70,7 @@ static void stacks_are_merged_into_a_tree(void)
 	for (size_t i = 0; i < 6 && i < tree.node_count; i++) {
 		CHECK_EQ(tree.nodes[i].total, expected[i].total);
 		CHECK_EQ(tree.nodes[i].left, expected[i].left);
+		CHECK_EQ(tree.nodes[i].parent, expected[i].parent);
 		CHECK_EQ(tree.nodes[i].depth, expected[i].depth);
 		if (i)
 			CHECK_EQ(tree.nodes[i].frame, expected[i].frame);
@@ -136,6 +137,69 @@ static void the_data_is_compact(void)
 			   "CFB"
 			   "AFC\"") != NULL);
 	free(text);
+	profile__free(profile);
+}
+
+static void time_is_shown_as_time(void)
+{
+	static const struct {
+		uint64_t nanoseconds;
+		const char *shown;
+	} cases[] = {
+		{999999, "(999 \u00b5s, "}, {1230000, "(1.23 ms, "},   {45600000, "(45.6 ms, "},
+		{789000000, "(789 ms, "},   {2500000000, "(2.50 s, "}, {1234000000000, "(1234 s, "},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct profile *profile = profile__new();
+		struct profile_info info = {.kind = PROFILE_OFF_CPU, .samples = 17};
+		uint32_t id = frame(profile, PROFILE_KERNEL, "futex_wait");
+		struct profile_stack stack = {.frames = &id,
+					      .frame_count = 1,
+					      .count = 17,
+					      .nanoseconds = cases[i].nanoseconds};
+		char expected[64], *text;
+
+		profile__add_stack(profile, &stack);
+		profile__set_info(profile, &info);
+		text = render(profile, flamegraph__write_svg);
+		snprintf(expected, sizeof(expected), "<title>futex_wait %s", cases[i].shown);
+		CHECK(strstr(text, expected) != NULL);
+		CHECK(strstr(text, " off the CPU in 17 events, ") != NULL);
+		free(text);
+		text = render(profile, flamegraph__write_html);
+		snprintf(expected, sizeof(expected), "\"total\":%llu,\n",
+			 (unsigned long long)cases[i].nanoseconds / 1000);
+		CHECK(strstr(text, expected) != NULL);
+		CHECK(strstr(text, "\n\"kind\":\"off-cpu\",\n") != NULL);
+		CHECK(strstr(text, "\n\"unit\":\"microseconds\",\n") != NULL);
+		free(text);
+		profile__free(profile);
+	}
+}
+
+/* Other weights than the profile's own: the same nodes, of which some have nothing. */
+static void a_tree_can_be_weighed_again(void)
+{
+	static const uint64_t weights[] = {0, 4, 0, 6}; /* t; t,b; t,b,c; t,b(Lua),c */
+	static const uint64_t totals[] = {10, 10, 4, 0, 6, 6}, lefts[] = {0, 0, 0, 0, 4, 4};
+	struct profile *profile = small_profile(false);
+	struct flamegraph_tree tree;
+
+	CHECK_EQ(flamegraph_tree__build(&tree, profile), 0);
+	CHECK_EQ(flamegraph_tree__weigh(&tree, profile, weights), 0);
+	CHECK_EQ(tree.node_count, 6);
+	for (size_t i = 0; i < 6 && i < tree.node_count; i++) {
+		CHECK_EQ(tree.nodes[i].total, totals[i]);
+		CHECK_EQ(tree.nodes[i].left, lefts[i]);
+	}
+	CHECK_EQ(tree.ends[0], 1);
+	CHECK_EQ(tree.ends[1], 2);
+	CHECK_EQ(tree.ends[2], 3);
+	CHECK_EQ(tree.ends[3], 5);
+	CHECK_EQ(tree.leaf_samples[PROFILE_KERNEL], 6);
+	CHECK_EQ(tree.leaf_samples[PROFILE_NATIVE], 4);
+	flamegraph_tree__free(&tree);
 	profile__free(profile);
 }
 
@@ -327,6 +391,8 @@ int main(void)
 	RUN(an_empty_profile_is_a_root, "an empty profile is a root without samples");
 	RUN(equal_profiles_give_equal_files, "equal profiles give equal files");
 	RUN(the_data_is_compact, "the data is encoded as documented");
+	RUN(time_is_shown_as_time, "time off the CPU is shown as time");
+	RUN(a_tree_can_be_weighed_again, "a tree can be weighed again");
 	RUN(names_cannot_leave_their_place, "names cannot leave their place");
 	RUN(the_assets_fit_their_places, "scripts fit their places and fetch nothing");
 	RUN(the_still_picture_is_bounded, "the still picture has the widest frames only");

@@ -159,6 +159,68 @@ static void small_parts_are_their_callers(void)
 	check_view(&view, "job 1\nnginx;main;run@app:1 2\nnginx;main;run@app:1;compress 7\n", 10);
 }
 
+static void lua_is_shown_by_chunk(void)
+{
+	struct profile *profile = profile__new(), *shown = profile__new();
+	struct profile_view view = {.native = true, .chunks = true, .lines = true};
+	uint32_t ids[] = {
+		frame(profile, PROFILE_LUA, "a", "one", 1, 5, 0),
+		frame(profile, PROFILE_LUA, "b", "one", 8, 9, 0),
+		frame(profile, PROFILE_LUA, "c", "two", 1, 1, 0),
+		frame(profile, PROFILE_LUA, "a", "one", 1, 6, 0),
+		frame(profile, PROFILE_NATIVE, "f", NULL, 0, 0, 0),
+		frame(profile, PROFILE_NATIVE, "f", NULL, 0, 0, 0),
+	};
+	regex_t function;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	regcomp(&function, "^b@one", REG_EXTENDED | REG_NOSUB);
+	view.only = &function; /* patterns are of functions all the same */
+	profile__set_info(profile, &(struct profile_info){.title = "prog"}); /* of no comm */
+	profile__add(profile, ids, 6, 3);
+	profile__add(profile, ids, 1, 4);
+	CHECK_EQ(profile_view__make(&view, profile, shown), 0);
+	CHECK_EQ(folded__write(shown, out), 0);
+	fclose(out);
+	CHECK_STR(text, "prog;one;two;one;f;f 3\n");
+	regfree(&function);
+	free(text);
+	profile__free(shown);
+	profile__free(profile);
+}
+
+static void labels_may_stay_with_texts(void)
+{
+	struct profile *profile = example(), *shown = profile__new();
+	struct profile_view view = {.native = true, .kernel = true, .labels = true};
+	struct profile_stack got;
+
+	CHECK_EQ(profile_view__make(&view, profile, shown), 0);
+	CHECK_EQ(profile__stack_count(shown), 4);
+	got = profile__stack_at(shown, 0);
+	CHECK_EQ(got.frame_count, 3);
+	CHECK_STR(profile__frame_at(shown, got.frames[1])->name, "run@app:1");
+	CHECK_EQ(profile__frame_at(shown, got.frames[1])->line, 0);
+	CHECK_EQ(profile__frame_at(shown, got.frames[2])->address, 100);
+	CHECK_STR(profile__label(shown, got.labels, "pid"), "7");
+	profile__free(shown);
+	profile__free(profile);
+}
+
+static void tables_leave_small_rows_to_their_writer(void)
+{
+	struct profile *profile = example(), *shown = profile__new();
+	struct profile_view view = {.native = true, .table = true, .min_percent = 21};
+
+	CHECK_EQ(profile_view__make(&view, profile, shown), 0);
+	CHECK_EQ(profile__stack_count(shown), 3);
+	CHECK_EQ((uint64_t)profile__info(shown)->least_percent, 21);
+	profile__free(shown);
+	profile__free(profile);
+}
+
 static void times_and_values_are_added_up(void)
 {
 	struct profile *profile = profile__new(), *shown = profile__new();
@@ -222,6 +284,9 @@ int main(void)
 	RUN(patterns_filter, "patterns choose stacks, frames and roots");
 	RUN(callers_stand_above, "callers stand above callees");
 	RUN(small_parts_are_their_callers, "what is too small is its caller's");
+	RUN(lua_is_shown_by_chunk, "Lua is shown by chunk");
+	RUN(labels_may_stay_with_texts, "labels may stay, with texts for frames");
+	RUN(tables_leave_small_rows_to_their_writer, "tables leave small rows to their writer");
 	RUN(times_and_values_are_added_up, "times and values are added up");
 	RUN(exact_views_keep_all, "exact views keep all");
 	return TEST_RESULT();

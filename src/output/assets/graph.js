@@ -78,6 +78,7 @@ class Graph {
 		this.from = 0; /* the visible range, in samples */
 		this.to = model.total[0];
 		this.matched = null; /* by frame */
+		this.fill = null; /* (node, theme) => colour, in place of those of the types */
 		this.width = this.height = 0;
 		this.scrolled = this.sheetHeight(); /* the scroller's place before the last resize */
 		this.pending = 0;
@@ -88,6 +89,16 @@ class Graph {
 				this.scrolled = scroller.scrollTop;
 			this.redraw();
 		});
+	}
+
+	/* Another part of the same tree, from the root. */
+	setModel(model) {
+		cancelAnimationFrame(this.animation);
+		this.model = model;
+		this.zoomed = 0;
+		this.from = 0;
+		this.to = model.total[0];
+		this.redraw();
 	}
 
 	setTheme(name) {
@@ -247,6 +258,8 @@ class Graph {
 
 		if (this.isQuiet(node))
 			return this.theme.quiet;
+		if (this.fill && !this.matched)
+			return this.fill(node, this.theme);
 		return this.matched ? this.theme.match : this.shades[this.model.types[frame]][this.shade[frame]];
 	}
 

@@ -2,8 +2,10 @@
 /*
  * The data: decoding it and questions about it. No drawing and no document here.
  *
- * A node is an index into the arrays of the model, which are in preorder: the nodes below node i are
- * i + 1 to end[i] - 1. Node 0 is the root. `frame` indexes names and types; frame 0 is the root's.
+ * The tree is what is in the file: all frames of all stacks. A model is the part of it that has a
+ * weight, with places: a node is an index into the model's arrays, which are in preorder: the nodes
+ * below node i are i + 1 to end[i] - 1. Node 0 is the root. `frame` indexes names and types; frame 0
+ * is the root's.
  */
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -40,12 +42,52 @@ function decodeNames(text, count) {
 	return names;
 }
 
-function decodeModel(data) {
-	const count = data.nodeCount, read = numberReader(data.nodes);
-	const model = {
+/* The tree: nodes in preorder with their parents, and as many numbers of each as the data has
+ * columns (values[column][node]; the root's is the sum of those below it). */
+function decodeTree(data) {
+	const count = data.nodeCount, columns = data.columns, read = numberReader(data.nodes);
+	const tree = {
 		count,
 		names: decodeNames(data.names, data.nameTypes.length),
 		types: Uint8Array.from("0" + data.nameTypes),
+		frame: new Uint32Array(count),
+		parent: new Int32Array(count),
+		values: Array.from({ length: columns }, () => new Float64Array(count)),
+	};
+	const { frame, parent, values } = tree, path = [0];
+
+	parent[0] = -1;
+	for (let i = 1; i < count; i++) {
+		path.length -= read();
+		const above = path[path.length - 1];
+
+		for (let column = 0; column < columns; column++) {
+			values[column][i] = read();
+			if (above === 0)
+				values[column][0] += values[column][i];
+		}
+		frame[i] = read() + 1;
+		parent[i] = above;
+		path.push(i);
+	}
+	return tree;
+}
+
+/* What of the tree has a weight, for drawing. `weight` is by node of the tree, and includes that of
+ * the nodes below. */
+function makeModel(tree, weight) {
+	const ids = new Int32Array(tree.count).fill(-1);
+	let count = 0;
+
+	for (let i = 0; i < tree.count; i++) {
+		if (i === 0 || weight[i] > 0)
+			ids[i] = count++;
+	}
+	const model = {
+		count,
+		names: tree.names,
+		types: tree.types,
+		origin: new Uint32Array(count), /* node of the tree */
 		frame: new Uint32Array(count),
 		parent: new Int32Array(count),
 		end: new Uint32Array(count),
@@ -59,19 +101,24 @@ function decodeModel(data) {
 		depthStart: null,
 		byDepth: new Uint32Array(count),
 	};
-	const { frame, parent, end, depth, left, total, self } = model;
+	const { origin, frame, parent, end, depth, left, total, self } = model;
 	/* The open nodes, and where the next child of each starts. */
 	const path = [0], nextLeft = [0];
 
 	parent[0] = -1;
-	total[0] = self[0] = data.total;
-	for (let i = 1; i < count; i++) {
-		for (let up = read(); up > 0; up--)
-			end[path.pop()] = i;
-		const d = path.length, above = path[d - 1];
+	total[0] = self[0] = weight[0];
+	for (let from = 1; from < tree.count; from++) {
+		const i = ids[from];
 
-		total[i] = self[i] = read();
-		frame[i] = read() + 1;
+		if (i < 0)
+			continue;
+		const above = ids[tree.parent[from]], d = depth[above] + 1;
+
+		while (path.length > d)
+			end[path.pop()] = i;
+		origin[i] = from;
+		total[i] = self[i] = weight[from];
+		frame[i] = tree.frame[from];
 		parent[i] = above;
 		depth[i] = d;
 		left[i] = nextLeft[d - 1];
@@ -95,6 +142,28 @@ function decodeModel(data) {
 	for (let i = 0; i < count; i++)
 		model.byDepth[at[depth[i]]++] = i;
 	return model;
+}
+
+/* Adds to each node of the tree what the nodes below it have. */
+function addUp(tree, weight) {
+	for (let i = tree.count - 1; i > 0; i--)
+		weight[tree.parent[i]] += weight[i];
+	return weight;
+}
+
+/* The model's node for a node of the tree; -1 where that has no weight. */
+function nodeOf(model, from) {
+	let low = 0, high = model.count;
+
+	while (low < high) {
+		const middle = (low + high) >> 1;
+
+		if (model.origin[middle] < from)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < model.count && model.origin[low] === from ? low : -1;
 }
 
 /* The index in byDepth of the first node of a depth that ends right of x. */

@@ -5,9 +5,7 @@
  */
 class Page extends PageView {
 
-	zoom(node) {
-		const animated = !matchMedia("(prefers-reduced-motion: reduce)").matches;
-
+	zoom(node, animated = !matchMedia("(prefers-reduced-motion: reduce)").matches) {
 		this.focused = node;
 		this.hovered = -1;
 		this.tip.hidden = true;
@@ -21,6 +19,20 @@ class Page extends PageView {
 			this.fillTable();
 		this.announce((node ? "Zoomed into " : "Zoom reset: ") + this.nameOf(node) + ", " + this.describe(node));
 		this.remember();
+	}
+
+	/* Draws another part of the tree. What was zoomed into stays so, or what is left of its callers. */
+	setModel(model) {
+		let zoomed = this.model.origin[this.graph.zoomed];
+
+		while (nodeOf(model, zoomed) < 0)
+			zoomed = this.tree.parent[zoomed];
+		this.model = model;
+		this.graph.setModel(model);
+		this.showSize();
+		this.layout();
+		this.graph.setInverted(this.graph.inverted);
+		this.zoom(nodeOf(model, zoomed), false);
 	}
 
 	focus(node) {
@@ -111,7 +123,7 @@ class Page extends PageView {
 		if (root)
 			text += " of all, " + percent(matchedSamples(model, this.matched, root), model.total[root]) + " of the zoomed";
 		else
-			text += " (" + amount(this.data, all) + ")";
+			text += " (" + this.amount(all) + ")";
 		this.result.textContent = text;
 		this.announce(text);
 	}
@@ -141,9 +153,14 @@ class Page extends PageView {
 		document.documentElement.dataset.theme = name;
 		this.theme.textContent = name === "dark" ? "Light" : "Dark";
 		this.graph.setTheme(name);
+		this.showTheme(this.graph.theme);
 		this.showLegend();
 		if (!this.table.hidden)
 			this.fillTable();
+	}
+
+	/* For what else is drawn in colours of its own. */
+	showTheme(theme) {
 	}
 
 	async copy(node) {
@@ -160,32 +177,38 @@ class Page extends PageView {
 		this.announce(this.status.textContent);
 	}
 
-	/* The address keeps the view, so that it can be reloaded and sent to others. */
-	remember() {
+	/* The view, as the address keeps it: it can be reloaded and sent to others. */
+	parameters() {
 		const view = new URLSearchParams();
 
 		if (this.graph.zoomed)
-			view.set("zoom", this.graph.zoomed);
+			view.set("zoom", this.model.origin[this.graph.zoomed]);
 		if (this.input.value)
 			view.set("search", this.input.value);
 		if (this.regex.getAttribute("aria-pressed") === "true")
 			view.set("regex", "1");
 		if (this.graph.inverted)
 			view.set("icicle", "1");
+		return view;
+	}
+
+	remember() {
 		try {
-			history.replaceState(null, "", "#" + view);
+			history.replaceState(null, "", "#" + this.parameters());
 		} catch (error) {
 			/* Not allowed where the page is embedded; nothing depends on it. */
 		}
 	}
 
-	restore() {
-		const view = new URLSearchParams(location.hash.slice(1)), node = Number(view.get("zoom"));
+	/* Shows what an address says, without its "#". */
+	restore(hash) {
+		const view = new URLSearchParams(hash), from = Number(view.get("zoom"));
+		const node = Number.isInteger(from) && from > 0 ? nodeOf(this.model, from) : 0;
 
 		if (view.get("icicle"))
 			this.toggleInverted();
 		this.press(this.regex, Boolean(view.get("regex")));
-		if (Number.isInteger(node) && node > 0 && node < this.model.count)
+		if (node > 0)
 			this.zoom(node);
 		if (view.get("search")) {
 			this.input.value = view.get("search");
@@ -250,7 +273,13 @@ class Page extends PageView {
 		else if (this.input.value) {
 			this.input.value = "";
 			this.search();
+		} else {
+			this.escapeMore();
 		}
+	}
+
+	/* What Escape does when there is neither a zoom nor a search. */
+	escapeMore() {
 	}
 
 	onKey(event) {

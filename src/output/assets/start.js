@@ -4,7 +4,9 @@
  * by an XHTML one, after which the two do not differ.
  */
 const style = document.getElementById("luaspy-style");
-const page = new Page(JSON.parse(document.getElementById("luaspy-data").textContent));
+/* What a kind of page adds to the script is a class of its own. */
+const Kind = typeof HeatPage !== "undefined" ? HeatPage : typeof DiffPage !== "undefined" ? DiffPage : Page;
+const page = new Kind(JSON.parse(document.getElementById("luaspy-data").textContent));
 
 if (document.documentElement.localName === "svg") {
 	const text = style.textContent;

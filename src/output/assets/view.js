@@ -40,17 +40,23 @@ function number(value) {
 	return value.toLocaleString("en-US");
 }
 
-function samples(value) {
-	return number(value) + (value === 1 ? " sample" : " samples");
+/* Microseconds for a reader. */
+function duration(value) {
+	if (value < 1000)
+		return value + " \u00b5s";
+	value /= 1000;
+	const unit = value < 1000 ? "ms" : "s";
+
+	if (unit === "s")
+		value /= 1000;
+	return (value < 100 ? value.toFixed(value < 10 ? 2 : 1) : number(Math.round(value))) + " " + unit;
 }
 
-/* What frames weigh: samples or, of time, microseconds. */
-function amount(data, value) {
-	if (data.unit !== "us")
-		return samples(value);
-	if (value < 1000)
-		return number(value) + " \u00b5s";
-	return value < 1e6 ? (value / 1e3).toFixed(2) + " ms" : (value / 1e6).toFixed(3) + " s";
+/* What a frame's width stands for, by the data's unit. */
+function makeAmount(unit) {
+	const one = unit.slice(0, -1);
+
+	return unit === "microseconds" ? duration : (value) => number(value) + " " + (value === 1 ? one : unit);
 }
 
 function percent(part, whole) {
@@ -67,15 +73,23 @@ function swatch(color) {
 class PageView {
 	constructor(data) {
 		this.data = data;
-		this.model = decodeModel(data);
-		this.inTime = data.unit === "us";
+		this.tree = decodeTree(data);
+		this.model = makeModel(this.tree, this.weights());
 		this.types = data.types;
+		this.amount = makeAmount(data.unit);
+		this.whole = data.unit === "microseconds" ? "time" : data.unit;
 		this.focused = 0;
 		this.hovered = -1;
 		this.matched = null;
 		this.sortBy = "self";
 		this.tableAsked = null; /* null: shown where there is room for it */
 		this.dark = matchMedia("(prefers-color-scheme: dark)");
+	}
+
+	/* What the frames' widths are, by node of the tree. */
+	weights() {
+		this.tree.values[0][0] = this.data.total;
+		return this.tree.values[0];
 	}
 
 	/* ---- making the page ---- */
@@ -90,8 +104,8 @@ class PageView {
 		this.scroller = element("div", {
 			class: "graph", tabindex: "0", role: "application",
 			"aria-roledescription": "flame graph", "aria-describedby": "keys",
-			"aria-label": "Flame graph of " + data.title + ", " + amount(data, this.model.total[0]),
 		}, this.sheet);
+		this.empty = element("p", { class: "empty" });
 		this.table = element("section", { class: "table", hidden: true, "aria-label": "Hottest frames" });
 		this.status = element("div", { class: "status" });
 		this.live = element("div", { class: "unseen", role: "status", "aria-live": "polite" });
@@ -99,18 +113,17 @@ class PageView {
 		this.help = this.buildHelp();
 		body.append(
 			this.header = element("header", {}, this.buildHeading(), this.buildTools(), this.buildLegend()),
-			element("main", {}, ...this.model.total[0] ? [] :
-				[element("p", { class: "empty" }, this.inTime ? "Nothing left the CPU." : "No samples were taken.")],
-				this.scroller, this.table),
+			element("main", {}, ...this.buildPanels(), this.empty, this.scroller, this.table),
 			element("footer", {}, this.status,
 				element("div", { class: "by" }, "luaspy " + data.version)),
 			this.tip, this.live, this.help,
 			element("div", { class: "unseen", id: "keys" },
 				"Arrow keys move between frames, Enter zooms, Escape resets, slash searches."));
 
-		this.sheet.style.height = (this.model.maxDepth + 1) * ROW + "px";
 		this.graph = new Graph(this.model, this.types, this.scroller, this.sheet, this.canvas);
+		this.prepareGraph();
 		this.graph.onsettled = () => this.placeMarks();
+		this.showSize();
 		this.setTheme(null);
 		this.dark.addEventListener("change", () => this.themeAsked || this.setTheme(null));
 		this.layout();
@@ -118,30 +131,42 @@ class PageView {
 		this.graph.draw();
 		this.showStatus(0);
 		this.listen();
-		this.restore();
+		this.restore(location.hash.slice(1));
+	}
+
+	/* [name, value, whether it is a warning] each; those without a value are not shown. */
+	factsOf(data) {
+		return [
+			["Host", data.host], ["Started", data.startTime],
+			["Duration", data.durationSeconds.toFixed(1) + " s"],
+			["Rate", data.rateHz && number(data.rateHz) + " Hz"],
+			...this.whole !== "time" ? [] :
+				[[data.kind === "wall" ? "Wall time" : "Off the CPU", this.amount(data.total)]],
+			[data.kind === "off-cpu" ? "Events" : data.kind === "wall" ? "Samples and events" : "Samples",
+				number(data.samples)], ["Stacks", number(data.uniqueStacks)],
+			["Complete", percent(data.complete, data.samples)],
+			["With Lua", percent(data.withLua, data.samples)],
+			["Truncated", number(data.truncated), data.truncated], ["Lost", number(data.lost), data.lost],
+			...this.moreFacts(), ...data.errors.map(([name, count]) => [name, number(count), count]),
+		];
+	}
+
+	buildFacts(facts) {
+		return element("dl", { class: "facts" }, ...facts.filter((fact) => fact[1]).map((fact) =>
+			element("div", { class: fact[2] ? "warn" : "fact" }, element("dt", {}, fact[0]), element("dd", {}, fact[1]))));
+	}
+
+	buildAllFacts() {
+		return [this.buildFacts(this.factsOf(this.data))];
 	}
 
 	buildHeading() {
 		const { data } = this;
-		const facts = [
-			["Host", data.host], ["Started", data.startTime],
-			["Duration", data.durationSeconds.toFixed(1) + " s"],
-			...data.rateHz ? [["Rate", number(data.rateHz) + " Hz"]] : [],
-			...this.inTime ? [["Time", amount(data, this.model.total[0])]] : [],
-			[this.inTime ? "Events" : "Samples", number(data.samples)], ["Stacks", number(data.uniqueStacks)],
-			["Complete", percent(data.complete, data.samples)],
-			["With Lua", percent(data.withLua, data.samples)],
-			["Truncated", number(data.truncated), data.truncated], ["Lost", number(data.lost), data.lost],
-			...data.errors.map(([name, count]) => [name, number(count), count]),
-		];
 
 		return element("div", { class: "heading" },
 			element("div", {},
 				element("h1", {}, data.title || "Flame graph"),
-				element("div", { class: "command" }, data.commandLine),
-				element("dl", { class: "facts" }, ...facts.filter((fact) => fact[1]).map((fact) =>
-					element("div", { class: fact[2] ? "warn" : "fact" },
-						element("dt", {}, fact[0]), element("dd", {}, fact[1]))))),
+				element("div", { class: "command" }, data.commandLine), ...this.buildAllFacts()),
 			element("button", {
 				class: "narrow", "aria-expanded": "false",
 				onclick: (event) => event.currentTarget.setAttribute("aria-expanded",
@@ -177,8 +202,34 @@ class PageView {
 	}
 
 	buildLegend() {
-		this.legend = element("ul", { class: "legend", "aria-label": "Samples by the type of their leaf" });
+		this.legend = element("ul", { class: "legend", "aria-label": "Shares by the type of the innermost frame" });
 		return this.legend;
+	}
+
+	/* [name, value, whether it is a warning], of a kind of page. */
+	moreFacts() {
+		return [];
+	}
+
+	/* Before the graph is drawn for the first time. */
+	prepareGraph() {
+	}
+
+	/* What stands above the graph. */
+	buildPanels() {
+		return [];
+	}
+
+	emptyText() {
+		return this.data.kind === "off-cpu" ? "Nothing was off the CPU." : "No samples were taken.";
+	}
+
+	explain() {
+		return "A frame is as wide as its share of the " + this.whole + ".";
+	}
+
+	keys() {
+		return KEYS;
 	}
 
 	buildHelp() {
@@ -186,15 +237,23 @@ class PageView {
 
 		return element("dialog", { "aria-label": "Help" },
 			element("h2", {}, "Keys"),
-			element("dl", {}, ...KEYS.flatMap(([key, what]) =>
+			element("dl", {}, ...this.keys().flatMap(([key, what]) =>
 				[element("dt", {}, element("kbd", {}, key)), element("dd", {}, what)])),
-			element("p", {}, "A frame is as wide as its share of the " + (this.inTime ? "time" : "samples") + "; callers and callees are stacked. " +
-				"The order from left to right is by name and says nothing of time. A search is " +
-				"case-sensitive if it has capitals; samples that match more than once count once."),
+			element("p", {}, this.explain() + " Callers and callees are stacked. The order from left to right is by name and says nothing of time. A search is " +
+				"case-sensitive if it has capitals; what matches more than once counts once."),
 			close);
 	}
 
 	/* ---- showing state ---- */
+
+	showSize() {
+		const total = this.model.total[0];
+
+		this.sheet.style.height = this.graph.sheetHeight() + "px";
+		this.scroller.setAttribute("aria-label", "Flame graph of " + this.data.title + ", " + this.amount(total));
+		this.empty.hidden = total > 0;
+		this.empty.textContent = total > 0 ? "" : this.emptyText();
+	}
 
 	press(button, pressed) {
 		button.setAttribute("aria-pressed", String(pressed));
@@ -210,7 +269,7 @@ class PageView {
 		const used = new Set(this.model.types.subarray(1));
 
 		this.legend.replaceChildren(
-			element("li", { class: "hint", title: "Share of the " + (this.inTime ? "time" : "samples") + " whose innermost frame is of that type" },
+			element("li", { class: "hint", title: "Share of the " + this.whole + " whose innermost frame is of that type" },
 				"Leaf:"),
 			...this.types.map((type, i) => [type, i]).filter(([, i]) => used.has(i)).map(([type, i]) =>
 				element("li", {}, swatch(type[this.graph.theme.key]), type[0],
@@ -219,12 +278,12 @@ class PageView {
 
 	describe(node) {
 		const { model } = this, total = model.total[node], zoomed = this.graph.zoomed;
-		const parts = [amount(this.data, total), percent(total, model.total[0]) + " of all"];
+		const parts = [this.amount(total), percent(total, model.total[0]) + " of all"];
 
 		if (zoomed > 0 && total <= model.total[zoomed])
 			parts.push(percent(total, model.total[zoomed]) + " of the zoomed frame");
 		if (model.self[node] > 0)
-			parts.push("itself " + (this.inTime ? amount(this.data, model.self[node]) : number(model.self[node])) + " (" +
+			parts.push("itself " + (this.whole === "time" ? this.amount : number)(model.self[node]) + " (" +
 				percent(model.self[node], model.total[0]) + ")");
 		return parts.join(" \u00b7 ");
 	}
@@ -235,6 +294,11 @@ class PageView {
 
 	typeOf(node) {
 		return node ? this.types[this.model.types[this.model.frame[node]]][0] : "Root";
+	}
+
+	/* The colour that stands for a frame beside text. */
+	colorOf(node) {
+		return this.types[this.model.types[this.model.frame[node]]][this.graph.theme.key];
 	}
 
 	showStatus(node) {
@@ -264,11 +328,13 @@ class PageView {
 		this.tip.hidden = node < 0;
 		if (node < 0)
 			return;
-		const type = this.types[this.model.types[this.model.frame[node]]];
-
 		this.tip.replaceChildren(element("strong", {}, this.nameOf(node)),
-			element("div", {}, swatch(type[this.graph.theme.key]), this.typeOf(node)),
+			element("div", {}, swatch(this.colorOf(node)), this.typeOf(node)),
 			...this.describe(node).split(" \u00b7 ").map((line) => element("div", {}, line)));
+		this.placeTip(event);
+	}
+
+	placeTip(event) {
 		const box = this.tip.getBoundingClientRect();
 		let x = event.clientX + 14, y = event.clientY + 18;
 
@@ -279,9 +345,14 @@ class PageView {
 		this.tip.style.transform = "translate(" + Math.round(x) + "px," + Math.round(y) + "px)";
 	}
 
+	/* The height of what stands above the graph. */
+	panelHeight() {
+		return 0;
+	}
+
 	/* Gives the graph what it needs and the table the rest. */
 	layout() {
-		const room = this.scroller.parentElement.clientHeight - (this.model.maxDepth + 1) * ROW;
+		const room = this.scroller.parentElement.clientHeight - this.panelHeight() - this.graph.sheetHeight();
 		const shown = this.tableAsked === null ?
 			room > 220 && innerWidth > 700 && this.model.count > 1 : this.tableAsked;
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 
 #include "flamegraph_parts.h"
 #include "function_table.h"
@@ -78,10 +79,10 @@ static void write_row(const struct function_row *row, const struct function_tabl
 	putc('\n', out);
 }
 
-int top_table__write(const struct profile *profile, FILE *out)
+int flat_table__write(const struct profile *profile, FILE *out)
 {
 	const struct profile_info *info = profile__info(profile);
-	const char *unit = info->kind == PROFILE_CPU ? "" : ", s";
+	bool time = info->kind != PROFILE_CPU;
 	struct function_table table;
 	size_t shown = 0, i;
 	int err = function_table__build(&table, profile, true);
@@ -90,8 +91,8 @@ int top_table__write(const struct profile *profile, FILE *out)
 		goto out;
 	errno = 0;
 	profile_text__write_info(info, out);
-	fprintf(out, "\n%7s %10s %7s %10s  %-8s  %s\n", "SELF%", *unit ? "SELF,s" : "SELF",
-		"TOTAL%", *unit ? "TOTAL,s" : "TOTAL", "TYPE", "FUNCTION");
+	fprintf(out, "\n%7s %10s %7s %10s  %-8s  %s\n", "SELF%", time ? "SELF,s" : "SELF", "TOTAL%",
+		time ? "TOTAL,s" : "TOTAL", "TYPE", "FUNCTION");
 	for (i = 0; i < table.count; i++) {
 		if (info->least_percent > 0 ? percent(table.rows[i].total_weight, table.weight) <
 						      info->least_percent
