@@ -349,7 +349,7 @@ def test_file_capabilities(path):
 
 
 def test_target_ends(path):
-    short = live.start(["lua5.4", path, "3"])
+    short = live.start(["lua5.4", path, "6"])
     t = Terminal("ended", "%s top -p %d" % (live.LUASPY, short.pid))
     lines = t.wait("All processes have ended", 30)
     live.check("the target's end is told, and its figures stay", lines and row(lines, "heavy"), text(t.screen()))
@@ -359,8 +359,8 @@ def test_target_ends(path):
     live.check("those since the start, too", lines and row(lines, "heavy"), text(t.screen()))
     t.keys("q")
     live.check("q quits then as well", t.wait("^status 0") and t.is_given_back(), text(t.screen()))
-    short = live.start(["lua5.4", path, "2"])
-    done = top("-p", short.pid, "-d", "20")
+    short = live.start(["lua5.4", path, "6"])
+    done = top("-p", short.pid, "-d", "50")
     short.wait(20)
     live.check("plain text: what was seen until the end", done.returncode == 0 and row(done.stdout.splitlines(), "heavy"),
                done.stdout + done.stderr)
