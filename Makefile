@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# Builds build/luaspy (one static executable) and the tests. `./dev` is the usual way in; it
-# installs what is missing and calls this.
+# Builds build/luaspy (one static executable) and the tests, and installs it. `./dev` is the usual
+# way in; it installs what is missing and calls this.
+#
+#     make install [PREFIX=/usr/local] [DESTDIR=]     the executable, manual pages, completions
+#     make uninstall
 
 CC ?= gcc
 CLANG ?= clang
@@ -8,11 +11,23 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 B := build
 SAN ?=
 
+PREFIX ?= /usr/local
+DESTDIR ?=
+BIN_DIR := $(DESTDIR)$(PREFIX)/bin
+MAN_DIR := $(DESTDIR)$(PREFIX)/share/man/man1
+BASH_DIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_DIR := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISH_DIR := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
 VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo 0.1)
+
+# Of the newest change: the manual pages' date.
+DATE := $(shell git log -1 --format=%cs 2>/dev/null || date -u +%F)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
 	-Wundef -Wpointer-arith -Wno-unused-parameter -Werror
-CPPFLAGS += -D_GNU_SOURCE -DLUASPY_VERSION='"$(VERSION)"' -Isrc -I$(B)
+CPPFLAGS += -D_GNU_SOURCE -DLUASPY_VERSION='"$(VERSION)"' -DLUASPY_DATE='"$(DATE)"' \
+	-Isrc -I$(B)
 CFLAGS += -std=gnu11 -O2 -g $(WARN) -ffunction-sections -fdata-sections $(SAN)
 LDFLAGS += -Wl,--gc-sections $(SAN)
 LDLIBS := -lbpf -ljson-c -lprotobuf-c -ldw -lelf -lcapstone -lz -llzma -lncursesw -ltinfo -lpthread -lm
@@ -43,7 +58,7 @@ UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: all clean unit fuzz kernels headers
+.PHONY: all clean unit fuzz kernels headers install uninstall
 .SECONDARY: $(BPF_SKEL) $(BPF_SKEL:.skel.h=.bpf.o)
 all: $(B)/luaspy
 
@@ -125,6 +140,23 @@ $(B)/tests/kernels/load_programs.o: $(BPF_SKEL)
 kernels: $(B)/tests/kernels/load_programs
 
 fuzz: $(FUZZ_BIN)
+
+# ---- installing ------------------------------------------------------------------------------
+# What is written for man and the shells comes from the executable itself: it is right for every
+# option without anybody's care.
+install: $(B)/luaspy
+	install -d $(BIN_DIR) $(MAN_DIR) $(BASH_DIR) $(ZSH_DIR) $(FISH_DIR)
+	install -m 755 $(B)/luaspy $(BIN_DIR)/luaspy
+	$(B)/luaspy help --man > $(MAN_DIR)/luaspy.1
+	set -e; for command in $$($(B)/luaspy help --names); do \
+		$(B)/luaspy help --man $$command > $(MAN_DIR)/luaspy-$$command.1; done
+	$(B)/luaspy completion bash > $(BASH_DIR)/luaspy
+	$(B)/luaspy completion zsh > $(ZSH_DIR)/_luaspy
+	$(B)/luaspy completion fish > $(FISH_DIR)/luaspy.fish
+
+uninstall:
+	rm -f $(BIN_DIR)/luaspy $(MAN_DIR)/luaspy.1 $(MAN_DIR)/luaspy-*.1 $(BASH_DIR)/luaspy \
+		$(ZSH_DIR)/_luaspy $(FISH_DIR)/luaspy.fish
 
 clean:
 	rm -rf $(B)

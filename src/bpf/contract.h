@@ -175,8 +175,9 @@ enum saved_base {
  * With RULE_PUC: where luaV_execute keeps L and the position in the bytecode at a pc, found by
  * decoding it (vm/puc_flow.c). L is in register vm_base_reg or, with VM_NO_REG, at *(CFA +
  * cfa_offset2); cfa_offset2 is 0 when it is nowhere. The position is in register vm_pc or, with
- * VM_NO_REG, at *(CFA - 8 * vm_pc_slot); vm_pc_slot is 0 when it is nowhere. The position points
- * behind the current instruction. vm_flags:
+ * VM_NO_REG, at *(CFA - 8 * vm_pc_slot); vm_pc_slot is 0 when it is nowhere. With a register vm_pc,
+ * vm_pc_slot is 0 or says when that is another function's: if the low half of register vm_pc_slot
+ * >> 4 is vm_pc_slot & 15. The position points behind the current instruction. vm_flags:
  */
 #define PUC_NO_FRAME 0x01 /* it is being left: its Lua frame is gone */
 #define PUC_PC_OF_CI 0x02 /* the register or slot holds `ci`, which holds the position */
@@ -185,6 +186,11 @@ enum saved_base {
 #define PUC_PC_NEXT 0x04
 #define PUC_PC_PAST 0x10
 #define PUC_POPPED  0x08 /* L->ci is the caller of the frame that is being left */
+/* A jump's distance as it is stored has been added, and is to be corrected yet (puc_build's
+ * jump_bits). */
+#define PUC_PC_FAR 0x20
+/* 5.1, a call of luaD_poscall: it pops the frame, and while it runs memory tells whether it has. */
+#define PUC_POPPING 0x40
 
 struct unwind_rule {
 	__s32 cfa_offset;		 /* bytes */
@@ -322,8 +328,9 @@ struct puc_build {
 	/* The function's place on the stack while a hook of its yields (the bit behind ci_tail),
 	 * when ci_func is another; 0: it never is. 5.2 and 5.3 */
 	__u8 ci_extra;
-	__u8 ci_base; /* up to 5.3: of a Lua function's frame; PUC_BASE_AT_FUNC: behind ci_func */
-	__u8 reserved[6];
+	__u8 ci_base;	/* up to 5.3: of a Lua function's frame; PUC_BASE_AT_FUNC: behind ci_func */
+	__u8 jump_bits; /* of a jump's distance, stored with (1 << (jump_bits - 1)) - 1 added */
+	__u8 reserved[5];
 };
 #define PUC_BASE_AT_FUNC 0xff
 _Static_assert(sizeof(struct puc_build) == 80, "puc_build is part of the contract");

@@ -108,6 +108,8 @@ int on_task(struct bpf_iter__task *ctx)
 		return 0;
 	record->tgid = tgid;
 	record->tid = thread_number(task);
+	record->kernel_tid = BPF_CORE_READ(task, pid);
+	record->ran_ns = BPF_CORE_READ(task, se.sum_exec_runtime);
 	record->switches = BPF_CORE_READ(task, nvcsw) + BPF_CORE_READ(task, nivcsw);
 	record->state = state_of(task);
 	record->on_cpu = BPF_CORE_READ(task, on_cpu) != 0;

@@ -254,6 +254,13 @@ INLINE int unwind_signal(struct walk *w)
 #define CLONE_RETURN	  0xc30074007cc08548ull
 #define CLONE_RETURN_MASK 0xff00ff00ffffffffull
 
+/* Has `pc`, a return address, a mapping? */
+INLINE int is_code(struct walk *w, __u64 pc)
+{
+	w->lookup_pc = pc - 1;
+	return pc && find_mapping() >= 0;
+}
+
 /* Goes to the caller by the frame pointer: for code without unwind tables. */
 SUBPROGRAM int unwind_frame_pointer(void)
 {
@@ -283,6 +290,16 @@ SUBPROGRAM int unwind_frame_pointer(void)
 			return 0;
 		}
 	}
+	/* lld describes no PLT: jmp *slot(%rip), where rsp is at the return address. */
+	if (w->exact_pc && c[0] == 0xff && c[1] == 0x25 &&
+	    bpf_probe_read_user(pair, sizeof(pair[0]), (void *)w->regs[DW_REG_RSP]) == 0 &&
+	    is_code(w, pair[0])) {
+		w->regs[DW_REG_RSP] += 8;
+		w->regs[DW_REG_RA] = pair[0];
+		w->valid &= REGISTERS_KEPT;
+		w->exact_pc = 0;
+		return 0;
+	}
 	if (!(w->valid & 1u << DW_REG_RBP))
 		return walk_end(w, STOP_NO_RULE);
 	/* The ABI marks the outermost frame by a zero frame pointer (psABI 3.4.1). */
@@ -293,8 +310,7 @@ SUBPROGRAM int unwind_frame_pointer(void)
 	if (bpf_probe_read_user(pair, sizeof(pair), (void *)rbp) != 0)
 		return walk_end(w, STOP_READ_STACK);
 	/* Only believed when it leads to code. */
-	w->lookup_pc = pair[1] - 1;
-	if (pair[1] && find_mapping() < 0)
+	if (pair[1] && !is_code(w, pair[1]))
 		return walk_end(w, STOP_NO_RULE);
 	w->regs[DW_REG_RSP] = rbp + 16;
 	w->regs[DW_REG_RBP] = pair[0];

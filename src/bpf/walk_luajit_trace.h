@@ -142,11 +142,10 @@ INLINE __u32 snapshot_size(const struct walk *w)
 	return w->snap_kind == SNAP_KIND_OLD ? SNAP_OLD_SIZE : SNAP_SIZE;
 }
 
-/* Reads snapshot `index`: where its entries start, how many there are, and where they end with the
- * pc and frame links. */
+/* Reads snapshot `index`: where its entries start, their number, where pc and links end them. */
 INLINE int snapshot_read(struct walk *w, __u32 index, __u32 *offset, __u32 *entries, __u32 *end)
 {
-	__u32 size = snapshot_size(w), at = index * size, words[SNAP_SIZE / 4 + 1], next;
+	__u32 size = snapshot_size(w), at = index * size, words[SNAP_SIZE / 4 + 1] = {}, next;
 	const __u8 *bytes = (const __u8 *)words;
 
 	barrier_var(at);
@@ -178,8 +177,7 @@ INLINE int snapshot_fits(const struct walk *w, __u32 offset, __u32 entries, __u3
 	       (w->gc64 ? rest == 2 : rest < 128);
 }
 
-/* Which kind of snapshots the trace has, by its pointers and by what must hold in the first and the
- * last one. */
+/* Which kind of snapshots it has, by its pointers and what must hold in the first and last one. */
 INLINE int snapshot_kind(struct walk *w)
 {
 	__u64 size = w->trace_snapmap - w->trace_snap;

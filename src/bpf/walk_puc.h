@@ -32,7 +32,8 @@
 #define PUC_IS_C	   10	/* 5.1: of a closure */
 #define PUC_VALUE_SIZE	   16
 #define PUC_EXTRA_STACK	   (5 * PUC_VALUE_SIZE)
-#define PUC_C_FUNCTION	   1 /* in BUILTIN frames, as LuaJIT's ffid of C functions */
+#define PUC_L_TOP	   16 /* of a lua_State, in all releases; 5.1's base is behind it */
+#define PUC_C_FUNCTION	   1  /* in BUILTIN frames, as LuaJIT's ffid of C functions */
 #define PUC_STATE_SIZE	   104
 #define PUC_CALL_SIZE	   72
 #define PUC_PROTO_SIZE	   120
@@ -50,6 +51,11 @@ INLINE __u64 puc_word(const struct walk *w, __u32 offset)
 INLINE __u32 puc_half(const struct walk *w, __u32 offset)
 {
 	return *(const __u32 *)(w->scratch + (offset & 0x7c));
+}
+
+INLINE int puc_on_stack(const struct walk *w, __u64 place)
+{
+	return place >= w->stack_low && place < w->stack_high;
 }
 
 /* Reads walk.L: its innermost CallInfo goes to walk.frame, the limits of its stack, the outermost
@@ -78,6 +84,9 @@ SUBPROGRAM int puc_state_read(void)
 		w->puc_savedpc = puc_word(w, build->L_savedpc);
 	}
 	w->puc_top = w->frame;
+	/* lstate.c's and ldo.c's correctstack: the stack first, or its top, and 5.1's base last. */
+	w->puc_moving = !puc_on_stack(w, puc_word(w, PUC_L_TOP)) ||
+			(build->L_savedpc && !puc_on_stack(w, puc_word(w, PUC_L_TOP + 8)));
 	if (!g || g & 7 || !w->stack_low || w->stack_high <= w->stack_low)
 		return -1;
 	main = g + build->g_mainthread;
@@ -201,16 +210,23 @@ INLINE void puc_c_frame(struct walk *w, __u64 entry)
 #define PUC_END	  1 /* of the activation */
 #define PUC_GONE  2 /* the frame's function: a result or an error's message stands in its place */
 
-/* Up to 5.3: does the same activation run what this Lua function has called? Only call instructions
- * do that. */
-INLINE int puc_at_call(struct walk *w, const struct puc_build *build, __u64 savedpc)
+/* Up to 5.3: the opcode in front of a saved position, counted from OP_CALL; OP_TAILCALL and
+ * OP_RETURN are behind that. */
+#define PUC_RETURN 2
+INLINE __u32 puc_opcode(struct walk *w, const struct puc_build *build, __u64 savedpc)
 {
 	__u32 instruction;
 
 	if (lua_instruction(w, savedpc - 4, &instruction) != 0)
-		return 0;
-	instruction &= 0x3f;
-	return instruction == build->op_call || instruction == build->op_call + 1u;
+		return ~0u;
+	return (instruction & 0x3f) - build->op_call;
+}
+
+/* Does the same activation run what this Lua function has called? Only call instructions do that.
+ */
+INLINE int puc_at_call(struct walk *w, const struct puc_build *build, __u64 savedpc)
+{
+	return puc_opcode(w, build, savedpc) < PUC_RETURN;
 }
 
 /* Writes the frame of a Lua function whose closure is walk.function. PUC_GO_ON, PUC_GONE or
@@ -270,6 +286,32 @@ INLINE int puc_gone(struct walk *w, __u64 ci, __u64 previous, __u32 ends)
 }
 
 /*
+ * The CallInfo at walk.frame does not name a place on the Lua stack below its callee's. ldo.c makes
+ * a CallInfo the innermost one first and fills it then, and until then it holds what malloc or an
+ * earlier call has left there: it is left out, its function has not begun. What C calls has no
+ * position in luaV_execute that would tell it (walk_puc_current.h).
+ */
+INLINE int puc_unfilled(struct walk *w, __u64 ci, __u64 func, __u64 previous)
+{
+	if (w->puc_rest || w->puc_moving)
+		return lua_fail(w, LUA_FRAME_LINK);
+	if (ci == w->puc_top && w->puc_func == ~0ull) {
+		w->puc_top = 0; /* it is met once */
+		w->frame = previous;
+		return PUC_GO_ON;
+	}
+	if (ci != w->puc_second || !puc_on_stack(w, func) || func & 7)
+		return lua_fail(w, LUA_FRAME_LINK);
+	/* Its caller's is where it has its own. */
+	w->words = w->puc_words;
+	w->lua_frames = w->puc_lua;
+	w->puc_func = ~0ull;
+	w->puc_called = 0;
+	w->puc_second = 0;
+	return PUC_GO_ON;
+}
+
+/*
  * Writes the frame of the CallInfo at walk.frame and goes to its caller's. PUC_*, or negative on an
  * error. In 5.1 an activation ends before the CallInfo that shows it, which stays.
  */
@@ -317,13 +359,18 @@ SUBPROGRAM int puc_frame(void)
 					(w->puc_rest == PUC_SUSPENDED && ci == w->puc_top)))
 			func = w->stack_low + puc_word(w, build->ci_extra);
 	}
+	if (ci == w->puc_top && !w->puc_rest) {
+		w->puc_second = previous;
+		w->puc_words = w->words;
+		w->puc_lua = w->lua_frames;
+	}
 	/* Callers stand below: this keeps a forged chain from being a circle. */
 	last_func = w->puc_func;
 	w->frame_base = func + PUC_VALUE_SIZE;
 	if (build->ci_base != PUC_BASE_AT_FUNC)
 		w->frame_base = puc_word(w, build->ci_base);
-	if (func < w->stack_low || func >= w->stack_high || func & 7 || func >= last_func)
-		return lua_fail(w, LUA_FRAME_LINK);
+	if (!puc_on_stack(w, func) || func & 7 || func >= last_func)
+		return puc_unfilled(w, ci, func, previous);
 	if (puc_value_read(w, func, value) != 0)
 		return lua_fail(w, LUA_READ_STACK);
 	type = (__u32)value[1] & PUC_VALUE_TYPE;
@@ -397,6 +444,12 @@ SUBPROGRAM int puc_frames(void)
 	return result;
 }
 
+/* What a jump's distance as it is stored is too much, in bytes. */
+INLINE __u64 puc_jump_bias(const struct puc_build *build)
+{
+	return 4ull * ((1ull << ((build->jump_bits - 1) & 31)) - 1);
+}
+
 /* Where luaV_execute is in its bytecode, as far as its rule tells; 0: it does not. */
 INLINE __u64 puc_current_pc(struct walk *w, const struct unwind_rule *rule,
 			    const struct puc_build *build)
@@ -405,9 +458,16 @@ INLINE __u64 puc_current_pc(struct walk *w, const struct unwind_rule *rule,
 	__u32 reg = rule->vm_pc & 31;
 
 	w->puc_ci = 0;
+	/* OP_RETURN has saved its position; with the frame the caller's is put in its place. */
+	if (rule->vm_flags & PUC_POPPING)
+		return puc_opcode(w, build, w->puc_savedpc) == PUC_RETURN ? w->puc_savedpc : 1;
 	if (rule->vm_pc != VM_NO_REG) {
 		if (w->valid & 1u << reg)
 			value = w->regs[reg];
+		/* The position is in memory then. */
+		if (rule->vm_pc_slot &&
+		    (__u32)w->regs[rule->vm_pc_slot >> 4] == (rule->vm_pc_slot & 15))
+			value = 0;
 	} else if (rule->vm_pc_slot &&
 		   stack_word(w, w->cfa - 8ull * rule->vm_pc_slot, &value) != 0) {
 		value = 0;
@@ -421,6 +481,8 @@ INLINE __u64 puc_current_pc(struct walk *w, const struct unwind_rule *rule,
 					(void *)(value + build->ci_savedpc)) != 0)
 			return 0;
 	}
+	if (rule->vm_flags & PUC_PC_FAR)
+		value -= puc_jump_bias(build);
 	switch (rule->vm_flags & (PUC_PC_NEXT | PUC_PC_PAST)) {
 	case PUC_PC_NEXT:
 		return value + 4;

@@ -163,7 +163,7 @@ SUBPROGRAM int puc_find_current(void)
 {
 	struct walk *w = walk_state();
 	const struct puc_build *build;
-	__u64 ci = 0;
+	__u64 ci = 0, second = 0;
 	int i, kind = -1, first = -1;
 
 	if (!w)
@@ -176,8 +176,10 @@ SUBPROGRAM int puc_find_current(void)
 	for (i = 0; i < 8; i++) {
 		ci = w->frame;
 		kind = puc_look();
-		if (!i)
+		if (!i) {
 			first = kind;
+			second = w->frame;
+		}
 		/* Better than a position, which callers in a recursion have as well. */
 		if (w->puc_ci && kind >= 0)
 			kind = ci == w->puc_ci	      ? PUC_CI_HOLDS
@@ -192,7 +194,11 @@ SUBPROGRAM int puc_find_current(void)
 		return puc_skip_unbegun(w, build);
 	}
 	if (kind == PUC_CI_HOLDS) {
-		w->frame = first == PUC_CI_C && puc_in_c_function(w) ? w->puc_top : ci;
+		if (first == PUC_CI_C && puc_in_c_function(w))
+			ci = w->puc_top;
+		else if (first != PUC_CI_C && i > 1)
+			ci = second; /* a C function that calls one of Lua, which has not begun */
+		w->frame = ci;
 		return 0;
 	}
 	w->puc_pc = 0;

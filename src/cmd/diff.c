@@ -299,15 +299,16 @@ static void join_command_line(struct diff_command *self, int argc, char **argv)
 					 sizeof(self->command_line) - used, " %s", argv[i]);
 }
 
+static const struct argp_child children[] = {{&view_options_argp, 0, "What to compare:", 4}, {0}};
+
+const struct argp diff_argp = {.options = options,
+			       .children = children,
+			       .parser = parse,
+			       .args_doc = "BEFORE AFTER",
+			       .doc = doc};
+
 int cmd_diff(int argc, char **argv)
 {
-	static const struct argp_child children[] = {{&view_options_argp, 0, "What to compare:", 4},
-						     {0}};
-	static const struct argp argp = {.options = options,
-					 .children = children,
-					 .parser = parse,
-					 .args_doc = "BEFORE AFTER",
-					 .doc = doc};
 	struct diff_command self = {};
 	static char name[] = "luaspy diff";
 	int err;
@@ -316,7 +317,7 @@ int cmd_diff(int argc, char **argv)
 	join_command_line(&self, argc, argv);
 	argv[0] = name;
 	argp_err_exit_status = 2;
-	argp_parse(&argp, argc, argv, 0, NULL, &self);
+	argp_parse(&diff_argp, argc, argv, 0, NULL, &self);
 	signal(SIGPIPE, SIG_IGN);
 	err = run(&self);
 	view_options__free(&self.view);

@@ -59,6 +59,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static const struct argp_child children[] = {{&target_options_argp, 0, "What to look at:", 1}, {0}};
+
+const struct argp doctor_argp = {
+	.options = options, .parser = parse, .doc = doc, .children = children};
+
 /* The processes that the options mean; 0 with a failed check where there are none. */
 static int find_processes(struct doctor_options *self, struct doctor_report *report, pid_t **pids,
 			  size_t *count)
@@ -216,10 +221,6 @@ static int examine(struct doctor_options *self, struct doctor_report *report)
 
 int cmd_doctor(int argc, char **argv)
 {
-	static const struct argp_child children[] = {
-		{&target_options_argp, 0, "What to look at:", 1}, {0}};
-	static const struct argp argp = {
-		.options = options, .parser = parse, .doc = doc, .children = children};
 	static char name[] = "luaspy doctor";
 	struct doctor_options self = {};
 	struct doctor_report report = {};
@@ -228,7 +229,7 @@ int cmd_doctor(int argc, char **argv)
 
 	argv[0] = name;
 	argp_err_exit_status = 2;
-	argp_parse(&argp, argc, argv, 0, NULL, &self);
+	argp_parse(&doctor_argp, argc, argv, 0, NULL, &self);
 	err = examine(&self, &report);
 	if (err)
 		fprintf(stderr, "luaspy: the processes cannot be looked at: %s.\n", strerror(-err));

@@ -199,6 +199,7 @@ static int add_processes(struct dump_command *self, const pid_t *pids, size_t co
 			break;
 		}
 		snprintf(process->comm, sizeof(process->comm), "%s", info.comm);
+		process->hides_values = !privileges__may_see_values(pids[i]);
 		if (small_file__command_line(pids[i], process->command, sizeof(process->command)) <
 		    0)
 			process->command[0] = '\0';
@@ -282,12 +283,13 @@ static int write_result(struct dump_command *self)
 	return err;
 }
 
+static const struct argp_child children[] = {{&target_options_argp, 0, "What to look at:", 1}, {0}};
+
+const struct argp dump_argp = {
+	.options = options, .parser = parse, .doc = doc, .children = children};
+
 int cmd_dump(int argc, char **argv)
 {
-	static const struct argp_child children[] = {
-		{&target_options_argp, 0, "What to look at:", 1}, {0}};
-	static const struct argp argp = {
-		.options = options, .parser = parse, .doc = doc, .children = children};
 	static char name[] = "luaspy dump";
 	struct dump_command *self = calloc(1, sizeof(*self));
 	int err;
@@ -300,7 +302,7 @@ int cmd_dump(int argc, char **argv)
 	self->common.warnings = stderr;
 	argv[0] = name;
 	argp_err_exit_status = 2;
-	argp_parse(&argp, argc, argv, 0, NULL, self);
+	argp_parse(&dump_argp, argc, argv, 0, NULL, self);
 	err = session__check_proc();
 	if (!err)
 		err = session__find(&self->common, &self->targets, RATE_HZ);

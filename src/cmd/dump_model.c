@@ -51,13 +51,14 @@ void dump__free(struct dump *self)
 /* Room for one more element, zeroed; NULL when out of memory. */
 static void *add(void *array, size_t *count, size_t size)
 {
-	char *items;
+	char *items, *grown;
 
 	memcpy(&items, array, sizeof(items));
 	if ((*count & (*count - 1)) == 0) {
-		items = reallocarray(items, *count ? 2 * *count : 1, size);
-		if (!items)
+		grown = reallocarray(items, *count ? 2 * *count : 1, size);
+		if (!grown)
 			return NULL;
+		items = grown;
 		memcpy(array, &items, sizeof(items));
 	}
 	return memset(items + (*count)++ * size, 0, size);

@@ -81,6 +81,7 @@ struct dump_process {
 	size_t thread_count;
 	struct dump_vm *vms;
 	size_t vm_count;
+	bool hides_values;   /* of variables, from this user */
 	bool vms_incomplete; /* not all memory could be searched for them */
 };
 

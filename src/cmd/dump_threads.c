@@ -7,7 +7,7 @@
 
 #include "../sample/thread_stacks.h"
 
-#define MAX_TIME_MS 500
+#define MAX_TIME_MS 2000
 #define POLL_MS	    5
 
 struct collecting {

@@ -9,7 +9,7 @@
 #include "dump_session.h"
 
 /* Adds the threads of the processes that the sampler follows to them. 0 or a negative errno. Takes
- * some milliseconds if all of them sleep, at most half a second. */
+ * some milliseconds if all of them sleep, at most two seconds. */
 int dump_threads__collect(struct dump_session *session);
 
 #endif

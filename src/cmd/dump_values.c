@@ -195,13 +195,18 @@ static uint64_t now_ns(void)
 static int take_frame(struct dump_values *self, struct reading *reading, uint64_t hash,
 		      uint32_t index, uint64_t word, uint64_t second)
 {
+	const struct dump_process *process = dump__process(reading->session->dump, reading->pid);
 	struct frame_key key = {.hash = hash, .index = index};
 	uint64_t began = now_ns();
 	struct kept_frame *kept;
 	int err = -ENOENT;
 
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): uthash */
 	HASH_FIND(hh, self->frames, &key, sizeof(key), kept);
-	if (self->spent_ns > MAX_TIME_NS) {
+	if (process && process->hides_values) {
+		reading->variables->why_none = "not shown: it is another user's process";
+		err = 0;
+	} else if (self->spent_ns > MAX_TIME_NS) {
 		reading->variables->why_none = "not read: there are too many";
 		err = 0;
 	} else {

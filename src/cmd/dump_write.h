@@ -35,7 +35,16 @@ struct dump_write_options {
  */
 void dump__write_text(const struct dump *self, const struct dump_write_options *options, FILE *out);
 
-/* {"processes": [...]}, described in docs/dump-json.md. 0 or -ENOMEM. */
+/*
+ * {"processes": [{pid, name, command, lua, threads: [THREAD...], vms: [VM...], vms_complete}]}; the
+ * last two with --all-coroutines. null is what is not known.
+ *   THREAD     {tid, name, state, running, system_call, frames: [FRAME...] or null}
+ *   VM         {global_state, runtime, complete, one_moment, coroutines: [COROUTINE...]}
+ *   COROUTINE  {address, status, thread, frames}; thread: on whose stack an active one is
+ *   FRAME      {type, name, file, line, first_line, estimated, address, locals, locals_note},
+ *              innermost first; type is lua, jit, builtin, C, kernel or note; line and first_line
+ *              of Lua's, address of C's; locals with --locals: [{name, upvalue, value, function}]
+ * 0 or -ENOMEM. */
 int dump__write_json(const struct dump *self, const struct dump_write_options *options, FILE *out);
 
 #endif

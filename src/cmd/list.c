@@ -24,11 +24,10 @@ static const struct argp_option options[] = {
 static const char doc[] =
 	"Lists the processes that have LuaJIT or PUC Lua in them, whether it is running or not."
 	"\vThe columns: ROLE is master, worker, helper or single for nginx, cli for the lua and "
-	"luajit commands, else embedded. JIT, VMS and HEAP are read from the process's memory and "
-	"hold for LuaJIT only. CPU% is that of one CPU, over the last tenth of a second. SYMBOLS "
-	"tells "
-	"whether the file that contains Lua has a symbol table; luaspy does not need one. - is "
-	"what cannot be known.\n";
+	"luajit commands, else embedded. JIT, VMS and HEAP are read from the process's memory; JIT "
+	"holds for LuaJIT only. CPU% is that of one CPU, over the last tenth of a second. SYMBOLS "
+	"tells whether the file that contains Lua has a symbol table; luaspy does not need one. - "
+	"is what cannot be known.\n";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -45,6 +44,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	}
 }
+
+const struct argp list_argp = {.options = options, .parser = parse, .doc = doc};
 
 static void print_hidden(const struct lua_processes_hidden *hidden)
 {
@@ -69,7 +70,6 @@ static void print_hidden(const struct lua_processes_hidden *hidden)
 
 int cmd_list(int argc, char **argv)
 {
-	static const struct argp argp = {.options = options, .parser = parse, .doc = doc};
 	static char name[] = "luaspy list";
 	struct list_row *rows = NULL;
 	struct lua_processes_hidden hidden = {};
@@ -79,7 +79,7 @@ int cmd_list(int argc, char **argv)
 
 	argv[0] = name;
 	argp_err_exit_status = 2;
-	argp_parse(&argp, argc, argv, 0, NULL, &json);
+	argp_parse(&list_argp, argc, argv, 0, NULL, &json);
 	err = lua_processes__gather(SEARCH_MS, &rows, &count, &hidden);
 	if (err) {
 		fprintf(stderr, "luaspy: the processes cannot be listed: %s.\n", strerror(-err));

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/xattr.h>
@@ -283,6 +284,18 @@ int privileges__begin(void)
 static const uint64_t file_rights = CAPABILITY_BIT(CAP_DAC_OVERRIDE) |
 				    CAPABILITY_BIT(CAP_DAC_READ_SEARCH) |
 				    CAPABILITY_BIT(CAP_FOWNER);
+
+bool privileges__may_see_values(pid_t pid)
+{
+	struct stat st;
+	char path[32];
+
+	if (getuid() == 0 || capabilities__ambient() & CAPABILITY_BIT(CAP_SYS_PTRACE))
+		return true;
+	/* What is not dumpable belongs to root there (proc(5)). */
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	return stat(path, &st) == 0 && st.st_uid == getuid();
+}
 
 void privileges__become_user(struct capabilities *saved)
 {

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "../target/capabilities.h"
 
@@ -53,6 +54,10 @@ void privileges__explain(char *text, size_t size);
  * 0, or -EPERM after a message: a setuid or setgid file.
  */
 int privileges__begin(void);
+
+/* Whether the user may see values in the memory of a process without luaspy: his own and dumpable
+ * ones, or any if he has CAP_SYS_PTRACE himself and not by luaspy's file. */
+bool privileges__may_see_values(pid_t pid);
 
 /* Around what is done with a path that the user named for writing: between these luaspy has the
  * rights that the user has without it. */

@@ -392,6 +392,7 @@ static int finish(struct recording *r)
 	uint64_t counters[COUNTER_COUNT];
 	struct profile_info info = {};
 	struct record_summary summary;
+	struct off_cpu_totals off_cpu;
 	struct profile *profile, *shown;
 	struct utsname host;
 	int err = -ENOMEM;
@@ -410,11 +411,10 @@ static int finish(struct recording *r)
 	if (uname(&host) == 0)
 		info.host = host.nodename;
 	sampler__counters(r->session.sampler, counters);
-	record_summary__make(&summary, counters, &info);
+	profile_builder__off_cpu(sampler__stacks(r->session.sampler), &off_cpu);
+	record_summary__make(&summary, counters, &off_cpu, &info);
 	summary.target_cpu_seconds = sampler__cpu_seconds(r->session.sampler);
 	summary.min_block_us = r->options.min_block_us;
-	profile_builder__off_cpu(sampler__stacks(r->session.sampler), summary.off_cpu_ns,
-				 summary.off_cpu);
 	profile_builder__vm_states(sampler__stacks(r->session.sampler), summary.vm_states);
 	profile__set_info(profile, &info);
 	format__adapt(r->options.format, &r->options.view.view);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commands.h"
+
 #define OPT_THREADS   256
 #define OPT_COROUTINE 257
 #define OPT_OFF_CPU   258
@@ -24,7 +26,7 @@ static const struct argp_option options[] = {
 	 "leave out times off the CPU that are shorter, in microseconds (default 0)", 2},
 	{"output", 'o', "FILE", 0, "write there; - is stdout (default: luaspy-COMM-PID-TIME.html)",
 	 3},
-	{"format", 'f', "FORMAT", 0, FORMAT_NAMES "; default: by the file's ending", 3},
+	{"format", 'f', FORMAT_CHOICES, 0, "default: by the file's ending", 3},
 	{"threads", OPT_THREADS, 0, 0, "keep threads apart, as --by thread", 4},
 	{"coroutines", OPT_COROUTINE, 0, 0, "show where a coroutine was resumed", 4},
 	{"times", OPT_TIMES, 0, 0,
@@ -37,7 +39,8 @@ static const struct argp_option options[] = {
 static const char doc[] =
 	"Samples the CPU time of running processes, or of a command, and writes a flame graph of "
 	"kernel, C and Lua frames, or a profile for `luaspy report`."
-	"\vExamples:\n"
+	"\vWith a command, its exit status is passed on.\n"
+	"Examples:\n"
 	"  luaspy record -p 1234 -d 10                 an HTML flame graph of ten seconds\n"
 	"  luaspy record -p 1234 -o out.svg            until Ctrl-C\n"
 	"  luaspy record -p 1234 -o x.pb.gz            all of it, for `luaspy report`\n"
@@ -180,17 +183,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
+static const struct argp_child children[] = {{&target_options_argp, 0, "What to profile:", 1},
+					     {&view_options_argp, 0, "What to show:", 4},
+					     {0}};
+
+const struct argp record_argp = {.options = options,
+				 .children = children,
+				 .parser = parse,
+				 .args_doc = "[-- COMMAND [ARG...]]",
+				 .doc = doc};
+
 void record_options__parse(struct record_options *self, int argc, char **argv)
 {
-	static const struct argp_child children[] = {
-		{&target_options_argp, 0, "What to profile:", 1},
-		{&view_options_argp, 0, "What to show:", 4},
-		{0}};
-	static const struct argp argp = {.options = options,
-					 .children = children,
-					 .parser = parse,
-					 .args_doc = "[-- COMMAND [ARG...]]",
-					 .doc = doc};
 	struct parse_input input = {.options = self};
 	static char name[] = "luaspy record";
 
@@ -198,5 +202,5 @@ void record_options__parse(struct record_options *self, int argc, char **argv)
 	view_options__init(&self->view);
 	argv[0] = name;
 	argp_err_exit_status = 2;
-	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &input);
+	argp_parse(&record_argp, argc, argv, ARGP_IN_ORDER, NULL, &input);
 }

@@ -26,12 +26,13 @@ double record_summary__own_cpu_seconds(void)
 }
 
 void record_summary__make(struct record_summary *self, const uint64_t *counters,
-			  struct profile_info *info)
+			  const struct off_cpu_totals *off_cpu, struct profile_info *info)
 {
 	uint32_t i;
 
 	memset(self, 0, sizeof(*self));
 	memcpy(self->counters, counters, sizeof(self->counters));
+	self->off_cpu = *off_cpu;
 	for (i = 0; i < STOP_COUNT; i++) {
 		if (i != STOP_COMPLETE && i != STOP_TRUNCATED)
 			add_error(self, walk_stop__text(i), counters[COUNTER_STOP + i]);
@@ -45,6 +46,11 @@ void record_summary__make(struct record_summary *self, const uint64_t *counters,
 
 	info->with_lua = counters[COUNTER_WITH_LUA];
 	info->complete = counters[COUNTER_STOP + STOP_COMPLETE];
+	/* The counters are those of walks, also of threads that did not come back, or too soon. */
+	if (info->kind != PROFILE_CPU) {
+		info->with_lua = off_cpu->with_lua;
+		info->complete = off_cpu->complete;
+	}
 	info->truncated = counters[COUNTER_STOP + STOP_TRUNCATED];
 	info->lost = counters[COUNTER_LOST] + counters[COUNTER_OFF_LOST];
 	info->errors = self->errors;
@@ -103,7 +109,7 @@ static void print_missed(const struct record_summary *self, const struct profile
 
 static double off_seconds(const struct record_summary *self, enum off_cpu_reason reason)
 {
-	return (double)self->off_cpu_ns[reason] / 1e9;
+	return (double)self->off_cpu.ns[reason] / 1e9;
 }
 
 static void print_off_cpu(const struct record_summary *self, const struct profile_info *info,
@@ -117,12 +123,12 @@ static void print_off_cpu(const struct record_summary *self, const struct profil
 		seconds += off_seconds(self, (enum off_cpu_reason)i);
 	if (info->kind == PROFILE_WALL)
 		fprintf(out, "%" PRIu64 " samples at %u Hz: %.3f s of CPU time; ",
-			self->off_cpu[OFF_CPU_NONE], info->rate_hz,
-			(double)self->off_cpu[OFF_CPU_NONE] / info->rate_hz);
+			self->off_cpu.count[OFF_CPU_NONE], info->rate_hz,
+			(double)self->off_cpu.count[OFF_CPU_NONE] / info->rate_hz);
 	fprintf(out,
 		"%" PRIu64 " times off the CPU, %.3f s in all, in %.1f s, %" PRIu64
 		" unique stacks\n",
-		info->samples - self->off_cpu[OFF_CPU_NONE], seconds, info->duration_seconds,
+		info->samples - self->off_cpu.count[OFF_CPU_NONE], seconds, info->duration_seconds,
 		info->unique_stacks);
 	fprintf(out,
 		"  blocked                       %.3f s\n"
@@ -141,16 +147,18 @@ static void print_off_cpu(const struct record_summary *self, const struct profil
 void record_summary__print(const struct record_summary *self, const struct profile_info *info,
 			   FILE *out)
 {
-	uint64_t taken = self->counters[COUNTER_SAMPLES] + self->counters[COUNTER_SWITCHES];
-	uint64_t errors = 0;
+	uint64_t taken = self->counters[COUNTER_SAMPLES], errors = 0;
 	uint64_t through = self->counters[COUNTER_THROUGH_VM];
 	size_t i;
 
-	if (info->kind == PROFILE_CPU)
+	if (info->kind != PROFILE_CPU) {
+		print_off_cpu(self, info, out);
+		/* Of what was off the CPU before, nothing is known. */
+		taken = info->samples - self->off_cpu.count[OFF_CPU_BEFORE];
+	} else {
 		fprintf(out, "%" PRIu64 " samples in %.1f s at %u Hz, %" PRIu64 " unique stacks\n",
 			info->samples, info->duration_seconds, info->rate_hz, info->unique_stacks);
-	else
-		print_off_cpu(self, info, out);
+	}
 	fprintf(out, "  with Lua frames               %.1f %%", percent(info->with_lua, taken));
 	if (through)
 		fprintf(out, " (%.2f %% of those in the Lua VM)",
@@ -173,7 +181,7 @@ void record_summary__print(const struct record_summary *self, const struct profi
 			info->errors[i].count);
 	fprintf(out, "%s\n", info->error_count ? ")" : "");
 	fprintf(out, "  luaspy's own CPU time         %.2f s", self->profiler_cpu_seconds);
-	if (taken)
+	if (taken && info->kind == PROFILE_CPU)
 		fprintf(out, " (%.0f us per sample)",
 			self->profiler_cpu_seconds * 1e6 / (double)taken);
 	fprintf(out, "\n");

@@ -11,14 +11,14 @@
 
 #include "../bpf/contract.h"
 #include "../sample/profile.h"
+#include "../symbol/profile_builder.h"
 
 struct record_summary {
 	uint64_t counters[COUNTER_COUNT];
 	uint64_t vm_states[VM_STATE_COUNT]; /* samples */
 	struct profile_count errors[STOP_COUNT + LUA_ERROR_COUNT + 3];
 	size_t error_count;
-	/* By enum off_cpu_reason; of OFF_CPU_NONE the samples. */
-	uint64_t off_cpu[OFF_CPU_REASONS], off_cpu_ns[OFF_CPU_REASONS];
+	struct off_cpu_totals off_cpu;
 	uint64_t min_block_us;
 	double target_cpu_seconds;   /* of all targets, while they were sampled */
 	double profiler_cpu_seconds; /* luaspy's own, user space */
@@ -26,7 +26,7 @@ struct record_summary {
 
 /* Fills `self` from the kernel's counters and the counts of `info`. `info` borrows self->errors. */
 void record_summary__make(struct record_summary *self, const uint64_t *counters,
-			  struct profile_info *info);
+			  const struct off_cpu_totals *off_cpu, struct profile_info *info);
 
 /* CPU time of this process so far, user and kernel. */
 double record_summary__own_cpu_seconds(void);

@@ -25,7 +25,7 @@ struct report {
 
 static const struct argp_option options[] = {
 	{"output", 'o', "FILE", 0, "write there; - is stdout (default: a table to stdout)", 2},
-	{"format", 'f', "FORMAT", 0, FORMAT_NAMES "; default: by the file's ending", 2},
+	{"format", 'f', FORMAT_CHOICES, 0, "default: by the file's ending", 2},
 	{"quiet", 'q', 0, 0, "say nothing but errors", 5},
 	{0},
 };
@@ -134,15 +134,13 @@ static int run(struct report *self)
 	return err;
 }
 
+static const struct argp_child children[] = {{&view_options_argp, 0, "What to show:", 3}, {0}};
+
+const struct argp report_argp = {
+	.options = options, .children = children, .parser = parse, .args_doc = "FILE", .doc = doc};
+
 int cmd_report(int argc, char **argv)
 {
-	static const struct argp_child children[] = {{&view_options_argp, 0, "What to show:", 3},
-						     {0}};
-	static const struct argp argp = {.options = options,
-					 .children = children,
-					 .parser = parse,
-					 .args_doc = "FILE",
-					 .doc = doc};
 	struct report self = {};
 	static char name[] = "luaspy report";
 	int err;
@@ -150,7 +148,7 @@ int cmd_report(int argc, char **argv)
 	view_options__init(&self.view);
 	argv[0] = name;
 	argp_err_exit_status = 2;
-	argp_parse(&argp, argc, argv, 0, NULL, &self);
+	argp_parse(&report_argp, argc, argv, 0, NULL, &self);
 	signal(SIGPIPE, SIG_IGN);
 	err = profile_file__suits(self.format, self.output) ? run(&self) : -EINVAL;
 	view_options__free(&self.view);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "commands.h"
+
 #define OPT_ONCE      256
 #define OPT_COUNT     257
 #define OPT_SORT      258

@@ -23,8 +23,6 @@ struct top_options {
 	bool kernel, quiet, verbose;
 };
 
-extern const struct argp top_argp;
-
 /* Parses the command line; on a mistake prints what is wrong and exits with status 2, on --help
  * with 0. */
 void top_options__parse(struct top_options *self, int argc, char **argv);

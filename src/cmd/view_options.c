@@ -24,10 +24,8 @@ static const struct argp_option options[] = {
 	{"hide", OPT_HIDE, "REGEX", 0, "leave frames that match out of their stacks", 1},
 	{"root", OPT_ROOT, "REGEX", 0,
 	 "begin stacks at their outermost frame that matches; leave out those without", 1},
-	{"by", OPT_BY, "LABEL[,LABEL...]", 0,
-	 "split by pid, thread, comm, container or vmstate (what the VM does: interpreted, "
-	 "compiled, GC...)",
-	 1},
+	{"by", OPT_BY, "pid|thread|comm|container|vmstate[,...]", 0,
+	 "split by these; vmstate is what the VM does: interpreted, compiled, GC...", 1},
 	{"lines", OPT_LINES, 0, 0, "add the current line to each Lua frame", 1},
 	{"chunks", OPT_CHUNKS, 0, 0, "Lua by file instead of by function", 1},
 	{"kernel", OPT_KERNEL, 0, 0, "show kernel frames (default)", 1},
@@ -127,7 +125,8 @@ static void add_all_by(struct argp_state *state, struct view_options *self, cons
 
 static bool is_known(const char *key)
 {
-	static const char *const known[] = {"pid", "thread", "comm", "vmstate", "container"};
+	static const char *const known[] = {"pid",     "thread", "comm",
+					    "vmstate", "state",	 "container"};
 	size_t i;
 
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {

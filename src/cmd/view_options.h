@@ -31,7 +31,7 @@ bool view_options__has_by(const struct view_options *self, const char *key);
 
 /* The first label of --by that no recording has; NULL when there is none. */
 const char *view_options__unknown_by(const struct view_options *self);
-#define VIEW_OPTIONS_KNOWN_BY "pid, thread, comm, vmstate and container"
+#define VIEW_OPTIONS_KNOWN_BY "pid, thread, comm, vmstate, state and container"
 
 /* The same for this profile, which may come from elsewhere. */
 const char *view_options__missing_by(const struct view_options *self,

@@ -59,6 +59,8 @@ static int by_points(const void *left, const void *right, void *context)
 	const struct profile_diff_function *const *a = left, *const *b = right;
 	double x = fabs(change_of(self, *a)->points), y = fabs(change_of(self, *b)->points);
 
+	if (profile_diff__is_news(*a) != profile_diff__is_news(*b))
+		return profile_diff__is_news(*a) ? -1 : 1;
 	if (x != y)
 		return x > y ? -1 : 1;
 	return (*a > *b) - (*a < *b); /* as they were */
@@ -85,20 +87,22 @@ static void write_side(const struct diff_output *self, int side, FILE *out)
 	putc('\n', out);
 }
 
-static void write_verdict(const struct diff_output *self, const struct profile_change *change,
-			  FILE *out)
+static void write_chance(const struct diff_output *self, const struct profile_change *change,
+			 FILE *out)
 {
-	char text[16];
+	char text[16] = "-";
 
 	if (!self->diff->tested)
 		return;
-	if (change->noise)
+	if (!change->weight[0] && !change->weight[1])
+		; /* nothing to compare */
+	else if (change->noise)
 		snprintf(text, sizeof(text), "noise");
 	else if (change->q < 1e-9)
 		snprintf(text, sizeof(text), "<1e-9");
 	else
 		snprintf(text, sizeof(text), "%.1g", change->q);
-	fprintf(out, " %-6s", text);
+	fprintf(out, " %6s", text);
 }
 
 static void write_row(const struct diff_output *self, const struct profile_diff_function *function,
@@ -108,15 +112,15 @@ static void write_row(const struct diff_output *self, const struct profile_diff_
 	const struct profile_frame *frame = profile__frame_at(diff->merged, function->frame);
 	const struct profile_change *changes[] = {&function->self, &function->total};
 
-	for (int i = 0; i < 2; i++)
-		fprintf(out,
-			fabs(changes[i]->points) < 0.005 ? "%s%7.2f %7.2f %8.2f"
-							 : "%s%7.2f %7.2f %+8.2f",
-			i ? "  " : "", (double)changes[i]->weight[0] * diff->scale[0],
+	for (int i = 0; i < 2; i++) {
+		bool equal = fabs(changes[i]->points) < 0.005;
+
+		fprintf(out, equal ? "%s%7.2f %7.2f %8.2f" : "%s%7.2f %7.2f %+8.2f", i ? "  " : "",
+			(double)changes[i]->weight[0] * diff->scale[0],
 			(double)changes[i]->weight[1] * diff->scale[1],
-			fabs(changes[i]->points) < 0.005 ? 0 : changes[i]->points);
-	putc(' ', out);
-	write_verdict(self, change_of(self, function), out);
+			equal ? 0 : changes[i]->points);
+		write_chance(self, changes[i], out);
+	}
 	fprintf(out, "  %-8s  ", function_table__type(frame->type));
 	text__write(out, text__name(frame->name));
 	putc('\n', out);
@@ -133,10 +137,10 @@ static bool has_enough(const struct diff_output *self, const struct profile_diff
 static void write_notes(const struct diff_output *self, size_t left_out, FILE *out)
 {
 	const struct profile_diff *diff = self->diff;
-	size_t noise = 0;
+	size_t news = 0;
 
 	for (size_t i = 0; i < diff->function_count; i++)
-		noise += change_of(self, &diff->functions[i])->noise;
+		news += profile_diff__is_news(&diff->functions[i]);
 	if (left_out)
 		fprintf(out, "%zu more row%s%s\n", left_out, left_out == 1 ? "" : "s",
 			self->min_percent > 0 ? "" : "; --min PERCENT says which to show");
@@ -144,9 +148,11 @@ static void write_notes(const struct diff_output *self, size_t left_out, FILE *o
 		fprintf(out,
 			"\nCHANCE: that a change so great comes by chance, corrected for the "
 			"number of functions\n(Benjamini-Hochberg); noise: more than %g. Of %zu "
-			"functions %zu changed beyond noise.\nSamples are taken to be independent; "
-			"bursts make more seem significant than is.\n",
-			PROFILE_DIFF_NOISE, diff->function_count, diff->function_count - noise);
+			"functions %zu changed beyond noise, of\nthemselves or in total: these "
+			"come "
+			"first. Samples are taken to be independent; bursts make\nmore seem "
+			"significant than is.\n",
+			PROFILE_DIFF_NOISE, diff->function_count, news);
 	else
 		fputs("\nProfiles of time: nothing is said of noise; compare several recordings.\n",
 		      out);
@@ -154,6 +160,17 @@ static void write_notes(const struct diff_output *self, size_t left_out, FILE *o
 		fprintf(out, "%zu function%s found on another line of %s file, by name.\n",
 			diff->moved, diff->moved == 1 ? " was" : "s were",
 			diff->moved == 1 ? "its" : "their");
+}
+
+static void write_headings(const struct diff_output *self, FILE *out)
+{
+	const char *chance = self->diff->tested ? " CHANCE" : "";
+	int width = self->diff->tested ? 31 : 24;
+
+	fprintf(out, "\n\n%-*s  %s\n", width, self->by_total ? "SELF%" : "SELF% (by this)",
+		self->by_total ? "TOTAL% (by this)" : "TOTAL%");
+	fprintf(out, "%7s %7s %8s%s  %7s %7s %8s%s  %-8s  %s\n", "BEFORE", "AFTER", "CHANGE",
+		chance, "BEFORE", "AFTER", "CHANGE", chance, "TYPE", "FUNCTION");
 }
 
 int diff_table__write(const void *diff_output, FILE *out)
@@ -175,10 +192,7 @@ int diff_table__write(const void *diff_output, FILE *out)
 	write_side(self, 1, out);
 	fputs("compared ", out);
 	diff_output__write_basis(self, out);
-	fprintf(out, "\n\n%-24s  %-24s\n", self->by_total ? "SELF%" : "SELF% (sorted by)",
-		self->by_total ? "TOTAL% (sorted by)" : "TOTAL%");
-	fprintf(out, "%7s %7s %8s  %7s %7s %8s  %s%-8s  %s\n", "BEFORE", "AFTER", "CHANGE",
-		"BEFORE", "AFTER", "CHANGE", diff->tested ? "CHANCE  " : "", "TYPE", "FUNCTION");
+	write_headings(self, out);
 	for (size_t i = 0; i < diff->function_count; i++) {
 		const struct profile_diff_function *one = order[i];
 

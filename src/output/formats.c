@@ -39,7 +39,7 @@ static const struct format formats[] = {
 	 FORMAT_LABELS,
 	 false,
 	 "as of `perf script`, for the Firefox Profiler, FlameScope and the like"},
-	{"top", {".top.txt", ".top"}, top_table__write, FORMAT_TABLE, false, "read it"},
+	{"top", {".top.txt", ".top"}, flat_table__write, FORMAT_TABLE, false, "read it"},
 	{"json", {".json"}, json_profile__write, FORMAT_EXACT, false, "for programs"},
 	{"folded",
 	 {".folded", ".txt"},

@@ -32,6 +32,8 @@ struct format {
 
 /* "html, svg, folded, ...", for messages. */
 #define FORMAT_NAMES "html, svg, heatmap, folded, pprof, speedscope, perf, top or json"
+#define FORMAT_CHOICES                                                                             \
+	"html|svg|heatmap|folded|pprof|speedscope|perf|top|json" /* as cmd/manual.h reads it */
 
 /* By its name; NULL for no such format. */
 const struct format *format__named(const char *name);

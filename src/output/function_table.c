@@ -130,8 +130,9 @@ int function_table__build(struct function_table *self, const struct profile *pro
 	memset(self, 0, sizeof(*self));
 	self->rows = calloc(frames + 1, sizeof(*self->rows));
 	self->names = calloc(frames + 1, sizeof(*self->names));
-	if (row_of && seen_in && self->rows && self->names)
-		err = make_rows(self, profile, named, row_of);
+	if (!row_of || !seen_in || !self->rows || !self->names)
+		goto out;
+	err = make_rows(self, profile, named, row_of);
 	for (i = 0; i < profile__stack_count(profile) && !err; i++) {
 		stack = profile__stack_at(profile, i);
 		add_stack(self, profile, &stack, row_of, seen_in, i + 1);
@@ -145,6 +146,7 @@ int function_table__build(struct function_table *self, const struct profile *pro
 	self->count = kept;
 	if (!err)
 		qsort(self->rows, self->count, sizeof(*self->rows), compare_rows);
+out:
 	free(row_of);
 	free(seen_in);
 	return err;

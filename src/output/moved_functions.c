@@ -30,15 +30,14 @@ static bool is_lua(const struct profile_frame *frame)
 }
 
 /* The length of "name@file" in a frame's text; 0 where that does not tell one function from others:
- * no name, "<anonymous ...", the chunk itself. */
+ * those without a name, the chunk itself. */
 static size_t key_length(const struct profile_frame *frame)
 {
 	size_t length = strlen(frame->name), file = strlen(frame->file), digits;
 	char line[16];
 	const char *at;
 
-	if (!is_lua(frame) || !file || !frame->first_line || frame->name[0] == '@' ||
-	    frame->name[0] == '<')
+	if (!is_lua(frame) || !file || !frame->first_line || frame->name[0] == '@')
 		return 0;
 	digits = (size_t)snprintf(line, sizeof(line), ":%" PRIu32, frame->first_line);
 	/* name @ file :first_line, and then nothing or ":line" or " (estimated)". */

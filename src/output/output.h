@@ -30,7 +30,7 @@ int speedscope__write(const struct profile *profile, FILE *out);
 int perf_script__write(const struct profile *profile, FILE *out);
 
 /* A table of functions, those that have most themselves first; and what stands above it. */
-int top_table__write(const struct profile *profile, FILE *out);
+int flat_table__write(const struct profile *profile, FILE *out);
 void profile_text__write_info(const struct profile_info *info, FILE *out);
 
 /* JSON for programs: docs/formats.md. Of an exact profile (profile_view.h). */

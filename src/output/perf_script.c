@@ -200,9 +200,10 @@ static void write_sample(const struct profile *profile, const struct sample *sam
 	struct profile_stack stack = profile__stack_at(profile, sample->stack);
 	unsigned long pid = number_of(profile__label(profile, stack.labels, "pid"));
 	unsigned long thread = number_of(profile__label(profile, stack.labels, "thread"));
+	const char *comm = profile__label(profile, stack.labels, "comm");
 	uint32_t i;
 
-	text__write(out, text__name(profile__label(profile, stack.labels, "comm")));
+	text__write(out, text__name(comm ? comm : profile__info(profile)->title));
 	fprintf(out, "  %lu/%lu %6" PRIu64 ".%09" PRIu64 ": %10" PRIu64 " %s: \n", pid,
 		thread ? thread : pid, sample->time / SECOND, sample->time % SECOND, sample->period,
 		events[profile__info(profile)->kind]);

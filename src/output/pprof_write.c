@@ -43,6 +43,7 @@ struct writer {
 	const struct profile *profile;
 	FILE *out;
 	z_stream gzip;
+	uint8_t compressed[GZIP_BYTES];
 	uint8_t *packed;
 	size_t packed_room;
 	struct text *texts;
@@ -59,7 +60,6 @@ struct writer {
 
 static void compress_bytes(struct writer *w, const uint8_t *data, size_t size, int flush)
 {
-	uint8_t out[GZIP_BYTES];
 	size_t length;
 
 	w->gzip.next_in = (uint8_t *)data;
@@ -68,13 +68,13 @@ static void compress_bytes(struct writer *w, const uint8_t *data, size_t size, i
 			w->gzip.avail_in = size > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uInt)size;
 			size -= w->gzip.avail_in;
 		}
-		w->gzip.next_out = out;
-		w->gzip.avail_out = sizeof(out);
+		w->gzip.next_out = w->compressed;
+		w->gzip.avail_out = GZIP_BYTES;
 		if (deflate(&w->gzip, size ? Z_NO_FLUSH : flush) == Z_STREAM_ERROR)
 			w->err = -EIO;
-		length = sizeof(out) - w->gzip.avail_out;
+		length = GZIP_BYTES - w->gzip.avail_out;
 		errno = 0;
-		if (length && fwrite(out, 1, length, w->out) != length)
+		if (length && fwrite(w->compressed, 1, length, w->out) != length)
 			w->err = errno ? -errno : -EIO;
 		if (w->gzip.avail_out && !w->gzip.avail_in && !size)
 			break;

@@ -236,13 +236,21 @@ static int add_up(const struct profile_diff *diff, struct profile_diff_function 
 	return 0;
 }
 
+bool profile_diff__is_news(const struct profile_diff_function *function)
+{
+	return (!function->self.noise && function->self.points != 0) ||
+	       (!function->total.noise && function->total.points != 0);
+}
+
 static int by_change(const void *left, const void *right, void *context)
 {
 	const struct profile_diff_function *a = left, *b = right;
 	const struct profile *merged = context;
 	double x = fabs(a->self.points), y = fabs(b->self.points);
-	int order;
+	int order = profile_diff__is_news(b) - profile_diff__is_news(a);
 
+	if (order)
+		return order;
 	if (x != y)
 		return x > y ? -1 : 1;
 	x = fabs(a->total.points);

@@ -42,7 +42,8 @@ struct profile_diff {
 	double exposure[2];
 	bool per_second;
 	bool tested; /* false: profiles of time, of which nothing is said of noise */
-	/* All but roots (PROFILE_THREAD), the greatest change of their own first. */
+	/* All but roots (PROFILE_THREAD): first those that changed beyond noise, of themselves or
+	 * in total; of these and of the others, the greatest change of their own first. */
 	struct profile_diff_function *functions;
 	size_t function_count;
 	size_t moved; /* functions matched by name on another line */
@@ -58,6 +59,9 @@ struct profile_diff {
 int profile_diff__make(const struct profile *before, const struct profile *after, bool per_second,
 		       struct profile_diff *diff);
 void profile_diff__free(struct profile_diff *diff);
+
+/* Has it changed beyond noise, of itself or in total? */
+bool profile_diff__is_news(const struct profile_diff_function *function);
 
 /* Sets points, p and noise (without correction) from the weights. */
 void profile_diff__judge(const struct profile_diff *diff, struct profile_change *change);

@@ -148,15 +148,17 @@ static int push_root(struct viewer *v, uint32_t labels, uint32_t *count)
 {
 	const struct profile_view *view = v->view;
 	const char *comm = profile__label(v->from, labels, "comm");
+	const char *title = profile__info(v->from)->title;
 	const char *pid = profile__label(v->from, labels, "pid");
 	const char *thread = profile__label(v->from, labels, "thread"), *value;
 	char text[TEXT_BYTES];
 	unsigned int i;
 	int err = 0;
 
-	snprintf(text, sizeof(text), "%s%s%s%s%s", comm ? comm : "[no name]",
-		 by(view, "pid") && pid ? " " : "", by(view, "pid") && pid ? pid : "",
-		 by(view, "thread") && thread ? "/" : "",
+	if (!comm) /* another program's profile */
+		comm = title && *title ? title : "[no name]";
+	snprintf(text, sizeof(text), "%s%s%s%s%s", comm, by(view, "pid") && pid ? " " : "",
+		 by(view, "pid") && pid ? pid : "", by(view, "thread") && thread ? "/" : "",
 		 by(view, "thread") && thread ? thread : "");
 	err = push(v, count, PROFILE_THREAD, text);
 	for (i = 0; i < view->by_count && !err; i++) {

@@ -80,6 +80,32 @@ void off_cpu__stop(struct off_cpu *self, uint64_t now_ns)
 		nanosleep(&grace, NULL);
 }
 
+int off_cpu__add_sleeper(struct off_cpu *self, const struct record_task *task, uint64_t hash)
+{
+	struct thread thread = {
+		.hash = hash, .ran_ns = task->ran_ns, .tgid = task->tgid, .tid = task->tid};
+	struct stack_count none = {};
+	struct process process;
+	uint32_t tgid = task->tgid, tid = task->kernel_tid;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(self->bpf->maps.processes), &tgid, &process) != 0)
+		return 0; /* it has ended */
+	thread.off_since_ns = self->bpf->bss->off_cpu_from_ns;
+	if (thread.off_since_ns < process.since_ns)
+		thread.off_since_ns = process.since_ns;
+	/* First the stack: the thread may come back at once. Where the map is full, there is a
+	 * record. */
+	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.stacks), &hash, &none, BPF_NOEXIST) !=
+		    0 &&
+	    errno != EEXIST && errno != E2BIG)
+		return -errno;
+	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.threads), &tid, &thread, BPF_NOEXIST) !=
+		    0 &&
+	    errno != EEXIST && errno != E2BIG)
+		return -errno;
+	return 0;
+}
+
 /* ---- what is off the CPU at the end ------------------------------------------------------- */
 
 struct rest {

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../bpf/task_record.h"
 #include "stack_store.h"
 
 struct sampler_bpf; /* the BPF skeleton */
@@ -28,6 +29,13 @@ void off_cpu__free(struct off_cpu *self);
  * off_cpu__stop the kernel's counts do not change any more. */
 void off_cpu__start(struct off_cpu *self, uint64_t now_ns);
 void off_cpu__stop(struct off_cpu *self, uint64_t now_ns);
+
+/*
+ * `task` is off the CPU since its time counts, with the stack `hash`, which is in the store. A
+ * thread that the kernel side has seen leave or come since then stays as it is. 0 or a negative
+ * errno of bpf(2).
+ */
+int off_cpu__add_sleeper(struct off_cpu *self, const struct record_task *task, uint64_t hash);
 
 /*
  * Adds the threads that are off the CPU since before the stop, with their time up to it. The store

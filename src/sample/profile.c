@@ -143,7 +143,8 @@ const struct profile_count *profile__counts(struct profile *self,
 	struct profile_count *copy, **all;
 	size_t i;
 
-	all = grow(self->counts, self->counts_count, &self->counts_room, sizeof(*all));
+	all = grow(self->counts, self->counts_count, &self->counts_room,
+		   sizeof(struct profile_count *));
 	if (!all)
 		return NULL;
 	self->counts = all;

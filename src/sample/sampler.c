@@ -19,6 +19,7 @@
 #include "lua_vms.h"
 #include "off_cpu.h"
 #include "sampler.skel.h"
+#include "sleepers.h"
 #include "targets.h"
 
 #define WAKEUP_GAP_NS  2000000ll
@@ -35,6 +36,7 @@ struct sampler {
 	struct targets *targets;
 	struct cpu_events *events; /* NULL if CPU time is not sampled, and when it is stopped */
 	struct off_cpu *off_cpu;   /* NULL if times off the CPU are not recorded */
+	struct sleepers *sleepers; /* may be NULL; until the start */
 	struct stack_store *stacks;
 	struct lua_vms *vms;
 	struct ring_buffer *ring;
@@ -254,6 +256,7 @@ int sampler__new(const struct sampler_options *options, const pid_t *pids, size_
 		return -ENOMEM;
 	self->epoll_fd = -1;
 	self->options = *options;
+	self->options.user_walks |= options->kind != SAMPLER_CPU; /* of the sleepers */
 	/* Children that are sampled in any case must not be added a second time. */
 	if (options->added_later && cpu_events__always_inherited())
 		self->options.children = true;
@@ -270,6 +273,9 @@ int sampler__new(const struct sampler_options *options, const pid_t *pids, size_
 		err = load_err;
 	if (err)
 		goto out;
+	/* Where it cannot be, such threads have a note instead of a stack. */
+	if (options->kind != SAMPLER_CPU)
+		sleepers__new(&self->sleepers);
 	if (options->kind != SAMPLER_OFF_CPU) {
 		self->events = cpu_events__new(options->rate_hz,
 					       bpf_program__fd(self->bpf->progs.on_sample),
@@ -293,6 +299,7 @@ void sampler__free(struct sampler *self)
 	bpf_loading__free(self->loading); /* uses the maps until it has ended */
 	cpu_events__free(self->events);
 	off_cpu__free(self->off_cpu);
+	sleepers__free(self->sleepers);
 	ring_buffer__free(self->ring);
 	lua_vms__free(self->vms);
 	targets__free(self->targets);
@@ -326,6 +333,8 @@ int sampler__add(struct sampler *self, pid_t pid, bool on_exec)
 	/* A command begins before the recording does. */
 	if (on_exec && self->off_cpu)
 		off_cpu__start(self->off_cpu, now_ns());
+	if (!on_exec && self->sleepers)
+		sleepers__want(self->sleepers, pid);
 	if (self->events)
 		err = cpu_events__add(self->events, pid, on_exec);
 	if (err)
@@ -359,12 +368,21 @@ int sampler__take_record(void *self, void *data, size_t size)
 
 void sampler__start(struct sampler *self)
 {
+	int err;
+
 	targets__count_cpu_time(self->targets, 0);
 	self->start_ns = now_ns();
 	if (self->off_cpu)
 		off_cpu__start(self->off_cpu, self->start_ns);
 	if (self->events)
 		cpu_events__enable(self->events, true);
+	if (self->sleepers) {
+		err = sleepers__find(self->sleepers, self, self->off_cpu);
+		if (err == -ENOMEM)
+			self->record_error = err;
+	}
+	sleepers__free(self->sleepers);
+	self->sleepers = NULL;
 }
 
 /* A JIT compiler that changes its memory's protection for each trace may wake us up 15,000 times a
@@ -544,6 +562,11 @@ struct modules *sampler__modules(const struct sampler *self)
 const struct lua_vms *sampler__vms(const struct sampler *self)
 {
 	return self->vms;
+}
+
+const struct sampler_options *sampler__options(const struct sampler *self)
+{
+	return &self->options;
 }
 
 const struct targets *sampler__targets(const struct sampler *self)

@@ -113,6 +113,9 @@ uint64_t sampler__start_ns(const struct sampler *self);
 /* When the first sample was taken, CLOCK_MONOTONIC in ns; 0: there was none. */
 uint64_t sampler__first_sample_ns(const struct sampler *self);
 
+/* As it was made, but with what the kernel or other options have changed. */
+const struct sampler_options *sampler__options(const struct sampler *self);
+
 /* Owned by the sampler. */
 struct stack_store *sampler__stacks(const struct sampler *self);
 struct modules *sampler__modules(const struct sampler *self);

@@ -20,8 +20,8 @@
 struct thread_stacks;
 
 /* Borrows both. `sampler` follows the processes and has the option user_walks; it takes in what the
- * frames refer to (sampler__take_record), with `values` also RECORD_FRAMEs. `states` wants the processes.
- * NULL when out of memory. */
+ * frames refer to (sampler__take_record), with `values` also RECORD_FRAMEs. `states` wants the
+ * processes. NULL when out of memory. */
 struct thread_stacks *thread_stacks__new(struct sampler *sampler, struct thread_states *states,
 					 bool values);
 void thread_stacks__free(struct thread_stacks *self);

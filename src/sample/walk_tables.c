@@ -24,14 +24,15 @@ void walk_tables__free(struct walk_tables *self)
 /* Appends an element of `size` bytes to an array of `*count`. */
 static int append(void *array, size_t *count, const void *element, size_t size)
 {
-	char *items;
+	char *items, *grown;
 
 	memcpy(&items, array, sizeof(items));
 	/* The size doubles at each power of two. */
 	if ((*count & (*count - 1)) == 0) {
-		items = reallocarray(items, *count ? 2 * *count : 1, size);
-		if (!items)
+		grown = reallocarray(items, *count ? 2 * *count : 1, size);
+		if (!grown)
 			return -ENOMEM;
+		items = grown;
 		memcpy(array, &items, sizeof(items));
 	}
 	memcpy(items + *count * size, element, size);

@@ -242,23 +242,36 @@ static const char *why_no_lua(const struct stored_stack *stack)
 						 : "[Lua stack in transition]";
 }
 
+static bool is_kernel_function(const struct profile_builder *b, uint64_t word, const char *function)
+{
+	size_t length = strlen(function);
+	char name[FRAME_NAME_BYTES];
+
+	if (word >> FRAME_KIND_SHIFT != FRAME_KIND_KERNEL)
+		return false;
+	frame_names__kernel(&b->names, word, name, sizeof(name));
+	/* Compilers add what they have done to it. */
+	return strncmp(name, function, length) == 0 && (!name[length] || name[length] == '.');
+}
+
 /*
  * How many words of a stack off the CPU are the scheduler itself and the BPF program that it
- * called: all up to __schedule, which is near. None without the kernel's names.
+ * called: all up to __schedule, which is near, and its caller schedule. None without the kernel's
+ * names.
  */
 static uint32_t scheduler_words(const struct profile_builder *b, const struct stored_stack *stack)
 {
-	char name[FRAME_NAME_BYTES];
 	uint32_t i;
 
 	if (stored_stack__off_cpu(stack) == OFF_CPU_NONE)
 		return 0;
 	for (i = 0; i < stack->word_count && i < MAX_SCHEDULER_WORDS; i++) {
-		if (stack->words[i] >> FRAME_KIND_SHIFT != FRAME_KIND_KERNEL)
-			break;
-		frame_names__kernel(&b->names, stack->words[i], name, sizeof(name));
-		if (strncmp(name, "__schedule", 10) == 0 && (!name[10] || name[10] == '.'))
-			return i + 1;
+		if (!is_kernel_function(b, stack->words[i], "__schedule"))
+			continue;
+		i++;
+		if (i < stack->word_count && is_kernel_function(b, stack->words[i], "schedule"))
+			i++;
+		return i;
 	}
 	return 0;
 }
@@ -517,15 +530,35 @@ void profile_builder__vm_states(const struct stack_store *stacks, uint64_t *samp
 	}
 }
 
-void profile_builder__off_cpu(const struct stack_store *stacks, uint64_t *ns, uint64_t *count)
+static bool has_lua(const struct stored_stack *stack)
+{
+	uint32_t i;
+
+	for (i = 0; i < stack->word_count; i++) {
+		switch (stack->words[i] >> FRAME_KIND_SHIFT) {
+		case FRAME_KIND_LUA:
+			return true;
+		case FRAME_KIND_BUILTIN:
+			i++;
+		}
+	}
+	return false;
+}
+
+void profile_builder__off_cpu(const struct stack_store *stacks, struct off_cpu_totals *totals)
 {
 	const struct stored_stack *stack;
+	enum off_cpu_reason reason;
 
-	memset(ns, 0, OFF_CPU_REASONS * sizeof(*ns));
-	memset(count, 0, OFF_CPU_REASONS * sizeof(*count));
+	memset(totals, 0, sizeof(*totals));
 	for (stack = stack_store__next(stacks, NULL); stack;
 	     stack = stack_store__next(stacks, stack)) {
-		ns[stored_stack__off_cpu(stack)] += stack->ns;
-		count[stored_stack__off_cpu(stack)] += stack->count;
+		reason = stored_stack__off_cpu(stack);
+		totals->ns[reason] += stack->ns;
+		totals->count[reason] += stack->count;
+		if (stack->stop == STOP_COMPLETE && reason != OFF_CPU_BEFORE)
+			totals->complete += stack->count;
+		if (has_lua(stack))
+			totals->with_lua += stack->count;
 	}
 }

@@ -55,9 +55,13 @@ int profile_builder__learn(struct profile_builder *self, const struct stored_sta
 int profile_builder__frames(struct profile_builder *self, const struct stored_stack *stack,
 			    const uint32_t **ids, const uint32_t **lua, uint32_t *count);
 
-/* Times off the CPU by enum off_cpu_reason: their sum in ns, their number, OFF_CPU_REASONS of each.
- */
-void profile_builder__off_cpu(const struct stack_store *stacks, uint64_t *ns, uint64_t *count);
+/* A recording with times off the CPU: samples (OFF_CPU_NONE) and times, by enum off_cpu_reason. */
+struct off_cpu_totals {
+	uint64_t count[OFF_CPU_REASONS];
+	uint64_t ns[OFF_CPU_REASONS]; /* of samples 0 */
+	uint64_t complete, with_lua;  /* of all those, as in struct profile_info */
+};
+void profile_builder__off_cpu(const struct stack_store *stacks, struct off_cpu_totals *totals);
 
 /* The samples by enum vm_state; `samples` has VM_STATE_COUNT elements. */
 void profile_builder__vm_states(const struct stack_store *stacks, uint64_t *samples);

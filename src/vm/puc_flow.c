@@ -354,10 +354,23 @@ static void find_left(struct puc_analysis *self, struct puc_flow_counts *counts)
 		counts->returns += code->code.instructions[at].op == X86_RETURN;
 }
 
+/* Does the block store register `reg` from instruction `at` on? */
+static bool stores(const struct puc_analysis *self, uint32_t block, uint32_t at, uint8_t reg)
+{
+	const struct x86_instruction *i = self->code->code.instructions;
+
+	for (; at < self->code->blocks[block].end; at++) {
+		if (i[at].op == X86_STORE && i[at].source == reg)
+			return true;
+	}
+	return false;
+}
+
 /*
  * luaD_poscall pops the Lua frame; behind it luaV_execute looks whether it has to return. From that
  * branch backwards to the call the popped frame may have been the activation's. In 5.1 there are
- * other returns, for yields, but only this one counts its calls down.
+ * other returns, for yields, but only this one counts its calls down: in a slot, or in a register
+ * that calls preserve. (clang -O0 goes through a switch by subtracting from a copy.)
  */
 static bool counts_down(const struct puc_analysis *self, uint32_t block)
 {
@@ -366,8 +379,12 @@ static bool counts_down(const struct puc_analysis *self, uint32_t block)
 
 	for (at = self->code->blocks[block].first; at < self->code->blocks[block].end; at++) {
 		i = &self->code->code.instructions[at];
-		if (i->width == 4 && i->imm == -1 &&
-		    (i->op == X86_ADD_IMM || (i->op == X86_STORE_OTHER && i->adds)))
+		if (i->width != 4 || i->imm != -1)
+			continue;
+		if (i->op == X86_STORE_OTHER && i->adds)
+			return true;
+		if (i->op == X86_ADD_IMM && i->reg < 16 &&
+		    (PUC_CALLEE_SAVED & 1u << i->reg || stores(self, block, at, i->reg)))
 			return true;
 	}
 	return false;

@@ -16,6 +16,7 @@
 /* The fetch that follows: of the instruction `offset` bytes from what `symbol` stands for. */
 struct next_fetch {
 	bool found;
+	bool in_memory; /* from where the position is loaded on the way */
 	uint32_t symbol;
 	int offset;
 };
@@ -23,8 +24,10 @@ struct next_fetch {
 /* ---- the fetch that follows -------------------------------------------------------------------
  */
 
-/* Is `at` a fetch from a position? Then it is what is looked for. */
-static bool take_fetch(const struct puc_analysis *self, uint32_t at, struct next_fetch *next)
+/* Is `at` a fetch from a position? Then it is what is looked for. `loaded`: the symbol of one that
+ * has come from memory. */
+static bool take_fetch(const struct puc_analysis *self, uint32_t at, uint32_t loaded,
+		       struct next_fetch *next)
 {
 	const struct x86_instruction *i = &self->code->code.instructions[at];
 	const struct puc_value *base;
@@ -37,6 +40,7 @@ static bool take_fetch(const struct puc_analysis *self, uint32_t at, struct next
 		return false;
 	next->symbol = base->symbol;
 	next->offset = base->offset + i->disp;
+	next->in_memory = loaded && base->symbol == loaded;
 	return true;
 }
 
@@ -44,7 +48,8 @@ static bool take_fetch(const struct puc_analysis *self, uint32_t at, struct next
 enum way {
 	WAY_UNKNOWN,
 	WAY_FETCH,
-	WAY_CALL, /* a hook's, before it fetches */
+	WAY_CALL,   /* a hook's, before it fetches */
+	WAY_RETURN, /* luaV_execute's */
 };
 
 /*
@@ -55,6 +60,7 @@ struct path {
 	uint8_t reg; /* X86_NO_REG: nothing */
 	int64_t imm;
 	enum x86_condition comparison; /* of the last comparison, if it was with that */
+	uint32_t loaded;	       /* the symbol of a position that was loaded from memory */
 };
 
 static void path__take(struct path *self, const struct x86_instruction *i)
@@ -95,6 +101,14 @@ static enum way look_both(struct puc_analysis *self, uint32_t at, uint32_t targe
 	two = look_ahead(self, at + 1, budget / 2, path, &other);
 	if (two == WAY_UNKNOWN)
 		return WAY_UNKNOWN;
+	if (one == WAY_RETURN && two == WAY_RETURN)
+		return WAY_RETURN;
+	/* 5.1 returns, or goes on with another function. (Else it is a yield, before the fetch.) */
+	if (one == WAY_RETURN || two == WAY_RETURN) {
+		if (one == WAY_RETURN)
+			*next = other;
+		return next->in_memory ? WAY_FETCH : WAY_UNKNOWN;
+	}
 	if (one == WAY_CALL)
 		*next = other;
 	else if (two == WAY_FETCH && (other.symbol != next->symbol || other.offset != next->offset))
@@ -109,13 +123,16 @@ static enum way look_ahead(struct puc_analysis *self, uint32_t at, int budget, s
 	const struct puc_code *code = self->code;
 	const struct x86_instruction *i;
 	ptrdiff_t target;
+	bool loads;
 
 	for (; budget-- > 0 && at < code->code.count; at++) {
 		i = &code->code.instructions[at];
-		if (take_fetch(self, at, next))
+		if (take_fetch(self, at, path.loaded, next))
 			return WAY_FETCH;
 		if (i->op == X86_CALL)
 			return WAY_CALL;
+		if (i->op == X86_RETURN)
+			return WAY_RETURN;
 		target = i->target && (i->op == X86_JUMP || i->op == X86_BRANCH)
 				 ? x86_code__find(&code->code, i->target)
 				 : -1;
@@ -135,9 +152,115 @@ static enum way look_ahead(struct puc_analysis *self, uint32_t at, int budget, s
 		if (code->ends[at])
 			return WAY_UNKNOWN;
 		puc_state__frame(&self->met, unwind_rules__get(self->rules, code->rules[at]));
+		loads = puc_state__loads_position(&self->met, i, self->build);
 		puc_state__execute(&self->met, code, at, self->build, PUC_LOAD_ARGUMENT);
+		if (loads)
+			path.loaded = self->met.registers[i->reg & 15].symbol;
 	}
 	return WAY_UNKNOWN;
+}
+
+/*
+ * The same for each value of the number that tells how it goes on, which is compared at `at` or
+ * near behind it. 5.1's position is in memory when another function is to be gone on with, and in a
+ * register else: next is what is fetched by that, and *tells is then the register of the number
+ * and, in the low half, the value that says the former; 0 when there is none. False when it is not
+ * so.
+ */
+static bool look_by_number(struct puc_analysis *self, uint32_t at, const struct puc_state *state,
+			   struct next_fetch *next, uint8_t *tells)
+{
+	const struct x86_instruction *i = self->code->code.instructions, *comparison = NULL;
+	uint32_t ahead, first = self->code->blocks[self->code->block_of[at]].first;
+	bool compared = i[at].op == X86_BRANCH && at > first && i[at - 1].op == X86_COMPARE_REG;
+	struct next_fetch one;
+	struct path path;
+	int64_t value;
+
+	if (compared)
+		comparison = &i[at - 1];
+	for (ahead = at; !comparison && ahead < at + 4 && ahead < self->code->code.count; ahead++) {
+		if (i[ahead].op == X86_COMPARE_REG)
+			comparison = &i[ahead];
+		if (i[ahead].op == X86_CALL || i[ahead].op == X86_JUMP)
+			return false;
+	}
+	if (!comparison || comparison->reg > 15)
+		return false;
+	*tells = 0;
+	for (value = 0; value < 16; value++) {
+		path = (struct path){.reg = comparison->reg, .imm = value};
+		if (compared)
+			path.comparison = value == comparison->imm ? X86_IF_EQUAL : X86_IF_UNEQUAL;
+		one = (struct next_fetch){};
+		self->met = *state;
+		if (look_ahead(self, at, LOOK_AHEAD, path, &one) != WAY_FETCH || !one.symbol)
+			continue;
+		if (one.in_memory && *tells)
+			return false;
+		if (one.in_memory) {
+			*tells = (uint8_t)(comparison->reg << 4 | value);
+			continue;
+		}
+		if (next->found && (one.symbol != next->symbol || one.offset != next->offset))
+			return false;
+		*next = one;
+		next->found = true;
+	}
+	if (!next->found && *tells) {
+		next->found = next->in_memory = true;
+		*tells = 0;
+	}
+	return next->found;
+}
+
+/*
+ * clang makes two instructions of a far jump: it adds the distance as it is stored, and then a
+ * number that corrects it and may go an instruction further. Is `at` between them? Then the
+ * position is in the register that is returned (NOWHERE), with PUC_PC_FAR, and *distance bytes from
+ * it to the instruction that is dispatched next.
+ */
+static int look_half(struct puc_analysis *self, uint32_t at, const struct puc_state *state,
+		     int *distance)
+{
+	const struct puc_code *code = self->code;
+	uint32_t end = code->blocks[code->block_of[at]].end, limit = at + 4;
+	const int64_t bias = 4 * ((1ll << (self->build->jump_bits - 1)) - 1);
+	const struct path start = {.reg = X86_NO_REG};
+	const struct x86_instruction *i;
+	struct puc_value after;
+	struct next_fetch next = {};
+	int64_t more;
+	bool adds;
+	int reg;
+
+	*distance = 0;
+	self->met = *state;
+	for (; at < end && at < limit; at++) {
+		i = &code->code.instructions[at];
+		if (i->op == X86_CALL || i->op == X86_JUMP || i->op == X86_BRANCH)
+			return NOWHERE;
+		adds = (i->op == X86_ADD_IMM || (i->op == X86_LEA && i->index == X86_NO_REG)) &&
+		       i->width == 8;
+		reg = i->op == X86_LEA ? i->base : i->reg;
+		more = bias + (i->op == X86_LEA ? i->disp : i->imm);
+		adds = adds && reg < 16 && more >= -8 && more <= 8 &&
+		       state->registers[reg].kind == PUC_IS_PC &&
+		       state->registers[reg].nearness == PUC_JUMPED &&
+		       self->met.registers[reg].symbol == state->registers[reg].symbol;
+		puc_state__frame(&self->met, unwind_rules__get(self->rules, code->rules[at]));
+		puc_state__execute(&self->met, code, at, self->build, PUC_LOAD_ARGUMENT);
+		if (!adds)
+			continue;
+		after = self->met.registers[i->reg & 15];
+		*distance = (int)more - after.offset;
+		next.symbol = after.symbol;
+		if (look_ahead(self, at + 1, LOOK_AHEAD, start, &next) == WAY_FETCH &&
+		    next.symbol == after.symbol)
+			*distance += next.offset;
+		return reg;
+	}
+	return NOWHERE;
 }
 
 /* ---- places -----------------------------------------------------------------------------------
@@ -197,8 +320,10 @@ static int rank_position(const struct puc_value *value, const struct next_fetch 
 		return value->offset == 4 ? 4 : 1;
 	if (next->found && next->symbol == value->symbol)
 		return 3;
+	/* Behind it, by how much is not known: in 5.1 OP_CLOSURE goes over the pseudo instructions
+	 * behind it one at a time. They have its line. */
 	if (value->nearness == PUC_OTHER)
-		return 0;
+		return 1;
 	return value->nearness == PUC_JUMPED && value->offset == 0 ? 1 : 2;
 }
 
@@ -285,34 +410,28 @@ static bool lives_in_memory(const struct puc_build *build)
 	return build->release / 100 == 502 || build->release / 100 == 503;
 }
 
-static void state_facts(struct puc_analysis *self, uint32_t at, struct places *places,
-			struct unwind_rule *rule, struct puc_flow_counts *counts)
+/* Names the place of the position where that in memory is not that of the current instruction. */
+static void position_facts(struct puc_analysis *self, uint32_t at, struct places *places,
+			   struct unwind_rule *rule, struct puc_flow_counts *counts)
 {
 	const struct x86_instruction *i = &self->code->code.instructions[at];
-	const struct puc_state *state = &self->now;
-	/* With CFA_DEREF the field for L's slot is taken. */
-	int slots = rule->cfa_kind == CFA_DEREF ? 0 : (int)PUC_SLOTS;
-	const struct puc_value *value;
 	const struct path start = {.reg = X86_NO_REG};
+	const struct puc_state *state = &self->now;
+	const struct puc_value *value;
 	struct next_fetch next = {};
-	int rank = 0;
+	int rank = 0, distance, far;
+	uint8_t tells = 0;
 
-	places->L = best_place(state, i, rank_L, &next, slots, places->L);
-	set_L(rule, places->L);
-	counts->without_L += places->L == NOWHERE;
-	if (state->popped || self->popped[at])
-		rule->vm_flags |= PUC_POPPED;
-	if (is_exact(&state->memory)) {
-		places->position = best_place(state, i, rank_position, &next, POSITION_SLOTS,
-					      places->position);
-		if (places->position != NOWHERE && is_exact(value_at(state, places->position)))
-			set_position(rule, places->position);
-		else
-			set_CI(self, rule, state, i, &next, &places->ci);
-		return;
-	}
 	self->met = *state;
 	next.found = look_ahead(self, at, LOOK_AHEAD, start, &next) == WAY_FETCH && next.symbol;
+	if (self->build->L_savedpc && !next.found && i->op != X86_CALL &&
+	    !look_by_number(self, at, state, &next, &tells)) {
+		next = (struct next_fetch){};
+		tells = 0;
+	}
+	/* Another function is gone on with. */
+	if (self->build->L_savedpc && next.found && next.in_memory)
+		return;
 	places->position =
 		best_place(state, i, rank_position, &next, POSITION_SLOTS, places->position);
 	value = places->position == NOWHERE ? NULL : value_at(state, places->position);
@@ -324,9 +443,54 @@ static void state_facts(struct puc_analysis *self, uint32_t at, struct places *p
 		set_CI(self, rule, state, i, &next, &places->ci);
 	else
 		set_position(rule, places->position);
-	if (value && value->kind == PUC_IS_PC && distance_flags(distance_of(value, &next)) > 0)
-		rule->vm_flags |= (uint8_t)distance_flags(distance_of(value, &next));
+	if (rule->vm_pc != VM_NO_REG && !(rule->vm_flags & PUC_PC_OF_CI))
+		rule->vm_pc_slot = tells;
+	distance = value && value->kind == PUC_IS_PC ? distance_of(value, &next) : 0;
+	if (value && value->nearness == PUC_JUMPED && value != &state->memory &&
+	    places->position == look_half(self, at, state, &far) && distance_flags(far) >= 0) {
+		rule->vm_flags |= PUC_PC_FAR;
+		distance = far;
+	}
+	if (value && value->kind == PUC_IS_PC && distance_flags(distance) > 0)
+		rule->vm_flags |= (uint8_t)distance_flags(distance);
 	counts->without_position += !value;
+}
+
+/* Is it a call of 5.1's luaD_poscall? Behind that luaV_execute may return. */
+static bool pops(const struct puc_analysis *self, uint32_t at)
+{
+	const struct puc_code *code = self->code;
+
+	return self->build->L_savedpc && code->code.instructions[at].op == X86_CALL &&
+	       !code->ends[at] && at + 1 < code->code.count && self->popped[at + 1];
+}
+
+static void state_facts(struct puc_analysis *self, uint32_t at, struct places *places,
+			struct unwind_rule *rule, struct puc_flow_counts *counts)
+{
+	const struct x86_instruction *i = &self->code->code.instructions[at];
+	const struct puc_state *state = &self->now;
+	/* With CFA_DEREF the field for L's slot is taken. */
+	int slots = rule->cfa_kind == CFA_DEREF ? 0 : (int)PUC_SLOTS;
+	const struct next_fetch next = {};
+
+	places->L = best_place(state, i, rank_L, &next, slots, places->L);
+	set_L(rule, places->L);
+	counts->without_L += places->L == NOWHERE;
+	if (state->popped || self->popped[at])
+		rule->vm_flags |= PUC_POPPED;
+	if (pops(self, at)) {
+		rule->vm_flags |= PUC_POPPING;
+	} else if (is_exact(&state->memory)) {
+		places->position = best_place(state, i, rank_position, &next, POSITION_SLOTS,
+					      places->position);
+		if (places->position != NOWHERE && is_exact(value_at(state, places->position)))
+			set_position(rule, places->position);
+		else
+			set_CI(self, rule, state, i, &next, &places->ci);
+	} else {
+		position_facts(self, at, places, rule, counts);
+	}
 }
 
 static int push_row(struct puc_analysis *self, struct puc_flow *flow, size_t *count, size_t part,

@@ -128,6 +128,12 @@ static bool is_savedpc(const struct puc_state *self, const struct x86_instructio
 				: is_field(self, i, PUC_IS_CI, build->ci_savedpc);
 }
 
+bool puc_state__loads_position(const struct puc_state *self, const struct x86_instruction *i,
+			       const struct puc_build *build)
+{
+	return i->op == X86_LOAD && is_savedpc(self, i, build);
+}
+
 /* Where a memory operand is, as far as it is tracked; NULL. */
 static struct puc_value *in_memory(struct puc_state *self, const struct x86_instruction *i,
 				   const struct puc_build *build)

@@ -78,6 +78,10 @@ enum puc_load {
 struct puc_step puc_state__execute(struct puc_state *self, const struct puc_code *code, size_t at,
 				   const struct puc_build *build, enum puc_load load);
 
+/* Does it load the position from where it is saved? */
+bool puc_state__loads_position(const struct puc_state *self, const struct x86_instruction *i,
+			       const struct puc_build *build);
+
 /* Meets what comes from another path at block `block`. True when it has changed. */
 bool puc_state__meet(struct puc_state *self, const struct puc_state *other, size_t block);
 

@@ -248,6 +248,14 @@ static void classify(csh handle, const cs_insn *insn, struct x86_instruction *ou
 			out->imm = x86->operands[1].imm;
 		}
 		return;
+	case X86_INS_TEST:
+		if (first->type == X86_OP_REG && x86->operands[1].type == X86_OP_REG &&
+		    first->reg == x86->operands[1].reg) {
+			out->op = X86_COMPARE_REG;
+			out->reg = dwarf_number(first->reg);
+			out->width = first->size;
+		}
+		return;
 	case X86_INS_PUSH:
 		out->op = X86_PUSH;
 		if (first->type == X86_OP_REG)

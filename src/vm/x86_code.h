@@ -30,7 +30,7 @@ enum x86_op {
 	X86_AND_IMM,	 /* reg <- reg & imm */
 	X86_NEGATE,	 /* reg <- -reg */
 	X86_COMPARE_IMM, /* memory compared with imm */
-	X86_COMPARE_REG, /* register compared with imm */
+	X86_COMPARE_REG, /* register compared with imm (test of it with itself: 0) */
 	X86_PUSH,
 	X86_POP,
 	X86_CALL,   /* target, or 0 when indirect */

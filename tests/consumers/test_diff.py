@@ -130,14 +130,18 @@ def test_table():
     json_rows = json.loads(luaspy("diff", "cpu-before.pb.gz", "cpu-after.pb.gz", "-f", "json")[0])["functions"]
     check("the table has the first 30", [row[-1] for row in rows] == [one["name"] for one in json_rows[:30]], text)
     check("noise is marked, what is none has its chance",
-          all((row[6] == "noise") == one["self"]["noise"] for row, one in zip(rows, json_rows)) and rows[0][6] == "<1e-9", text)
+          all((row[at] == "noise") == (one[key]["noise"] and one[key]["before"] + one[key]["after"] > 0)
+              for row, one in zip(rows, json_rows) for at, key in ((3, "self"), (7, "total"))) and rows[0][3] == "<1e-9", text)
+    news = [any(not one[key]["noise"] and one[key]["change_points"] for key in ("self", "total")) for one in json_rows]
+    check("what is beyond noise comes first", news == sorted(news, reverse=True) and sum(news) >= 7 and
+          "functions %d changed beyond noise" % sum(news) in text, news[:20], text)
     check("it says what it compares", "as if both totals were equal: 13124 samples before, 19434 samples after" in text and
           "Benjamini-Hochberg" in text and "1 function was found on another line" in text, text)
     total = luaspy("diff", "cpu-before.pb.gz", "cpu-after.pb.gz", "--total", "--min", "4")[0]
     rows = [line.split() for line in total.splitlines() if re.match(r" *\d+\.\d\d ", line)]
-    check("--total and --min choose others", rows and all(max(float(row[3]), float(row[4])) >= 4 for row in rows) and
-          [abs(float(row[5])) for row in rows] == sorted((abs(float(row[5])) for row in rows), reverse=True) and
-          "recv" in rows[0] + rows[1], total)
+    check("--total and --min choose others", rows and all(max(float(row[4]), float(row[5])) >= 4 for row in rows) and
+          [row[-1] for row in rows[:4]] == ["recv", "fetch@/app/db.lua:7", "cjson.encode", "render@/app/view.lua:20"] and
+          [abs(float(row[6])) for row in rows[4:]] == sorted((abs(float(row[6])) for row in rows[4:]), reverse=True), total)
     only = luaspy("diff", "cpu-before.pb.gz", "cpu-after.pb.gz", "--only", "audit|legacy", "--no-native")[0]
     check("the view's options hold", "37 samples before, 61 samples after" in only and "ngx_" not in only, only)
 

@@ -22,7 +22,7 @@ static void expect(int condition)
 static void write_all(const struct profile *exact)
 {
 	static int (*const writers[])(const struct profile *, FILE *) = {
-		folded__write, speedscope__write, top_table__write, flamegraph__write_html};
+		folded__write, speedscope__write, flat_table__write, flamegraph__write_html};
 	struct profile_view view = {.kernel = true, .native = true, .lines = true};
 	struct profile_view labels = {.kernel = true, .native = true, .labels = true};
 	struct profile *drawn = profile__new(), *labelled = profile__new();

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What a guest's targets run: `compute`, three quarters of it in `heavy` and one quarter in `light`,
--- or `read`, most of it in the kernel.
+-- `read`, most of it in the kernel, or `wait`, most of it not on a CPU.
 
 local total = 0
 
@@ -29,7 +29,12 @@ local function read_zeros()
 	return #zeros:read(1048576)
 end
 
-local step = arg[1] == "read" and read_zeros or compute
+local function wait()
+	os.execute("sleep 0.5")
+end
+
+local steps = { compute = compute, read = read_zeros, wait = wait }
+local step = steps[arg[1]]
 
 while true do
 	step()

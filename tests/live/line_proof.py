@@ -163,11 +163,15 @@ class Run:
         time.sleep(0.3)
         self.recordings = []
         self.samples = 0
-        while self.samples < samples and len(self.recordings) < 20:
-            seconds = (samples - self.samples) / rate + 0.3
+        share, end = 1, time.time() + 300  # of a CPU: on a busy machine less
+        while self.samples < samples and time.time() < end:
+            seconds = min(12, (samples - self.samples) / (rate * share) + 0.3)
             r = live.record("-v", "--lines", "-F", rate, "-d", "%.2f" % seconds, "-p", target.pid)
             self.recordings.append(r)
+            if r.status != 0:
+                break
             self.samples += r.samples
+            share = max(0.01, min(1, r.samples / (seconds * rate)))
         live.stop(target)
         self.stacks = [stack for r in self.recordings for stack in r.stacks]
         self.stderr = self.recordings[0].stderr

@@ -11,12 +11,9 @@
  * Where the rows name a CallInfo in place of it, that must be the innermost function's, or one
  * beside that while a function is called or left.
  *
- *     puc_step [-n STEPS] [-j] [-w SHARE] [-v] NAME PROGRAM [ARG...]
+ *     puc_step [-n STEPS] [-v] NAME PROGRAM [ARG...]
  *
- * Prints a TAP line, and with -v each pc at which something was wrong. -j: the compiler is one
- * whose far jumps take two instructions (docs/architecture.md); between them the position may be
- * anywhere. -w: the share of
- * positions that may be wrong.
+ * Prints a TAP line, and with -v each pc at which something was wrong.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,10 +35,9 @@
 #include "vm/puc.h"
 #include "vm/x86_code.h"
 
-#define MAX_DEPTH	   250
-#define MAX_FRAMES	   4096 /* CallInfos, by their addresses */
-#define MAX_PENDING	   64
-#define MAX_WRONG_POSITION 0.005
+#define MAX_DEPTH   250
+#define MAX_FRAMES  4096 /* CallInfos, by their addresses */
+#define MAX_PENDING 64
 
 struct activation {
 	uint64_t cfa, L;
@@ -78,10 +74,9 @@ struct run {
 	uint64_t steps, checked, wrong_L, no_L, wrong_cfa, unsafe_call, no_rule;
 	uint64_t wrong_ci, positions, wrong_position, far_position, left, left_early, popped,
 		popped_silent;
-	double most_wrong; /* share of the positions */
 	uint64_t shown[256];
 	size_t shown_count;
-	bool verbose, far_jumps;
+	bool verbose;
 };
 
 static bool read_target(const struct run *run, uint64_t address, void *bytes, size_t size)
@@ -176,8 +171,7 @@ static void show(struct run *run, uint64_t pc, const char *what, uint64_t got, u
 	       what, got, wanted, run->steps);
 }
 
-static void wrong_position(struct run *run, const struct pending *p, uint64_t current,
-			   uint64_t next)
+static void wrong_position(struct run *run, const struct pending *p, uint64_t current)
 {
 	int64_t off = (int64_t)(p->instruction - current) / 4;
 
@@ -186,7 +180,6 @@ static void wrong_position(struct run *run, const struct pending *p, uint64_t cu
 		run->far_position++;
 	show(run, p->pc, off < -1 || off > 1 ? "position FAR" : "position", p->instruction,
 	     current);
-	(void)next;
 }
 
 /* What was not the instruction dispatched last has to be this one. */
@@ -196,7 +189,7 @@ static void settle(struct run *run, uint64_t ci, uint64_t before, uint64_t curre
 
 	for (i = 0; i < run->pending_count; i++) {
 		if (run->pending[i].ci == ci && run->pending[i].instruction != current)
-			wrong_position(run, &run->pending[i], before, current);
+			wrong_position(run, &run->pending[i], before);
 	}
 	run->pending_count = 0;
 }
@@ -216,6 +209,7 @@ static void check_position(struct run *run, const struct unwind_rule *rule, uint
 	uint64_t position = 0, instruction;
 	struct function f;
 	struct frame *frame;
+	uint32_t saved = 0;
 
 	if (!innermost(run, L, &f)) {
 		run->popped++;
@@ -226,10 +220,17 @@ static void check_position(struct run *run, const struct unwind_rule *rule, uint
 		return;
 	}
 	run->positions++;
-	if (rule->vm_pc != VM_NO_REG)
+	if (rule->vm_pc == VM_NO_REG)
+		position = rule->vm_pc_slot ? word(run, cfa - 8ull * rule->vm_pc_slot) : 0;
+	else if (!rule->vm_pc_slot ||
+		 (uint32_t)reg(run, rule->vm_pc_slot >> 4) != (rule->vm_pc_slot & 15u))
 		position = reg(run, rule->vm_pc);
-	else if (rule->vm_pc_slot)
-		position = word(run, cfa - 8ull * rule->vm_pc_slot);
+	if (rule->vm_flags & PUC_PC_FAR)
+		position -= 4 * ((1ull << (run->build.jump_bits - 1)) - 1);
+	/* The one that has been popped: no position is asked for. */
+	if (rule->vm_flags & PUC_POPPED && rule->vm_flags & PUC_PC_OF_CI &&
+	    f.ci == word(run, position + run->build.ci_previous))
+		return;
 	if (rule->vm_flags & PUC_PC_OF_CI && !is_around(run, f.ci, position)) {
 		run->wrong_ci++;
 		show(run, pc, "CallInfo", position, f.ci);
@@ -244,6 +245,11 @@ static void check_position(struct run *run, const struct unwind_rule *rule, uint
 		instruction += f.savedpc - position;
 	else if (position < f.code || position > f.code + 4ull * f.size)
 		instruction = f.savedpc - 4;
+	if (rule->vm_flags & PUC_POPPING) {
+		read_target(run, f.savedpc - 4, &saved, sizeof(saved));
+		if ((saved & 0x3f) != run->build.op_call + 2u)
+			instruction = 0; /* it is not at OP_RETURN */
+	}
 	frame = frame_of(run, f.key);
 	/* An instruction may be executed behind another one without a jump by the table. */
 	if (instruction == frame->current || instruction == run->loaded ||
@@ -478,9 +484,8 @@ static int run_to_entry(struct run *run)
 static bool is_good(const struct run *run)
 {
 	return run->checked && run->positions && !run->wrong_L && !run->no_L && !run->wrong_cfa &&
-	       !run->no_rule && !run->unsafe_call && !run->wrong_ci &&
-	       (run->far_jumps || !run->far_position) && !run->left_early &&
-	       (double)run->wrong_position <= run->most_wrong * (double)run->positions;
+	       !run->no_rule && !run->unsafe_call && !run->wrong_ci && !run->wrong_position &&
+	       !run->left_early;
 }
 
 int main(int argc, char **argv)
@@ -490,14 +495,9 @@ int main(int argc, char **argv)
 	int option, err;
 	const char *name;
 
-	run.most_wrong = MAX_WRONG_POSITION;
-	while ((option = getopt(argc, argv, "+n:jvw:")) != -1) {
+	while ((option = getopt(argc, argv, "+n:v")) != -1) {
 		if (option == 'n')
 			steps = strtoull(optarg, NULL, 0);
-		else if (option == 'j')
-			run.far_jumps = true;
-		else if (option == 'w')
-			run.most_wrong = strtod(optarg, NULL);
 		else
 			run.verbose = true;
 	}

@@ -76,8 +76,7 @@ def endless():
     with open(path, "w") as f:
         f.write(LOOP)
     cases = [(name, [command, path]) for name, command in interpreters()]
-    cases += [(name + " -joff", [command, "-joff", path]) for name, command in interpreters() if "lua" in name and
-              name not in PUC]
+    cases += [(name + " -joff", [command[0], "-joff", path]) for name, command in cases if name in LUAJIT[:2]]
     for name, command in cases:
         child = live.start(command)
         time.sleep(0.2)
@@ -209,10 +208,12 @@ def churn():
     with open(path, "w") as f:
         f.write(CHURN)
     for name, command in interpreters():
+        if name in LUAJIT[2:]:
+            continue
         child = live.start([command, path])
         time.sleep(0.3)
         best, torn, fresh, states = 0, [], 0, set()
-        for _ in range(4):
+        for _ in range(2):
             dump = Dump("-p", child.pid, "--all-coroutines")
             kept = [c for c in dump.coroutines if c["status"] == "suspended" and
                     [f["name"] for f in lua(c["frames"])] == ["inner", "keep"]]
@@ -411,10 +412,39 @@ def errors():
     live.stop(child)
 
 
+def other_users():
+    """Who has luaspy's capabilities by its file sees the values of his own processes only."""
+    copy = os.path.join(live.SCRATCH, "luaspy-by-file")
+    shutil.copy(live.LUASPY, copy)
+    os.chmod(live.SCRATCH, 0o755)
+    setcap = shutil.which("setcap", path=os.environ["PATH"] + ":/sbin:/usr/sbin")
+    lua_command = shutil.which("lua5.4") or shutil.which("lua5.1")
+    capabilities = "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_sys_resource+ep"
+    if not lua_command or not setcap or subprocess.run([setcap, capabilities, copy], check=False).returncode:
+        live.skip("values of other users' processes", "no lua, or files cannot get capabilities here")
+        return
+    program = os.path.join(live.SCRATCH, "locals.lua")
+    shutil.copy(os.path.join(HERE, "dump_locals.lua"), program)
+    shown = []
+    for options in ({}, {"user": 65534, "group": 65534}):
+        child = live.start([lua_command, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+        told(child.stdout)
+        done = subprocess.run([copy, "dump", "-q", "--json", "--locals", "-p", str(child.pid)], user=65534, group=65534,
+                              extra_groups=[], timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        frames = lua(json.loads(done.stdout)["processes"][0]["threads"][0]["frames"]) if done.stdout else []
+        shown.append((len(frames), sum(len(f["locals"]) for f in frames), {f.get("locals_note") for f in frames},
+                      done.stderr))
+        live.stop(child)
+    live.check("values of another user's process are not shown, names are", shown[0][0] == 2 and not shown[0][1] and
+               shown[0][2] == {"not shown: it is another user's process"}, shown)
+    live.check("those of one's own are", shown[1][0] == 2 and shown[1][1] > 30, shown)
+
+
 endless()
 local_variables()
 churn()
 threads()
 nginx()
 errors()
+other_users()
 live.finish()

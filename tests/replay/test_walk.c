@@ -221,6 +221,44 @@ static void test_frame_pointer(void)
 	walk_expecting(STOP_NO_RULE, LUA_OK);
 }
 
+/* lld's .plt has no unwind information. */
+static void test_plt(void)
+{
+	static const uint8_t jump[] = {0xff, 0x25, 0x34, 0x12, 0, 0, 0x68, 0, 0};
+
+	target_new();
+	start_in(PAGE_NONE);
+	target->registers[DW_REG_RBP] = 0; /* not the outermost frame, all the same */
+	make_pages(TEXT + ((uint64_t)PAGE_NONE << TEXT_PAGE_SHIFT), 1);
+	replay__set_memory(target, pc_in(PAGE_NONE), jump, sizeof(jump));
+	replay__set_word(target, STACK, pc_in(PAGE_PLAIN));
+	return_to(STACK + 8 + 16, pc_in(PAGE_END));
+	walk_expecting(STOP_COMPLETE, LUA_OK);
+	CHECK_EQ(result.native_frames, 3);
+
+	replay__set_word(target, STACK, 0xdead0000); /* leads to no code */
+	walk_expecting(STOP_COMPLETE, LUA_OK);
+	CHECK_EQ(result.native_frames, 1);
+}
+
+/* glibc's clone3, right behind its system call: test %rax,%rax; jl; je; ret. It saves nothing. */
+static void test_clone(void)
+{
+	static const uint8_t code[16] = {0x48, 0x85, 0xc0, 0x7c, 0x18, 0x74, 0x01, 0xc3};
+
+	target_new();
+	start_in(PAGE_NONE);
+	replay__set_memory(target, pc_in(PAGE_NONE), code, sizeof(code));
+	target->registers[DW_REG_RAX] = (uint64_t)-38; /* what the kernel has there meanwhile */
+	replay__set_word(target, STACK, pc_in(PAGE_END));
+	walk_expecting(STOP_COMPLETE, LUA_OK);
+	CHECK_EQ(result.word_count, 2);
+	/* In the child nothing is on the stack that it could return to. */
+	target->registers[DW_REG_RAX] = 0;
+	walk_expecting(STOP_NO_RULE, LUA_OK);
+	CHECK_EQ(result.word_count, 1);
+}
+
 static void test_pc_outside_every_file(void)
 {
 	target_new();
@@ -509,7 +547,9 @@ int main(void)
 	RUN(test_register_that_is_gone, "a rule that needs a register that is not known");
 	RUN(test_register_of_the_interrupted_frame, "the interrupted frame has all registers");
 	RUN(test_unsupported_expression, "an unsupported expression");
+	RUN(test_plt, "a PLT that has no rule");
 	RUN(test_frame_pointer, "frame pointers where there is no rule");
+	RUN(test_clone, "a parent in clone, which has no rule");
 	RUN(test_pc_outside_every_file, "a pc outside every file");
 	RUN(test_lua_frames, "Lua frames in place of the activation");
 	RUN(test_no_lua_frames_wanted, "C frames only, where the process has no build");

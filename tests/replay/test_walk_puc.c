@@ -17,6 +17,8 @@
 #define CLOSURES 0x110000ull /* function n: 0x100 each, closure, proto, code */
 #define STRING	 0x120000ull
 #define FRAME	 80
+#define L_TOP	 16
+#define L_BASE	 24 /* 5.1 */
 
 #define TYPE_LUA 6
 #define TYPE_C	 0x66 /* 5.2: a collectable C closure; 5.1: 6 */
@@ -29,6 +31,9 @@ enum page {
 	PAGE_CI_IN_SLOT, /* ... in the CallInfo that stands 24 bytes below the CFA */
 	PAGE_LEAVING,	 /* it has no Lua frame any more */
 	PAGE_L_IN_RBP,
+	PAGE_FAR,     /* its position is in rbx, a far jump half way */
+	PAGE_NUMBER,  /* ... in rbx, but when r12 is 2 */
+	PAGE_POPPING, /* it calls luaD_poscall */
 	PAGE_COUNT,
 };
 
@@ -59,6 +64,10 @@ static void target_new(unsigned int release)
 	rules[PAGE_CI_IN_SLOT].vm_flags = PUC_PC_OF_CI;
 	rules[PAGE_LEAVING].vm_flags = PUC_NO_FRAME;
 	rules[PAGE_L_IN_RBP].vm_base_reg = DW_REG_RBP;
+	rules[PAGE_FAR].vm_pc = rules[PAGE_NUMBER].vm_pc = DW_REG_RBX;
+	rules[PAGE_FAR].vm_flags = PUC_PC_FAR | PUC_PC_NEXT;
+	rules[PAGE_NUMBER].vm_pc_slot = DW_REG_R12 << 4 | 2;
+	rules[PAGE_POPPING].vm_flags = PUC_POPPING;
 	target_make((struct file_table){.puc = 1}, rules, PAGE_COUNT);
 	CHECK_EQ(puc_layout__get(release, &puc), 0);
 	target->pucs[0] = puc;
@@ -191,8 +200,11 @@ static void make_state(uint64_t L, const char *kinds)
 	replay__set_word(target, L + build->L_stack, L + VALUES);
 	replay__set_word(target, L + build->L_stack_last, L + STATE - 0x100);
 	replay__set_word(target, L + build->L_ci, call_at(L, 0));
-	if (is_51())
+	replay__set_word(target, L + L_TOP, value_at(L, 20));
+	if (is_51()) {
 		replay__set_word(target, L + build->L_base_ci, call_at(L, 0));
+		replay__set_word(target, L + L_BASE, value_at(L, 19));
+	}
 	for (n = 0; n < 4; n++)
 		make_function(n);
 	make_c_function(8);
@@ -406,13 +418,13 @@ static void test_forged_calls(void)
 		expect_lost(LUA_READ_STACK);
 		/* Its function stands where no value of this stack does, or above its callee's. */
 		target_in(releases[i], "FLL");
-		replay__set_word(target, call_at(L, 2) + build->ci_func, L + STATE);
+		replay__set_word(target, call_at(L, 1) + build->ci_func, L + STATE);
 		expect_lost(LUA_FRAME_LINK);
-		replay__set_word(target, call_at(L, 2) + build->ci_func, value_at(L, 2) + 1);
+		replay__set_word(target, call_at(L, 1) + build->ci_func, value_at(L, 1) + 1);
 		expect_lost(LUA_FRAME_LINK);
-		replay__set_word(target, call_at(L, 2) + build->ci_func, value_at(L, 3));
+		replay__set_word(target, call_at(L, 1) + build->ci_func, value_at(L, 2));
 		expect_lost(LUA_FRAME_LINK);
-		replay__set_word(target, call_at(L, 2) + build->ci_func, L + VALUES - 8);
+		replay__set_word(target, call_at(L, 1) + build->ci_func, L + VALUES - 8);
 		expect_lost(LUA_FRAME_LINK);
 		if (is_51())
 			continue;
@@ -424,6 +436,100 @@ static void test_forged_calls(void)
 		replay__set_word(target, call_at(L, 2) + build->ci_previous, 0);
 		expect_lost(LUA_READ_STACK);
 	}
+}
+
+/* The innermost CallInfo is one before its fields are: its function has not begun. */
+static void test_unfilled_call(void)
+{
+	static const char *const shapes[] = {"FLC", "FLL"};
+	uint64_t L = state_at(0), elsewhere[] = {L + STATE, L + VALUES - 8, 0, 0xdead0001, 0};
+	unsigned int i, k, n;
+
+	EACH_RELEASE(i)
+	{
+		for (k = 0; k < 2; k++) {
+			/* What malloc left there; the place of another call, below its caller's. */
+			elsewhere[4] = value_at(L, 1);
+			for (n = 0; n < 5; n++) {
+				target_in(releases[i], shapes[k]);
+				replay__set_word(target, call_at(L, 3) + build->ci_func,
+						 elsewhere[n]);
+				expect_shape("LLn");
+				CHECK_EQ(result.protos[0], closure_at(2) + 0x40);
+			}
+		}
+		/* The whole stack is being moved: then it is not known what is missing. */
+		target_in(releases[i], "FLC");
+		replay__set_word(target, call_at(L, 3) + build->ci_func, L + STATE);
+		replay__set_word(target, L + L_TOP, L + 2 * STATE);
+		expect_lost(LUA_FRAME_LINK);
+		if (!is_51())
+			continue;
+		replay__set_word(target, L + L_TOP, value_at(L, 20));
+		replay__set_word(target, L + L_BASE, L + 2 * STATE);
+		expect_lost(LUA_FRAME_LINK);
+	}
+}
+
+static void test_far_jump(void)
+{
+	unsigned int i;
+
+	EACH_RELEASE(i)
+	{
+		target_in(releases[i], "FL");
+		start_in(PAGE_FAR);
+		target->registers[DW_REG_RBX] =
+			code_of(2) + 4 * 7 + 4 * (releases[i] < 50400 ? 131071 : 16777215);
+		expect_shape("LLn");
+		CHECK_EQ((uint32_t)result.words[0], 7);
+	}
+}
+
+static void test_number_that_tells(void)
+{
+	unsigned int i;
+
+	EACH_RELEASE(i)
+	{
+		target_in(releases[i], "FL");
+		start_in(PAGE_NUMBER);
+		target->registers[DW_REG_RBX] = code_of(2) + 4 * 9;
+		target->registers[DW_REG_R12] = 4;
+		expect_shape("LLn");
+		CHECK_EQ((uint32_t)result.words[0], 8);
+		target->registers[DW_REG_R12] = 0xabc00000002; /* the low half counts */
+		expect_shape("LLn");
+		CHECK_EQ((uint32_t)result.words[0], 2);
+	}
+}
+
+/* While 5.1's luaD_poscall runs: the frame is there as long as the saved position is OP_RETURN's.
+ */
+static void test_popping(void)
+{
+	uint64_t L = state_at(0);
+	uint32_t op_return;
+
+	target_in(50105, "FLCFL");
+	op_return = build->op_call + 2u;
+	replay__set_memory(target, code_of(1) + 4 * 5, &op_return, 4);
+	replay__set_word(target, L + build->L_savedpc, code_of(1) + 4 * 6);
+	start_in(PAGE_POPPING);
+	make_activation(0, L, PAGE_EXECUTE);
+	make_activation(1, L, PAGE_END);
+	expect_shape("LLCLLn");
+	CHECK_EQ((uint32_t)result.words[0], 5);
+
+	/* It was called by the same activation. */
+	replay__set_word(target, L + build->L_ci, call_at(L, 4));
+	replay__set_word(target, L + build->L_savedpc, code_of(0) + 4 * 5);
+	expect_shape("LCLLn");
+
+	/* By C: the activation has no frame any more. */
+	replay__set_word(target, L + build->L_ci, call_at(L, 3));
+	replay__set_word(target, L + build->L_savedpc, code_of(2) + 4 * 3);
+	expect_shape("nCLLn");
 }
 
 static void test_unreadable_lua_stack(void)
@@ -541,6 +647,10 @@ int main(void)
 	RUN(test_frames_left_over, "frames that no activation has: a coroutine's are kept");
 	RUN(test_no_state, "L is no lua_State");
 	RUN(test_forged_calls, "corrupt and circular CallInfos");
+	RUN(test_unfilled_call, "a CallInfo that is not filled yet");
+	RUN(test_far_jump, "a position half way through a far jump");
+	RUN(test_number_that_tells, "a number that tells whose position is in a register");
+	RUN(test_popping, "5.1: a frame that is being popped");
 	RUN(test_unreadable_lua_stack, "an unreadable Lua stack");
 	RUN(test_no_function, "a frame without a function");
 	RUN(test_function_that_has_returned, "a function whose results stand in its place");

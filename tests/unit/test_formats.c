@@ -100,7 +100,7 @@ static char *text_of(const struct profile *profile, int (*write)(const struct pr
 static void a_table_has_a_row_for_each_function(void)
 {
 	struct profile *profile = example(PROFILE_CPU, false);
-	char *text = text_of(profile, top_table__write);
+	char *text = text_of(profile, flat_table__write);
 
 	CHECK_STR(text, "t\n"
 			"10 samples in 0.0 s at 100 Hz, 3 unique stacks\n"
@@ -122,7 +122,7 @@ static void a_table_of_time_off_the_cpu_has_seconds(void)
 	info.rate_hz = 0;
 	info.least_percent = 50;
 	profile__set_info(profile, &info);
-	text = text_of(profile, top_table__write);
+	text = text_of(profile, flat_table__write);
 	CHECK_STR(text, "t\n"
 			"10 events in 0.0 s, 3 unique stacks\n"
 			"\n"
@@ -146,7 +146,7 @@ static void a_long_table_is_cut(void)
 		id = (uint32_t)profile__frame(profile, PROFILE_NATIVE, name);
 		profile__add(profile, &id, 1, 100 - i);
 	}
-	text = text_of(profile, top_table__write);
+	text = text_of(profile, flat_table__write);
 	CHECK(strstr(text, "  f49\n10 more rows; --min PERCENT says which to show\n") != NULL);
 	CHECK(strstr(text, "f50") == NULL);
 	free(text);
@@ -283,7 +283,7 @@ static void speedscope_has_weights_in_nanoseconds(void)
 static void full_disks_are_reported(void)
 {
 	static int (*const writers[])(const struct profile *, FILE *) = {
-		top_table__write, perf_script__write, json_profile__write, speedscope__write};
+		flat_table__write, perf_script__write, json_profile__write, speedscope__write};
 	struct profile *profile = example(PROFILE_CPU, false);
 	FILE *out = NULL;
 

@@ -220,7 +220,7 @@ static void functions_that_have_moved_are_the_same(void)
 		struct profile_diff diff;
 
 		CHECK_EQ(profile_diff__make(a, b, false, &diff), 0);
-		CHECK_EQ(diff.moved, 1);
+		CHECK_EQ(diff.moved, 2);
 		one = find(&diff, lines ? "one@/a.lua:25:30" : "one@/a.lua:25");
 		CHECK_EQ(one->self.weight[0], 50);
 		CHECK_EQ(one->self.weight[1], 50);

@@ -178,12 +178,13 @@ static void lua_is_shown_by_chunk(void)
 
 	regcomp(&function, "^b@one", REG_EXTENDED | REG_NOSUB);
 	view.only = &function; /* patterns are of functions all the same */
+	profile__set_info(profile, &(struct profile_info){.title = "prog"}); /* of no comm */
 	profile__add(profile, ids, 6, 3);
 	profile__add(profile, ids, 1, 4);
 	CHECK_EQ(profile_view__make(&view, profile, shown), 0);
 	CHECK_EQ(folded__write(shown, out), 0);
 	fclose(out);
-	CHECK_STR(text, "[no name];one;two;one;f;f 3\n");
+	CHECK_STR(text, "prog;one;two;one;f;f 3\n");
 	regfree(&function);
 	free(text);
 	profile__free(shown);

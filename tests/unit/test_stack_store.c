@@ -23,6 +23,14 @@ static int add(uint64_t hash)
 	return stack_store__add_stack(store, &record, size_of(WORDS), 0, 0);
 }
 
+static int add_off_cpu(uint64_t hash)
+{
+	record = (struct record_stack){.type = RECORD_STACK,
+				       .flags = OFF_CPU_BLOCKED << STACK_OFF_CPU_SHIFT,
+				       .hash = hash};
+	return stack_store__add_stack(store, &record, size_of(0), 0, 0);
+}
+
 static void set(uint64_t hash, uint64_t count)
 {
 	stack_store__set_count(store, hash, &(struct stack_count){.count = count});
@@ -125,6 +133,29 @@ static void times_are_relative_to_the_start(void)
 	stack_store__free(store);
 }
 
+static void times_off_the_cpu_count_when_they_end(void)
+{
+	store = stack_store__new();
+	CHECK_EQ(add_off_cpu(4), 0);
+	CHECK_EQ(add_off_cpu(4), 0);
+	CHECK_EQ(find(4)->count, 0);
+	CHECK_EQ(stored_stack__off_cpu(find(4)), OFF_CPU_BLOCKED);
+	stack_store__set_count(store, 4, &(struct stack_count){.count = 2, .ns = 700});
+	stack_store__mark(store);
+	/* One for which the kernel's map had no room, and one that ends with the recording. */
+	CHECK(stack_store__add_off_cpu(store, 4, 50));
+	stack_store__set_count(store, 4, &(struct stack_count){.count = 3, .ns = 1000});
+	CHECK_EQ(find(4)->count, 4);
+	CHECK_EQ(find(4)->ns, 1050);
+	stack_store__mark(store);
+	CHECK_EQ(find(4)->recent, 2);
+	CHECK_EQ(find(4)->recent_ns, 350);
+	CHECK(!stack_store__add_off_cpu(store, 5, 50));
+	add(1);
+	CHECK_EQ(stored_stack__off_cpu(find(1)), OFF_CPU_NONE);
+	stack_store__free(store);
+}
+
 static void short_records_are_ignored(void)
 {
 	store = stack_store__new();
@@ -145,6 +176,7 @@ int main(void)
 	    "a count that comes before its stack is taken the next time");
 	RUN(recent_is_what_came_between_two_marks, "recent is what came between two marks");
 	RUN(times_are_relative_to_the_start, "times are relative to the recording's start");
+	RUN(times_off_the_cpu_count_when_they_end, "times off the CPU count when they end");
 	RUN(short_records_are_ignored, "records shorter than they claim are ignored");
 	return TEST_RESULT();
 }

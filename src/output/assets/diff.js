@@ -140,7 +140,10 @@ class DiffPage extends Page {
 		const { diff } = this.data, at = { self: 1, total: 4 };
 		const change = (row, i) => row[i + 1] * diff.scale[AFTER] - row[i] * diff.scale[BEFORE];
 		const key = at[this.sortBy];
-		const rows = [...diff.functions].sort((a, b) => Math.abs(change(b, key)) - Math.abs(change(a, key))).slice(0, DIFF_ROWS);
+		/* What is beyond noise comes first, of itself or in total. */
+		const news = (row) => [at.self, at.total].some((i) => !row[i + 2] && change(row, i));
+		const rows = [...diff.functions].sort((a, b) =>
+			news(b) - news(a) || Math.abs(change(b, key)) - Math.abs(change(a, key))).slice(0, DIFF_ROWS);
 		const heading = (text, name, last) => element("th", {
 			scope: "col", class: name || last ? false : "minor", "aria-sort": name === this.sortBy ? "descending" : "none",
 		}, name ? element("button", {

@@ -79,7 +79,7 @@ static void write_row(const struct function_row *row, const struct function_tabl
 	putc('\n', out);
 }
 
-int top_table__write(const struct profile *profile, FILE *out)
+int flat_table__write(const struct profile *profile, FILE *out)
 {
 	const struct profile_info *info = profile__info(profile);
 	bool time = info->kind != PROFILE_CPU;
