@@ -26,7 +26,7 @@
 #include "top_table.h"
 
 #define POLL_MS		50    /* how long a key may wait */
-#define MAX_STACKS_KEPT 8192u /* then they become sums */
+#define MAX_STACKS_KEPT 4096u /* then they become sums */
 #define RENAME_SHARE	50    /* naming all stacks again takes at most this part of the time */
 
 struct top {

@@ -366,6 +366,35 @@ def test_target_ends(path):
                done.stdout + done.stderr)
 
 
+def test_many_stacks():
+    """A program whose stacks are new in nearly every sample: they are forgotten, their counts are not."""
+    path = os.path.join(live.SCRATCH, "many.lua")
+    with open(path, "w") as f:
+        f.write("""local random, down = math.random
+local function left(n) down(n) return n end
+local function right(n) down(n) return n end
+function down(n)
+  if n == 0 then for i = 1, 2000 do n = n + i % 7 end
+  elseif random() < 0.5 then left(n - 1) else right(n - 1) end
+  return n
+end
+while true do down(40) ; down(39) end
+""")
+    target = live.start(["lua5.4", path])
+    done = top("-p", target.pid, "-F", "4999", "-d", "8", "--once", "-v", "--since-start")
+    live.stop(target)
+    lines = done.stdout.splitlines()
+    said = re.search(r"(\d+) samples in ", done.stderr)
+    found = next((line.split() for line in lines if " main chunk " in line), None)
+    samples = int(said.group(1)) if said else 0
+    live.note("%d samples, nearly as many stacks" % samples)
+    # The second and fourth columns: share, and seconds with two decimals.
+    live.check("many stacks: the main chunk is in every sample that was taken", found and float(found[1]) > 99.9 and
+               abs(float(found[3]) * 4999 - samples) <= 50, done.stdout + done.stderr)
+    live.check("many stacks: no function has more than all", all(r.total <= 100 for r in rows(lines)) and
+               near(sum(r.self for r in rows(lines)), 100, 1), done.stdout)
+
+
 def pids(lines):
     return {int(found.group(1)) for found in (re.match(r" +(\d+)  nginx ", line) for line in lines) if found}
 
@@ -417,6 +446,7 @@ def main():
     test_mistakes(program.pid)
     live.stop(program)
     test_file_capabilities(path)
+    test_many_stacks()
     test_target_ends(path)
     test_workers()
 
