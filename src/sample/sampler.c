@@ -435,7 +435,7 @@ int sampler__poll(struct sampler *self, int timeout_ms)
 static int read_counts(struct sampler *self, bool take)
 {
 	int fd = bpf_map__fd(self->bpf->maps.stacks), err = 0;
-	uint32_t batch, read, i;
+	uint32_t batch = 0, read, i;
 	struct stack_count *counts = calloc(COUNT_BATCH, sizeof(*counts));
 	uint64_t *keys = calloc(COUNT_BATCH, sizeof(*keys));
 	bool begun = false;

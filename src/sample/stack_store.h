@@ -80,7 +80,7 @@ bool stack_store__add_off_cpu(struct stack_store *self, uint64_t hash, uint64_t 
  * `recent_ns`. */
 void stack_store__mark(struct stack_store *self);
 
-/* Forgets the stacks; what describes functions stays. */
+/* Forgets the stacks, so that what was borrowed of them is gone; what describes functions stays. */
 void stack_store__clear(struct stack_store *self);
 
 size_t stack_store__count(const struct stack_store *self);
