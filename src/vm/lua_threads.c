@@ -310,32 +310,36 @@ static bool is_garbage(const struct reader *self, uint64_t L)
 	       (marked & ~before & layout->white_bits);
 }
 
+struct place {
+	uint64_t L;
+	size_t index; /* in the list */
+};
+
 static int compare_places(const void *a, const void *b)
 {
-	const struct lua_thread *left = *(const struct lua_thread *const *)a;
-	const struct lua_thread *right = *(const struct lua_thread *const *)b;
+	const struct place *left = a, *right = b;
 
 	if (left->L != right->L)
 		return left->L < right->L ? -1 : 1;
-	return left < right ? -1 : left > right;
+	return left->index < right->index ? -1 : left->index > right->index;
 }
 
 /* An object that was freed and made anew while it was looked at leads to the list's head again:
  * then what follows is found twice. Leaves the first one of each, and no garbage. */
 static int drop_others(const struct reader *self, struct lua_threads *threads)
 {
-	struct lua_thread **sorted;
+	struct place *sorted;
 	size_t i, count = 0;
 
 	sorted = calloc(threads->count + 1, sizeof(*sorted));
 	if (!sorted)
 		return -ENOMEM;
 	for (i = 0; i < threads->count; i++)
-		sorted[i] = &threads->threads[i];
-	qsort(sorted, threads->count, sizeof(struct lua_thread *), compare_places);
+		sorted[i] = (struct place){threads->threads[i].L, i};
+	qsort(sorted, threads->count, sizeof(*sorted), compare_places);
 	for (i = 1; i < threads->count; i++) {
-		if (sorted[i]->L == sorted[i - 1]->L)
-			sorted[i]->is_repeated = true;
+		if (sorted[i].L == sorted[i - 1].L)
+			threads->threads[sorted[i].index].is_repeated = true;
 	}
 	free(sorted);
 	for (i = 0; i < threads->count; i++) {
