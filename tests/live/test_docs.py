@@ -5,9 +5,9 @@ nginx under load, as it stands there, and does what it says. Links lead somewher
 exist.
 
 The commands of a page are run one after the other in the same folder. A block that cannot be run here has a line
-`<!-- not run: WHY -->` in front of it. What is replaced: PID, and the pids of sessions, by a worker's pid; `-n nginx` by
-a pattern for the demo's own nginx, other people's being on the machine, too; durations by one second. Without a duration
-Ctrl-C ends it, as the text says.
+`<!-- not run: WHY -->` in front of it. What is replaced: PID, and the pids of sessions, by a worker's pid; `-n nginx`
+by a pattern for the demo's own nginx, other people's being on the machine, too; durations by one second. Without a
+duration Ctrl-C ends it, as the text says.
 """
 import glob
 import os
