@@ -550,7 +550,7 @@ class HeatPage extends Page {
 			return;
 		const { map } = this, begin = this.data.startSeconds, lines = [this.amount(map.counts[cell])];
 
-		if (begin > 0)
+		if (begin > 0 && begin < 1e11)
 			lines.push("about " + new Date((begin + Math.floor(map.timeOf(cell) / 1000)) * 1000).toISOString().slice(11, 19) + " UTC");
 		this.tip.replaceChildren(
 			element("strong", {}, clock(map.timeOf(cell), map.long) + " \u2013 " + clock(map.timeOf(cell + 1), map.long)),
