@@ -379,7 +379,7 @@ function down(n)
   elseif random() < 0.5 then left(n - 1) else right(n - 1) end
   return n
 end
-local function still(n) for i = 1, 30000 do n = n + i % 7 end return n end
+local function still(n) for i = 1, 3000 do n = n + i % 7 end return n end
 while true do down(40) ; down(39) ; local n = still(1) end
 """)
     target = live.start(["lua5.4", path])
