@@ -9,7 +9,7 @@ const HEAT = {
 	light: { cell: "#eef0f4", ramp: ["#fde3a7", "#f9a94a", "#e8602c", "#b81f24", "#640d2c"] },
 	dark: { cell: "#1d2128", ramp: ["#452c5c", "#83307a", "#c8435b", "#f2863c", "#fde59b"] },
 };
-const HEAT_STEPS = 64, AXIS = 18, MIN_CELL = 2, MAX_CELL = 26;
+const HEAT_STEPS = 64, AXIS = 18, MIN_CELL = 2, MAX_CELL = 40;
 
 const HEAT_KEYS = [
 	["Drag", "in the heat map: select a range, on its time axis whole seconds"],
