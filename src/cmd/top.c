@@ -26,7 +26,7 @@
 #include "top_table.h"
 
 #define POLL_MS		50    /* how long a key may wait */
-#define MAX_STACKS_KEPT 4096u /* then they become sums */
+#define MAX_STACKS_KEPT 2048u /* then they become sums */
 #define RENAME_SHARE	50    /* naming all stacks again takes at most this part of the time */
 
 struct top {
@@ -42,7 +42,6 @@ struct top {
 	uint64_t refreshed_ns, began_ns;  /* the last refresh; the start */
 	uint64_t learned;		  /* names, when all stacks were named last */
 	uint64_t named_ns, naming_ns;	  /* when that was, how long it took */
-	uint64_t samples;		  /* over all of it */
 	uint32_t refreshes;
 	int kernel_error; /* of reading the counts */
 	bool on_screen, ended;
@@ -168,7 +167,6 @@ static int refresh(struct top *t)
 	count(t, record_start__now());
 	err = gather(t);
 	top_model__refresh(t->model);
-	t->samples += top_model__sum(t->model, TOP_RECENT, 0).samples;
 	t->refreshes++;
 	return err;
 }
@@ -474,7 +472,7 @@ static void print_end(const struct top *t)
 	fprintf(stderr,
 		"luaspy: %llu samples in %.1f s, %llu lost; luaspy's own CPU time was %.2f s (%.1f "
 		"%%).\n",
-		(unsigned long long)t->samples, seconds,
+		(unsigned long long)t->counters[COUNTER_SAMPLES], seconds,
 		(unsigned long long)t->counters[COUNTER_LOST], own,
 		seconds > 0 ? 100 * own / seconds : 0);
 }

@@ -403,6 +403,8 @@ static int add_profile(struct top_model *self, const struct profile *profile, un
 
 static void copy_window(struct top_model *self, unsigned int to, unsigned int from)
 {
+	static const struct top_process_count no_process_count;
+	static const struct top_count no_count;
 	struct counted_function *function;
 	struct counted_process *process;
 	struct counts *counts;
@@ -410,13 +412,12 @@ static void copy_window(struct top_model *self, unsigned int to, unsigned int fr
 
 	for (function = self->functions; function; function = function->hh.next) {
 		for (counts = function->counts; counts; counts = counts->next)
-			counts->windows[to] =
-				from == NOTHING ? (struct top_count){} : counts->windows[from];
+			counts->windows[to] = from == NOTHING ? no_count : counts->windows[from];
 	}
 	for (i = 0; i < self->process_count; i++) {
 		process = self->processes[i];
 		*count_of(process, to) =
-			from == NOTHING ? (struct top_process_count){} : *count_of(process, from);
+			from == NOTHING ? no_process_count : *count_of(process, from);
 	}
 }
 

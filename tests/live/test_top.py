@@ -367,7 +367,8 @@ def test_target_ends(path):
 
 
 def test_many_stacks():
-    """A program whose stacks are new in nearly every sample: they are forgotten, their counts are not."""
+    """A program whose stacks are new in many samples: they are forgotten, their counts are not, nor are those of the
+    one that comes again and again."""
     path = os.path.join(live.SCRATCH, "many.lua")
     with open(path, "w") as f:
         f.write("""local random, down = math.random
@@ -378,7 +379,8 @@ function down(n)
   elseif random() < 0.5 then left(n - 1) else right(n - 1) end
   return n
 end
-while true do down(40) ; down(39) end
+local function still(n) for i = 1, 3000 do n = n + i % 7 end return n end
+while true do down(40) ; down(39) ; local n = still(1) end
 """)
     target = live.start(["lua5.4", path])
     done = top("-p", target.pid, "-F", "4999", "-d", "8", "--once", "-v", "--since-start")
@@ -387,10 +389,11 @@ while true do down(40) ; down(39) end
     said = re.search(r"(\d+) samples in ", done.stderr)
     found = next((line.split() for line in lines if " main chunk " in line), None)
     samples = int(said.group(1)) if said else 0
-    live.note("%d samples, nearly as many stacks" % samples)
-    # The second and fourth columns: share, and seconds with two decimals.
-    live.check("many stacks: the main chunk is in every sample that was taken", found and float(found[1]) > 99.9 and
-               abs(float(found[3]) * 4999 - samples) <= 50, done.stdout + done.stderr)
+    live.note("%d samples" % samples)
+    # The second and fourth columns: share, and seconds with two decimals. The samples are those that the kernel
+    # had counted some milliseconds before.
+    live.check("many stacks: the main chunk is in every sample that was taken", samples > 0 and found and
+               float(found[1]) > 99.9 and -50 <= float(found[3]) * 4999 - samples <= 200, done.stdout + done.stderr)
     live.check("many stacks: no function has more than all", all(r.total <= 100 for r in rows(lines)) and
                near(sum(r.self for r in rows(lines)), 100, 1), done.stdout)
 
