@@ -8,30 +8,36 @@ import subprocess
 
 import live
 
-# Busy for 120 ms twice a second, and once for 300 ms in another function; it prints from when to when.
+# Busy for 100 ms of CPU time twice a second, and once for 300 ms in another function; it prints from when to when.
 WORK = r"""
 #include <stdio.h>
 #include <time.h>
 static volatile unsigned long x;
-static double now(void)
+static double now(clockid_t clock)
 {
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
-static void work(double until) { while (now() < until) for (int i = 0; i < 20000; i++) x++; }
-__attribute__((noinline)) static void tick(double until) { work(until); x++; }
-__attribute__((noinline)) static void spike(double until) { work(until); x++; }
+static void work(double seconds)
+{
+	double end = now(CLOCK_PROCESS_CPUTIME_ID) + seconds;
+	while (now(CLOCK_PROCESS_CPUTIME_ID) < end) for (int i = 0; i < 20000; i++) x++;
+}
+__attribute__((noinline)) static void tick(double seconds) { work(seconds); x++; }
+__attribute__((noinline)) static void spike(double seconds) { work(seconds); x++; }
 int main(void)
 {
-	double start = now();
+	double start;
+	work(0.3); /* the recorder learns what this program is */
+	start = now(CLOCK_MONOTONIC);
 	for (int i = 0; i < 8; i++) {
 		double from = start + i * 0.5, begin;
 		struct timespec pause = {.tv_sec = (time_t)from, .tv_nsec = (from - (time_t)from) * 1e9};
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &pause, NULL);
-		begin = now();
-		(i == 5 ? spike : tick)(begin + (i == 5 ? 0.3 : 0.12));
-		printf("%s %.6f %.6f\n", i == 5 ? "spike" : "tick", begin, now());
+		begin = now(CLOCK_MONOTONIC);
+		if (i == 5) spike(0.3); else tick(0.1);
+		printf("%s %.6f %.6f\n", i == 5 ? "spike" : "tick", begin, now(CLOCK_MONOTONIC));
 	}
 }
 """

@@ -198,8 +198,7 @@ static void functions_that_have_moved_are_the_same(void)
 		{{"handler@/a.lua:10", "one@/a.lua:20:25"}, 50}, /* moved by 5 */
 		{{"handler@/a.lua:10", "two@/a.lua:40:41"}, 50}, /* there are two now */
 		{{"handler@/a.lua:10", "@/a.lua:60:61"}, 50},	 /* has no name */
-		{{"handler@/a.lua:10", "<anonymous in f>@/a.lua:70:71"},
-		 50}, /* has a description */
+		{{"handler@/a.lua:10", "<anonymous in f>@/a.lua:70:71"}, 50}, /* moved, too */
 		{{"handler@/a.lua:10", "one@/b.lua:20:22"},
 		 50}, /* in another file: has not moved */
 		{},
