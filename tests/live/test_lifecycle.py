@@ -30,8 +30,9 @@ for code, status in (("os.exit(0)", 0), ("os.exit(3)", 3)):
 r = live.record("--", "sh", "-c", "kill -9 $$")
 live.check("a command that is killed by signal 9 gives 137", r.status == 137, r.status)
 begin = time.time()
-r = live.record("-d", 1, "--", "sh", "-c", "sleep 2; exit 5")
-live.check("-d ends the recording, not the command", r.status == 5 and time.time() - begin >= 1.9, r.status)
+r = live.record("-d", 1, "--", "sh", "-c", "sleep 4; exit 5")
+live.check("-d ends the recording, not the command", r.status == 5 and time.time() - begin >= 3.9 and
+           re.search(r"luaspy: waiting for sh \(pid \d+\), which goes on\.", r.stderr), r.status, r.stderr)
 r = live.record("-F", 499, "--", "sh", "-c", LUAJIT + " -joff -e '%s'; true" % (SPIN % "1e8"))
 live.check("the children of a command are profiled",
            r.count_where(lambda f: f[0] == "luajit" and live.lua_frames(f)) > 50, r.stderr)
