@@ -91,7 +91,7 @@ IMAGE = """
 jit.off()
 package.cpath = "%s/?.so"
 local file, worker = io.tmpfile(), require("worker")
-local stop = arg[1] and os.time() + 3 or math.huge
+local stop = arg[1] and os.time() + 5 or math.huge
 repeat for k = 1, 10 do file:seek("set", 0) end worker.exported() until os.time() >= stop
 if arg[1] then
 	local ffi = require("ffi")
@@ -109,7 +109,7 @@ for what, then, wrapper in (("another build", live.fixture("bookworm-luajit2"), 
                             ("the same build at the same addresses", live.fixture("bookworm-luajit"), ["setarch", "-R"])):
     target = live.start([*wrapper, LUAJIT, live.SCRATCH + "/first.lua", then, live.SCRATCH + "/second.lua"])
     time.sleep(0.5)  # names are read when a VM is first seen, and at the end
-    r = live.record("-F", 499, "-d", 5, "-p", target.pid)
+    r = live.record("-F", 499, "-d", 7, "-p", target.pid)
     live.stop(target)
     wrong = {f for stack, _ in r.stacks for f in stack if re.match(r"io\.|file:(?!seek)", f) and
              not f.startswith("io.tmpfile")}

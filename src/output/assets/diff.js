@@ -103,7 +103,7 @@ class DiffPage extends Page {
 	}
 
 	keys() {
-		return [...super.keys().map(([key, what]) => [key, what.replace("hottest frames", "what has changed most")]),
+		return [...super.keys().map(([key, what]) => [key, what.replace("hottest functions", "what has changed most")]),
 			["w", "frames as wide as before or as after"]];
 	}
 
