@@ -381,7 +381,9 @@ static void print_no_samples(const struct recording *r, double cpu_seconds)
 			r->options.min_block_us ? ", or left it for less than --min-block only"
 						: "");
 	else if (cpu_seconds * r->options.rate_hz < 2)
-		fprintf(stderr, "luaspy: no samples: the target used %s CPU time in this while.\n",
+		fprintf(stderr,
+			"luaspy: no samples: the target used %s CPU time in this while. --off-cpu "
+			"shows what it waits for.\n",
 			cpu_seconds < 0.001 ? "no" : "hardly any");
 	else
 		fprintf(stderr,
