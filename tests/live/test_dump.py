@@ -426,7 +426,7 @@ def other_users():
     try:
         subprocess.run([copy, "--version"], stdout=subprocess.DEVNULL, check=False)
     except PermissionError:
-        live.skip("values of other users' processes", "cannot: this machine's bounding set lacks one of " + capabilities)
+        live.skip("values of other users' processes", "cannot: the bounding set here lacks one of " + capabilities)
         return
     program = os.path.join(live.SCRATCH, "locals.lua")
     shutil.copy(os.path.join(HERE, "dump_locals.lua"), program)

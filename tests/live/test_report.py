@@ -170,7 +170,7 @@ again = as_json(os.path.join(live.SCRATCH, "y.pb.gz"))
 live.check("pprof of pprof is the same", again == everything)
 
 # ---- the same options for record
-r = live.record("-F", 199, "-d", 1, "-p", plain.pid, "--no-native", "--only", "sorted@", "--by", "pid", "--lines")
+r = live.record("-F", 997, "-d", 1, "-p", plain.pid, "--no-native", "--only", "sorted@", "--by", "pid", "--lines")
 live.check("record takes the same filters", r.status == 0 and r.samples > 5 and
            r.count_where(lambda f: f[0] == "luajit %d" % plain.pid and any(":6" in x for x in f)) == r.samples,
            r.stderr, r.stacks)
