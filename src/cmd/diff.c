@@ -222,11 +222,11 @@ static int write_output(const struct diff_command *self, const struct profile_di
 	privileges__become_user(&saved);
 	err = output_file__write_any(self->output, &output, self->format->write);
 	privileges__become_self(&saved);
-	if (err)
+	if (err && err != -EPIPE) /* `| head` has had enough */
 		fprintf(stderr, "luaspy: writing %s failed: %s.\n",
 			strcmp(self->output, "-") == 0 ? "to stdout" : self->output,
 			strerror(-err));
-	else if (!self->quiet && strcmp(self->output, "-") != 0)
+	else if (!err && !self->quiet && strcmp(self->output, "-") != 0)
 		fprintf(stderr, "wrote %s: %s\n", self->output, self->format->hint);
 	return err;
 }

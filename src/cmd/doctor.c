@@ -52,7 +52,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		self->json = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "what is '%s'? A process is given with -p PID", arg);
+		argp_error(state, "what is '%s'? A process is chosen with -p PID", arg);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -56,9 +56,9 @@ static const char doc[] =
 	"Shows the current stacks of all threads of processes: C and Lua, in the order of the "
 	"calls, innermost first, with current lines. Nothing is stopped for it."
 	"\vExamples:\n"
-	"  luaspy dump -p 1234                     what it does now\n"
-	"  luaspy dump -p 1234 --locals            with the values of local variables\n"
-	"  luaspy dump -n nginx --all-coroutines   what each suspended request waits for\n";
+	"  luaspy dump -p 1234                    what it does now\n"
+	"  luaspy dump -p 1234 --locals           with the values of local variables\n"
+	"  luaspy dump -n nginx --all-coroutines  what each suspended request waits for\n";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -90,7 +90,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		self->verbose = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		argp_error(state, "a process is named by -p PID, not by '%s' alone", arg);
+		argp_error(state, "what is '%s'? A process is chosen with -p PID", arg);
 		return 0;
 	case ARGP_KEY_END:
 		if (!target_options__given(&self->targets))

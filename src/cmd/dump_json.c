@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../output/output.h"
 #include "../target/system_calls.h"
 #include "dump_names.h"
 #include "dump_write.h"
@@ -106,18 +107,20 @@ static struct json_object *frame_object(struct writer *self, const struct dump_s
 	const struct dump_variables *variables;
 	struct json_object *object = new_object(self);
 
-	put_text(self, object, "type", dump_names__kind(frame));
+	put_text(self, object, "type", json_profile__type(frame->type));
 	put_text(self, object, "name", frame->name);
 	if (*frame->file) {
 		put_text(self, object, "file", frame->file);
 		put(self, object, "line", frame->line ? json_object_new_int64(frame->line) : NULL);
 		put_number(self, object, "first_line", frame->first_line);
-		if (frame->estimated)
-			put_flag(self, object, "estimated", true);
 	} else if (frame->mapping && frame->mapping <= profile__mapping_count(profile)) {
 		put_text(self, object, "file",
 			 profile__mapping_at(profile, frame->mapping - 1)->path);
 		put_address(self, object, "address", frame->address);
+	}
+	if (frame->type == PROFILE_LUA || frame->type == PROFILE_LUA_COMPILED) {
+		put_flag(self, object, "compiled", frame->type == PROFILE_LUA_COMPILED);
+		put_flag(self, object, "estimated", frame->estimated != 0);
 	}
 	if (stack->variables && stack->lua[at]) {
 		variables = &stack->variables[stack->lua[at] - 1];

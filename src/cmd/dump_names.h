@@ -19,7 +19,7 @@ void dump_names__state(const struct dump_thread *thread, char text[DUMP_STATE_BY
 /* "suspended", "not started", "running", "normal", "running or normal", "finished", "failed" */
 const char *dump_names__status(const struct dump_coroutine *coroutine);
 
-/* A frame's kind: lua, jit, builtin, C, kernel, note. */
+/* A frame's kind, as the text names it: lua, jit, builtin, C, kernel, note. */
 const char *dump_names__kind(const struct profile_frame *frame);
 /* Is the frame one that is shown? */
 bool dump_names__is_shown(const struct profile_frame *frame, bool native);

@@ -49,7 +49,7 @@ const struct argp list_argp = {.options = options, .parser = parse, .doc = doc};
 
 static void print_hidden(const struct lua_processes_hidden *hidden)
 {
-	const char *denied = "even with CAP_SYS_PTRACE", *unreadable;
+	const char *denied = "not even with CAP_SYS_PTRACE", *unreadable;
 
 	if (!privileges__have(CAP_SYS_PTRACE))
 		denied = "that takes CAP_SYS_PTRACE, or root (sudo luaspy list)";

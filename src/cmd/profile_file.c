@@ -69,7 +69,7 @@ int profile_file__write(const struct profile *profile, struct view_options *opti
 	if (err == -EINVAL && format->write == heatmap__write_html)
 		fprintf(stderr, "luaspy: the profile was recorded without times: record with "
 				"-f heatmap, or with --times.\n");
-	else if (err)
+	else if (err && err != -EPIPE) /* `| head` has had enough */
 		fprintf(stderr, "luaspy: writing %s failed: %s.\n",
 			strcmp(path, "-") == 0 ? "to stdout" : path, strerror(-err));
 out:

@@ -80,6 +80,16 @@ static int add_targets(struct recording *r)
 	return 0;
 }
 
+/* `record 1234` is what other profilers call `record -p 1234`. */
+static void print_not_started(const char *command, int err)
+{
+	bool number = strspn(command, "0123456789") == strlen(command);
+
+	fprintf(stderr, "luaspy: %s cannot be started: %s.%s%s%s\n", command, strerror(-err),
+		number ? " A process is chosen with -p " : "", number ? command : "",
+		number ? "." : "");
+}
+
 static int add_command(struct recording *r)
 {
 	int err;
@@ -93,8 +103,7 @@ static int add_command(struct recording *r)
 	}
 	err = child_command__start(&r->child);
 	if (err) {
-		fprintf(stderr, "luaspy: %s cannot be started: %s.\n", r->options.command[0],
-			strerror(-err));
+		print_not_started(r->options.command[0], err);
 		r->child.pid = 0;
 		return err;
 	}
@@ -372,7 +381,9 @@ static void print_no_samples(const struct recording *r, double cpu_seconds)
 			r->options.min_block_us ? ", or left it for less than --min-block only"
 						: "");
 	else if (cpu_seconds * r->options.rate_hz < 2)
-		fprintf(stderr, "luaspy: no samples: the target used %s CPU time in this while.\n",
+		fprintf(stderr,
+			"luaspy: no samples: the target used %s CPU time in this while. --off-cpu "
+			"shows what it waits for.\n",
 			cpu_seconds < 0.001 ? "no" : "hardly any");
 	else
 		fprintf(stderr,
@@ -511,6 +522,9 @@ out:
 	if (r->child.pid > 0 && !r->child.ended && !r->title[0])
 		child_command__abandon(&r->child);
 	else if (r->child.pid > 0) {
+		if (!r->options.quiet && !child_command__ended(&r->child, false))
+			fprintf(stderr, "luaspy: waiting for %s (pid %d), which goes on.\n",
+				r->comm, (int)r->child.pid);
 		child_command__ended(&r->child, true);
 		if (!err)
 			status = child_command__exit_status(&r->child);

@@ -39,16 +39,15 @@ static const struct argp_option options[] = {
 static const char doc[] =
 	"Samples the CPU time of running processes, or of a command, and writes a flame graph of "
 	"kernel, C and Lua frames, or a profile for `luaspy report`."
-	"\vWith a command, its exit status is passed on.\n"
+	"\vA command is started, waited for also after -d SECONDS, and its exit status passed on.\n"
 	"Examples:\n"
-	"  luaspy record -p 1234 -d 10                 an HTML flame graph of ten seconds\n"
-	"  luaspy record -p 1234 -o out.svg            until Ctrl-C\n"
-	"  luaspy record -p 1234 -o x.pb.gz            all of it, for `luaspy report`\n"
-	"  luaspy record -p 1234 -d 60 -f heatmap      when it was busy, second by second\n"
-	"  luaspy record -n nginx -d 30                all of nginx that has Lua, reloads "
-	"included\n"
-	"  luaspy record -c web -d 30                  the same in container web\n"
-	"  luaspy record -p 1234 -d 10 --off-cpu       what it waits for, and how long\n"
+	"  luaspy record -p 1234 -d 10             a flame graph (HTML) of 10 seconds\n"
+	"  luaspy record -p 1234 -o out.svg        until Ctrl-C\n"
+	"  luaspy record -p 1234 -o x.pb.gz        all of it, for `luaspy report`\n"
+	"  luaspy record -p 1234 -d 60 -f heatmap  when it was busy, second by second\n"
+	"  luaspy record -n nginx -d 30            all of nginx, reloads included\n"
+	"  luaspy record -c web -d 30              the same in container web\n"
+	"  luaspy record -p 1234 -d 10 --off-cpu   what it waits for, and how long\n"
 	"  luaspy record -o - -f folded -- luajit x.lua  a command, as folded stacks\n";
 
 /* A whole number in [min, max]; exits with a message otherwise. */
@@ -88,6 +87,9 @@ static void check(struct argp_state *state, struct record_options *self, const c
 				  "both");
 	if (self->kind == PROFILE_OFF_CPU && self->rate_hz)
 		argp_error(state, "--off-cpu takes no samples: -F has no meaning with it");
+	if (self->kind != PROFILE_CPU && self->times)
+		argp_error(state, "--times are those of samples of CPU time: leave out --off-cpu "
+				  "and --wall");
 	if (self->kind == PROFILE_CPU && self->min_block_us)
 		argp_error(state, "--min-block needs --off-cpu or --wall");
 	if (!self->rate_hz)

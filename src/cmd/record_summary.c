@@ -159,7 +159,8 @@ void record_summary__print(const struct record_summary *self, const struct profi
 		fprintf(out, "%" PRIu64 " samples in %.1f s at %u Hz, %" PRIu64 " unique stacks\n",
 			info->samples, info->duration_seconds, info->rate_hz, info->unique_stacks);
 	}
-	fprintf(out, "  with Lua frames               %.1f %%", percent(info->with_lua, taken));
+	fprintf(out, "  with Lua frames               %.1f %%%s", percent(info->with_lua, taken),
+		info->kind == PROFILE_CPU ? "" : " of their number");
 	if (through)
 		fprintf(out, " (%.2f %% of those in the Lua VM)",
 			percent(self->counters[COUNTER_LUA_COMPLETE], through));

@@ -35,7 +35,7 @@ static const char doc[] =
 	"other programs in pprof's format are read, too."
 	"\vExamples:\n"
 	"  luaspy report x.pb.gz                         a table of functions\n"
-	"  luaspy report x.pb.gz --lines --only app.lua  of lines, in stacks with app.lua\n"
+	"  luaspy report x.pb.gz --lines --only app.lua  of lines, where app.lua is\n"
 	"  luaspy report x.pb.gz -o x.html --by pid      a flame graph, processes apart\n"
 	"  luaspy report x.pb.gz -o x.speedscope.json\n";
 

@@ -27,6 +27,19 @@ static void write_line(FILE *out, const char *before, const char *text)
 	text__write(out, text);
 }
 
+/* What a profile's stacks are counted in, as at the end of a recording. */
+static const char *counted(enum profile_kind kind)
+{
+	switch (kind) {
+	case PROFILE_OFF_CPU:
+		return "times off the CPU";
+	case PROFILE_WALL:
+		return "samples and times off the CPU";
+	default:
+		return "samples";
+	}
+}
+
 void profile_text__write_info(const struct profile_info *info, FILE *out)
 {
 	uint64_t errors = 0;
@@ -38,8 +51,8 @@ void profile_text__write_info(const struct profile_info *info, FILE *out)
 	write_line(out, " on ", info->host);
 	write_line(out, ", ", time);
 	write_line(out, ": ", info->command_line);
-	fprintf(out, "\n%" PRIu64 " %s in %.1f s", info->samples,
-		info->kind == PROFILE_OFF_CPU ? "events" : "samples", info->duration_seconds);
+	fprintf(out, "\n%" PRIu64 " %s in %.1f s", info->samples, counted(info->kind),
+		info->duration_seconds);
 	if (info->rate_hz)
 		fprintf(out, " at %" PRIu32 " Hz", info->rate_hz);
 	fprintf(out, ", %" PRIu64 " unique stacks\n", info->unique_stacks);

@@ -20,6 +20,11 @@ static const char *const types[PROFILE_FRAME_TYPES] = {
 	[PROFILE_LUA] = "lua",	     [PROFILE_LUA_COMPILED] = "lua", [PROFILE_BUILTIN] = "builtin",
 	[PROFILE_NOTE] = "note"};
 
+const char *json_profile__type(enum profile_frame_type type)
+{
+	return types[type];
+}
+
 static void write_string(FILE *out, const char *before, const char *text)
 {
 	fputs(before, out);
@@ -80,7 +85,7 @@ static void write_frames(const struct profile *profile, FILE *out)
 	fputs(",\n\"frames\":[", out);
 	for (i = 0; i < profile__frame_count(profile); i++) {
 		one = profile__frame_at(profile, (uint32_t)i);
-		fprintf(out, "%s{\"type\":\"%s\"", i ? ",\n" : "\n", types[one->type]);
+		fprintf(out, "%s{\"type\":\"%s\"", i ? ",\n" : "\n", json_profile__type(one->type));
 		write_string(out, ",\"name\":", one->name);
 		if (*one->file) {
 			write_string(out, ",\"file\":", one->file);
@@ -137,7 +142,8 @@ static void write_functions(const struct function_table *table, FILE *out)
 		fprintf(out,
 			",\"type\":\"%s\",\"self\":%" PRIu64 ",\"total\":%" PRIu64
 			",\"self_nanoseconds\":%" PRIu64 ",\"total_nanoseconds\":%" PRIu64 "}",
-			types[row->type], row->self, row->total, row->self_ns, row->total_ns);
+			json_profile__type(row->type), row->self, row->total, row->self_ns,
+			row->total_ns);
 	}
 	putc(']', out);
 }

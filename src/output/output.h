@@ -36,6 +36,9 @@ void profile_text__write_info(const struct profile_info *info, FILE *out);
 /* JSON for programs: docs/formats.md. Of an exact profile (profile_view.h). */
 int json_profile__write(const struct profile *profile, FILE *out);
 
+/* What a frame's type is called in JSON; of Lua it does not say whether it is compiled. */
+const char *json_profile__type(enum profile_frame_type type);
+
 /* All of it, to be read again: pprof.h. */
 int pprof__write(const struct profile *profile, FILE *out);
 

@@ -145,6 +145,9 @@ static void make_nginx(struct maker *self)
 	add_line(self, 312,
 		 ORDERS ";b:table.sort;c:auxsort;c:auxsort;c:sort_comp;j:by_date@/etc/nginx/app/"
 			"handlers/orders.lua:61");
+	add_line(self, 38,
+		 ORDERS ";b:table.sort;c:auxsort;c:sort_comp;l:by_date@/etc/nginx/app/handlers/"
+			"orders.lua:61");
 	add_line(self, 960,
 		 ROUTE ";b:ngx.re.match;c:ngx_http_lua_ffi_exec_regex;c:pcre_exec;c:match");
 	add_line(self, 377,

@@ -91,6 +91,11 @@ for (const format of ["svg", "html"]) {
 		const self = sum(stacks, (s) => s.leaf === "match"), with_ = sum(stacks, (s) => s.frames.includes("match"));
 
 		check(rows.find((row) => row[2] === "match"), [percent(self, total), percent(with_, total), "match"], "match");
+		const leaves = stacks.map((s) => s.leaf), both = leaves.find((name) => leaves.includes(name + "_[j]"));
+
+		check(rows.filter((row) => row[2] === both), [[
+			percent(sum(stacks, (s) => s.leaf === both || s.leaf === both + "_[j]"), total),
+			percent(sum(stacks, (s) => s.frames.includes(both)), total), both]], "interpreted and compiled are one function");
 		checkTrue(rows.every((row, i) => !i || parseFloat(row[0]) <= parseFloat(rows[i - 1][0])), "sorted by self");
 		await page.getByText("Total", { exact: true }).click();
 		check(await page.locator("tbody tr").first().locator("td").nth(1).textContent(), "100.00 %", "sorted by total");

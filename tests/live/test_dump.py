@@ -50,7 +50,7 @@ class Dump:
 
 
 def lua(frames):
-    return [f for f in frames or [] if f["type"] in ("lua", "jit")]
+    return [f for f in frames or [] if f["type"] == "lua"]
 
 
 def place(frame):
@@ -87,7 +87,7 @@ def endless():
                    frames[0]["line"] in (4, 5) and frames[0]["first_line"] == 2 and frames[1]["line"] == 8,
                    dump.stderr, dump.text)
         values = {v["name"]: v["value"] for f in frames[:1] for v in f["locals"]}
-        if frames and frames[0]["type"] == "jit":
+        if frames and frames[0]["compiled"]:
             good = not values and frames[0]["locals_note"] == "not known (compiled)"
         else:
             good = values.get("step") == "3" and values.get("name") == '"spinner"' and \
@@ -422,6 +422,11 @@ def other_users():
     capabilities = "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_sys_resource+ep"
     if not lua_command or not setcap or subprocess.run([setcap, capabilities, copy], check=False).returncode:
         live.skip("values of other users' processes", "no lua, or files cannot get capabilities here")
+        return
+    try:
+        subprocess.run([copy, "--version"], stdout=subprocess.DEVNULL, check=False)
+    except PermissionError:
+        live.skip("values of other users' processes", "cannot: the bounding set here lacks one of " + capabilities)
         return
     program = os.path.join(live.SCRATCH, "locals.lua")
     shutil.copy(os.path.join(HERE, "dump_locals.lua"), program)

@@ -67,6 +67,7 @@ live.stop(no_lua)
 refused("a command that does not exist", luaspy("record", "-o", OUT, "--", "/no/such/thing"), 1,
         "/no/such/thing", "No such file")
 live.check("... leaves no file", not leftovers(), leftovers())
+refused("a pid in place of a command", luaspy("record", "-o", OUT, "1234567890"), 1, "-p 1234567890")
 
 # ---- privileges
 copy = "/tmp/luaspy-test-copy-%d" % os.getpid()

@@ -30,8 +30,9 @@ for code, status in (("os.exit(0)", 0), ("os.exit(3)", 3)):
 r = live.record("--", "sh", "-c", "kill -9 $$")
 live.check("a command that is killed by signal 9 gives 137", r.status == 137, r.status)
 begin = time.time()
-r = live.record("-d", 1, "--", "sh", "-c", "sleep 2; exit 5")
-live.check("-d ends the recording, not the command", r.status == 5 and time.time() - begin >= 1.9, r.status)
+r = live.record("-d", 1, "--", "sh", "-c", "sleep 4; exit 5")
+live.check("-d ends the recording, not the command", r.status == 5 and time.time() - begin >= 3.9 and
+           re.search(r"luaspy: waiting for sh \(pid \d+\), which goes on\.", r.stderr), r.status, r.stderr)
 r = live.record("-F", 499, "--", "sh", "-c", LUAJIT + " -joff -e '%s'; true" % (SPIN % "1e8"))
 live.check("the children of a command are profiled",
            r.count_where(lambda f: f[0] == "luajit" and live.lua_frames(f)) > 50, r.stderr)
@@ -90,7 +91,7 @@ IMAGE = """
 jit.off()
 package.cpath = "%s/?.so"
 local file, worker = io.tmpfile(), require("worker")
-local stop = arg[1] and os.time() + 3 or math.huge
+local stop = arg[1] and os.time() + 5 or math.huge
 repeat for k = 1, 10 do file:seek("set", 0) end worker.exported() until os.time() >= stop
 if arg[1] then
 	local ffi = require("ffi")
@@ -108,7 +109,7 @@ for what, then, wrapper in (("another build", live.fixture("bookworm-luajit2"), 
                             ("the same build at the same addresses", live.fixture("bookworm-luajit"), ["setarch", "-R"])):
     target = live.start([*wrapper, LUAJIT, live.SCRATCH + "/first.lua", then, live.SCRATCH + "/second.lua"])
     time.sleep(0.5)  # names are read when a VM is first seen, and at the end
-    r = live.record("-F", 499, "-d", 5, "-p", target.pid)
+    r = live.record("-F", 499, "-d", 7, "-p", target.pid)
     live.stop(target)
     wrong = {f for stack, _ in r.stacks for f in stack if re.match(r"io\.|file:(?!seek)", f) and
              not f.startswith("io.tmpfile")}

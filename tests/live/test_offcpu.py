@@ -272,6 +272,7 @@ def messages():
     for arguments, text in ((["--off-cpu", "-F", "99"], "-F has no meaning"),
                             (["--min-block", "5"], "--min-block needs"),
                             (["--off-cpu", "--wall"], "either --off-cpu or --wall"),
+                            (["--off-cpu", "--times"], "--times are those of samples"),
                             (["--off-cpu", "--min-block", "x"], "--min-block must be a whole number")):
         r = live.record(*arguments, "-p", os.getpid())
         live.check("%s: %s" % (" ".join(arguments), text), r.status == 2 and text in r.stderr, r.stderr)

@@ -93,6 +93,11 @@ if container.pid:
                {(str(plain.pid), None), (str(container.pid), "web")})
 else:
     live.skip("... and of containers", "cannot: no control group can be made here")
+reader, writer = os.pipe()
+os.close(reader)
+done = subprocess.run([live.LUASPY, "report", PROFILE], stdout=writer, stderr=subprocess.PIPE, check=False)
+os.close(writer)
+live.check("a reader that goes away is not complained of", done.returncode == 1 and not done.stderr, done)
 live.check("the recording is described", everything["host"] == os.uname().nodename and everything["rate_hz"] == 499 and
            everything["command"].startswith("luaspy record -F 499") and 1.9 < everything["duration_seconds"] < 10 and
            everything["recording"]["lost"] == 0, {k: v for k, v in everything.items() if not isinstance(v, list)})
@@ -165,7 +170,7 @@ again = as_json(os.path.join(live.SCRATCH, "y.pb.gz"))
 live.check("pprof of pprof is the same", again == everything)
 
 # ---- the same options for record
-r = live.record("-F", 199, "-d", 1, "-p", plain.pid, "--no-native", "--only", "sorted@", "--by", "pid", "--lines")
+r = live.record("-F", 997, "-d", 1, "-p", plain.pid, "--no-native", "--only", "sorted@", "--by", "pid", "--lines")
 live.check("record takes the same filters", r.status == 0 and r.samples > 5 and
            r.count_where(lambda f: f[0] == "luajit %d" % plain.pid and any(":6" in x for x in f)) == r.samples,
            r.stderr, r.stacks)

@@ -158,6 +158,8 @@ static void json(void)
 	CHECK_STR(string_at(thread, "system_call"), "read");
 	frame = item(thread, "frames", 0);
 	CHECK_STR(string_at(frame, "type"), "lua");
+	CHECK(json_object_object_get(frame, "compiled"));
+	CHECK(!json_object_get_boolean(json_object_object_get(frame, "compiled")));
 	CHECK_EQ(json_object_get_int(json_object_object_get(frame, "line")), 7);
 	CHECK_STR(string_at(item(frame, "locals", 0), "name"), "x");
 	CHECK(!json_object_object_get(item(frame, "locals", 1), "value"));

@@ -124,12 +124,17 @@ static void a_table_of_time_off_the_cpu_has_seconds(void)
 	profile__set_info(profile, &info);
 	text = text_of(profile, flat_table__write);
 	CHECK_STR(text, "t\n"
-			"10 events in 0.0 s, 3 unique stacks\n"
+			"10 times off the CPU in 0.0 s, 3 unique stacks\n"
 			"\n"
 			"  SELF%     SELF,s  TOTAL%    TOTAL,s  TYPE      FUNCTION\n"
 			"  80.00      0.080   80.00      0.080  Lua       f@a.lua:3\n"
 			"   0.00      0.000   80.00      0.080  C         x+0x10\n"
 			"1 more row\n");
+	free(text);
+	info.kind = PROFILE_WALL;
+	profile__set_info(profile, &info);
+	text = text_of(profile, flat_table__write);
+	CHECK(strstr(text, "\n10 samples and times off the CPU in 0.0 s") != NULL);
 	free(text);
 	profile__free(profile);
 }

@@ -35,9 +35,10 @@ class DiffPage extends Page {
 	colorFor(change, noise) {
 		const { ramps, most } = this.data.diff, name = this.graph.theme === THEMES.dark ? "dark" : "light";
 
-		if (noise || !change || !most)
+		if (noise || !change)
 			return ramps.same[name][0];
-		return mixColors(...ramps[change < 0 ? "less" : "more"][name], Math.sqrt(Math.min(1, Math.abs(change) / most)));
+		return mixColors(...ramps[change < 0 ? "less" : "more"][name],
+			Math.sqrt(Math.min(1, Math.abs(change) / (most || 1))));
 	}
 
 	colorOf(node) {
@@ -102,7 +103,7 @@ class DiffPage extends Page {
 	}
 
 	keys() {
-		return [...super.keys().map(([key, what]) => [key, what.replace("hottest frames", "what has changed most")]),
+		return [...super.keys().map(([key, what]) => [key, what.replace("hottest functions", "what has changed most")]),
 			["w", "frames as wide as before or as after"]];
 	}
 

@@ -8,6 +8,7 @@
  * is the root's.
  */
 
+const INTERPRETED = 3, COMPILED = 4; /* of a frame's types: profile.h */
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* Reads variable-length numbers, 5 bits a digit, lowest first. Sums, not shifts: counts may be
@@ -239,24 +240,43 @@ function leafSamples(model, root, typeCount) {
 	return sums;
 }
 
-/* Frames with their own and total samples within `root`; recursion is not counted twice. */
-function frameSums(model, root) {
-	const self = new Float64Array(model.names.length), total = new Float64Array(model.names.length);
-	const openUntil = new Uint32Array(model.names.length);
-	const rows = [];
+/* Of each frame the first of its function: a Lua function, interpreted and compiled, is two frames. */
+function functionsOf(model) {
+	const first = new Map();
+
+	return Uint32Array.from(model.names, (name, frame) => {
+		const type = model.types[frame], key = (type === COMPILED ? INTERPRETED : type) + name;
+
+		if (!first.has(key))
+			first.set(key, frame);
+		return first.get(key);
+	});
+}
+
+/*
+ * Functions with their own and total samples within `root`; recursion is not counted twice. `frame` is that of the
+ * function which has more of its own.
+ */
+function functionSums(model, root) {
+	const count = model.names.length, functions = functionsOf(model), rows = [];
+	const self = new Float64Array(count), total = new Float64Array(count), own = new Float64Array(count);
+	const openUntil = new Uint32Array(count), most = Uint32Array.from(functions);
 
 	for (let i = root; i < model.end[root]; i++) {
-		const frame = model.frame[i];
+		const frame = model.frame[i], one = functions[frame];
 
-		self[frame] += model.self[i];
-		if (i >= openUntil[frame]) {
-			total[frame] += model.total[i];
-			openUntil[frame] = model.end[i];
+		self[one] += model.self[i];
+		own[frame] += model.self[i];
+		if (own[frame] > own[most[one]])
+			most[one] = frame;
+		if (i >= openUntil[one]) {
+			total[one] += model.total[i];
+			openUntil[one] = model.end[i];
 		}
 	}
-	for (let frame = 1; frame < total.length; frame++) {
-		if (total[frame] > 0)
-			rows.push({ frame, self: self[frame], total: total[frame] });
+	for (let one = 1; one < count; one++) {
+		if (total[one] > 0)
+			rows.push({ frame: most[one], self: self[one], total: total[one] });
 	}
 	return rows;
 }

@@ -15,7 +15,7 @@ const KEYS = [
 	["Arrow keys", "move between frames: callers, callees and their neighbours"],
 	["/ or Ctrl+F", "search"],
 	["i", "root at the top or at the bottom"],
-	["t", "table of the hottest frames"],
+	["t", "table of the hottest functions"],
 	["c or right click", "copy the frame's name"],
 	["d", "dark or light theme"],
 	["?", "this help"],
@@ -106,7 +106,7 @@ class PageView {
 			"aria-roledescription": "flame graph", "aria-describedby": "keys",
 		}, this.sheet);
 		this.empty = element("p", { class: "empty" });
-		this.table = element("section", { class: "table", hidden: true, "aria-label": "Hottest frames" });
+		this.table = element("section", { class: "table", hidden: true, "aria-label": "Hottest functions" });
 		this.status = element("div", { class: "status" });
 		this.live = element("div", { class: "unseen", role: "status", "aria-live": "polite" });
 		this.tip = element("div", { class: "tip", role: "tooltip", hidden: true });
@@ -193,7 +193,7 @@ class PageView {
 		this.invert = element("button", { title: "Root at the top or at the bottom (i)", onclick: () => this.toggleInverted() },
 			"Icicle");
 		this.tableButton = element("button", {
-			title: "Hottest frames (t)", "aria-pressed": "false", onclick: () => this.toggleTable(),
+			title: "Hottest functions (t)", "aria-pressed": "false", onclick: () => this.toggleTable(),
 		}, "Hottest");
 		this.theme = element("button", { title: "Dark or light theme (d)", onclick: () => this.toggleTheme() }, "Dark");
 		return element("div", { class: "tools", role: "toolbar", "aria-label": "Graph" },
@@ -369,7 +369,7 @@ class PageView {
 
 	fillTable() {
 		const root = this.graph.zoomed, whole = this.model.total[root], key = this.sortBy;
-		const rows = frameSums(this.model, root);
+		const rows = functionSums(this.model, root);
 		const heading = (name, label) => element("th", {
 			scope: "col", "aria-sort": key === name ? "descending" : "none",
 		}, element("button", {
@@ -382,10 +382,10 @@ class PageView {
 
 		rows.sort((a, b) => b[key] - a[key] || b.total - a.total || a.frame - b.frame);
 		this.table.replaceChildren(element("table", {},
-			element("caption", {}, "Hottest frames" + (root ? " in " + this.nameOf(root) : "") +
+			element("caption", {}, "Hottest functions" + (root ? " in " + this.nameOf(root) : "") +
 				(rows.length > TABLE_ROWS ? ", the first " + TABLE_ROWS + " of " + number(rows.length) : "")),
 			element("thead", {}, element("tr", {}, heading("self", "Self"), heading("total", "Total"),
-				element("th", { scope: "col" }, "Frame"))),
+				element("th", { scope: "col" }, "Function"))),
 			element("tbody", {}, ...rows.slice(0, TABLE_ROWS).map((row) => element("tr", {},
 				element("td", {}, percent(row.self, whole)), element("td", {}, percent(row.total, whole)),
 				element("td", {}, element("button", {
