@@ -129,6 +129,28 @@ static void text(void)
 	dump__free(&dump);
 }
 
+/* Where another user's process has its memory is not told. */
+static void addresses(void)
+{
+	struct dump_write_options options = {.native = true, .coroutines = true};
+	struct dump dump;
+	char *out;
+
+	make(&dump);
+	dump.processes[0].hides_values = true;
+	out = text_of(&dump, &options, false);
+	CHECK(strstr(out, "\nLua VM 1 (Lua 5.4.6): 2 coroutines"));
+	CHECK(strstr(out, "\nCoroutine 1 (suspended)"));
+	CHECK(!strstr(out, "0x"));
+	free(out);
+	out = text_of(&dump, &options, true);
+	CHECK(strstr(out, "\"global_state\""));
+	CHECK(strstr(out, "suspended"));
+	CHECK(!strstr(out, "0x2000") && !strstr(out, "0x1000"));
+	free(out);
+	dump__free(&dump);
+}
+
 static const char *string_at(struct json_object *object, const char *key)
 {
 	return json_object_get_string(json_object_object_get(object, key));
@@ -177,5 +199,6 @@ int main(void)
 {
 	RUN(text, "a dump as text, whatever the target is called");
 	RUN(json, "a dump as JSON");
+	RUN(addresses, "addresses in another user's process are left out");
 	return TEST_RESULT();
 }
