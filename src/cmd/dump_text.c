@@ -128,7 +128,7 @@ static void write_thread(const struct writer *self, const struct dump_thread *th
 	fputc('\n', self->out);
 	if (!thread->stack.stored)
 		fputs("    (no stack: it neither stood still while it was looked at nor used the "
-		      "CPU)\n",
+		      "CPU, or there was no time left)\n",
 		      self->out);
 	write_stack(self, &thread->stack);
 	fputc('\n', self->out);
