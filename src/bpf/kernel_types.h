@@ -60,7 +60,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	unsigned int self_exec_id; /* 64 bits since Linux 5.7; these are the lower ones */
-	unsigned int __state; /* since Linux 5.14 */
+	unsigned int __state;	   /* since Linux 5.14 */
 	struct sched_entity se;
 	__u64 start_time; /* CLOCK_MONOTONIC, ns */
 	char comm[16];

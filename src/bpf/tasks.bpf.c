@@ -112,7 +112,8 @@ int on_task(struct bpf_iter__task *ctx)
 	record->ran_ns = BPF_CORE_READ(task, se.sum_exec_runtime);
 	record->switches = BPF_CORE_READ(task, nvcsw) + BPF_CORE_READ(task, nivcsw);
 	record->state = state_of(task);
-	record->on_cpu = BPF_CORE_READ(task, on_cpu) != 0;
+	/* Of another size in newer kernels: this way it is read with the one that it has. */
+	record->on_cpu = BPF_CORE_READ_BITFIELD_PROBED(task, on_cpu) != 0;
 	record->has_registers = 0;
 	record->kernel_count = 0;
 	record->system_call = NO_SYSTEM_CALL;

@@ -22,6 +22,7 @@
 #define OPT_TOTAL      259
 
 #define DIFF_FORMATS "table, json, html or svg"
+#define DIFF_CHOICES "table|json|html|svg" /* as manual.h reads it */
 
 static const struct diff_format {
 	const char *name;
@@ -45,7 +46,7 @@ struct diff_command {
 
 static const struct argp_option options[] = {
 	{"output", 'o', "FILE", 0, "write there; - is stdout (default: a table to stdout)", 2},
-	{"format", 'f', "FORMAT", 0, DIFF_FORMATS "; default: by the file's ending", 2},
+	{"format", 'f', DIFF_CHOICES, 0, "default: by the file's ending", 2},
 	{"json", OPT_JSON, 0, 0, "as -f json", 2},
 	{"per-second", OPT_PER_SECOND, 0, 0,
 	 "compare CPU time per second of the recordings, not shares of the whole", 3},
@@ -99,7 +100,7 @@ static void check(struct argp_state *state, struct diff_command *self)
 {
 	if (!self->inputs[1])
 		argp_error(state, "which two profiles? `luaspy record -o x.pb.gz` writes one");
-	if (strcmp(self->inputs[0], "-") == 0 && strcmp(self->inputs[1], "-") == 0)
+	else if (strcmp(self->inputs[0], "-") == 0 && strcmp(self->inputs[1], "-") == 0)
 		argp_error(state, "only one of the two can come from stdin");
 	if (!self->output)
 		self->output = "-";
@@ -304,7 +305,7 @@ static const struct argp_child children[] = {{&view_options_argp, 0, "What to co
 const struct argp diff_argp = {.options = options,
 			       .children = children,
 			       .parser = parse,
-			       .args_doc = "BEFORE AFTER",
+			       .args_doc = "BEFORE-FILE AFTER-FILE",
 			       .doc = doc};
 
 int cmd_diff(int argc, char **argv)

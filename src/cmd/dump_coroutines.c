@@ -85,9 +85,15 @@ static void find_thread(const struct dump_process *process, struct dump_coroutin
 	}
 }
 
-/* Walks it while it does not go on. False when it always did, or has gone. */
-static bool walk(struct collecting *self, const struct lua_vm_place *vm,
-		 struct user_walk_view *view, uint32_t puc, struct lua_thread *thread)
+enum walked {
+	WALKED,
+	WALKED_TORN, /* it went on each time */
+	WALKED_GONE,
+};
+
+/* Walks it while it does not go on. */
+static enum walked walk(struct collecting *self, const struct lua_vm_place *vm,
+			struct user_walk_view *view, uint32_t puc, struct lua_thread *thread)
 {
 	struct lua_thread after;
 	int tries;
@@ -96,12 +102,12 @@ static bool walk(struct collecting *self, const struct lua_vm_place *vm,
 		user_walk__coroutine(self->session->walker, view, thread->L, puc,
 				     thread->status == LUA_THREAD_SUSPENDED, &self->result);
 		if (lua_thread__read(vm, thread->L, &after) != 0)
-			return false;
+			return WALKED_GONE;
 		if (lua_thread__unchanged(thread, &after))
-			return true;
+			return WALKED;
 		*thread = after;
 	}
-	return false;
+	return WALKED_TORN;
 }
 
 static int add_coroutine(struct collecting *self, const struct lua_vm_place *place, uint32_t luajit,
@@ -111,6 +117,7 @@ static int add_coroutine(struct collecting *self, const struct lua_vm_place *pla
 	struct dump_coroutine *coroutine = dump_vm__add_coroutine(vm);
 	struct user_walk_view view;
 	const pid_t pid = self->process->pid;
+	enum walked walked;
 	int err;
 
 	if (!coroutine)
@@ -130,9 +137,12 @@ static int add_coroutine(struct collecting *self, const struct lua_vm_place *pla
 		return -ESRCH;
 	if (luajit)
 		view.vm = luajit;
-	coroutine->is_torn = !walk(self, place, &view, puc, thread);
+	walked = walk(self, place, &view, puc, thread);
 	coroutine->status = thread->status;
-	if (coroutine->is_torn)
+	coroutine->is_torn = walked == WALKED_TORN;
+	if (walked == WALKED_GONE)
+		vm->count--;
+	if (walked != WALKED)
 		return 0;
 	err = dump_session__put_walk(session, &coroutine->stack, pid, &self->result, NULL);
 	/* What has nothing to call has been called. */

@@ -2,6 +2,7 @@
 #include "dump_threads.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -104,6 +105,26 @@ static void add_left(void *context, const struct record_task *task)
 	thread->system_call = task->system_call;
 }
 
+static int compare_threads(const void *a, const void *b)
+{
+	const struct dump_thread *left = a, *right = b;
+
+	return left->tid < right->tid ? -1 : left->tid > right->tid;
+}
+
+/* In the order of their numbers, not in that in which they could be read. */
+static void sort_threads(const struct dump *dump)
+{
+	size_t i;
+
+	for (i = 0; i < dump->count; i++) {
+		if (dump->processes[i].thread_count < 2)
+			continue;
+		qsort(dump->processes[i].threads, dump->processes[i].thread_count,
+		      sizeof(struct dump_thread), compare_threads);
+	}
+}
+
 int dump_threads__collect(struct dump_session *session)
 {
 	struct collecting self = {.session = session};
@@ -129,5 +150,6 @@ int dump_threads__collect(struct dump_session *session)
 	if (left > 0 && err >= 0)
 		thread_stacks__left(self.stacks, add_left, &self);
 	thread_stacks__free(self.stacks);
+	sort_threads(session->dump);
 	return err < 0 ? err : 0;
 }

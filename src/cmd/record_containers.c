@@ -89,6 +89,11 @@ void record_containers__note(struct record_containers *self, pid_t pid)
 		free(process);
 }
 
+void record_containers__restart(struct record_containers *self)
+{
+	self->last = NULL;
+}
+
 void record_containers__look(struct record_containers *self, const struct stack_store *stacks)
 {
 	const struct stored_stack *stack;

@@ -22,6 +22,8 @@ void record_containers__note(struct record_containers *self, pid_t pid);
 
 /* Looks at the processes of the stacks that have come since the last time. */
 void record_containers__look(struct record_containers *self, const struct stack_store *stacks);
+/* The store's stacks are about to be forgotten: the next look begins with its first one. */
+void record_containers__restart(struct record_containers *self);
 
 /* The name of the container that a process was in, or the beginning of its id; NULL for none.
  * Borrowed. For profile_builder_options.container: `self` is a struct record_containers. */

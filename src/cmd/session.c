@@ -142,6 +142,12 @@ int session__poll(struct session *self, int timeout_ms)
 	return err;
 }
 
+void session__clear_stacks(struct session *self)
+{
+	record_containers__restart(self->containers);
+	stack_store__clear(sampler__stacks(self->sampler));
+}
+
 void session__read_kernel_symbols(struct session *self)
 {
 	if (self->kernel_symbols &&

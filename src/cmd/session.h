@@ -62,6 +62,9 @@ int session__drop_privileges(struct session *self, const struct privileges_needs
  * `timeout_ms`; a signal ends the wait. 0 or -ENOMEM. */
 int session__poll(struct session *self, int timeout_ms);
 
+/* Forgets the stacks that have come, after sampler__take. */
+void session__clear_stacks(struct session *self);
+
 /* Kernel functions have names from now on, if they may; a warning if not. */
 void session__read_kernel_symbols(struct session *self);
 

@@ -26,7 +26,7 @@
 #include "top_table.h"
 
 #define POLL_MS		50    /* how long a key may wait */
-#define MAX_STACKS_KEPT 8192u /* then they become sums */
+#define MAX_STACKS_KEPT 2048u /* then they become sums */
 #define RENAME_SHARE	50    /* naming all stacks again takes at most this part of the time */
 
 struct top {
@@ -42,7 +42,6 @@ struct top {
 	uint64_t refreshed_ns, began_ns;  /* the last refresh; the start */
 	uint64_t learned;		  /* names, when all stacks were named last */
 	uint64_t named_ns, naming_ns;	  /* when that was, how long it took */
-	uint64_t samples;		  /* over all of it */
 	uint32_t refreshes;
 	int kernel_error; /* of reading the counts */
 	bool on_screen, ended;
@@ -131,15 +130,18 @@ static void count(struct top *t, uint64_t now)
 	t->refreshed_ns = now;
 }
 
-/* Makes the figures those of now. */
-static int refresh(struct top *t)
+static bool has_many_stacks(const struct top *t)
 {
-	struct stack_store *stacks = sampler__stacks(t->session.sampler);
-	bool full = stack_store__count(stacks) > MAX_STACKS_KEPT;
+	return stack_store__count(sampler__stacks(t->session.sampler)) > MAX_STACKS_KEPT;
+}
+
+/* Adds what came to the figures; those of the last refresh stay what they are. */
+static int gather(struct top *t)
+{
+	bool full = has_many_stacks(t);
 	struct profile *recent = NULL;
 	int err;
 
-	count(t, record_start__now());
 	err = full ? sampler__take(t->session.sampler) : sampler__collect(t->session.sampler);
 	if (err)
 		return t->kernel_error = err;
@@ -152,9 +154,19 @@ static int refresh(struct top *t)
 		err = name_again(t);
 	if (full) {
 		top_model__keep(t->model);
-		stack_store__clear(stacks);
+		session__clear_stacks(&t->session);
 	}
-	t->samples += top_model__sum(t->model, TOP_RECENT, 0).samples;
+	return err;
+}
+
+/* Makes the figures those of now. */
+static int refresh(struct top *t)
+{
+	int err;
+
+	count(t, record_start__now());
+	err = gather(t);
+	top_model__refresh(t->model);
 	t->refreshes++;
 	return err;
 }
@@ -165,7 +177,7 @@ static int start_over(struct top *t)
 	int err = t->kernel_error = sampler__take(t->session.sampler);
 
 	count(t, record_start__now());
-	stack_store__clear(sampler__stacks(t->session.sampler));
+	session__clear_stacks(&t->session);
 	top_model__clear(t->model);
 	t->began_ns = t->refreshed_ns;
 	t->lost_before = t->counters[COUNTER_LOST];
@@ -328,13 +340,21 @@ static bool is_enough(const struct top *t)
 	return t->options.count && t->refreshes >= t->options.count;
 }
 
+/* However long it takes until the next refresh: stacks are not piled up meanwhile. */
+static int wait_for_samples(struct top *t, int timeout_ms)
+{
+	int err = session__poll(&t->session, timeout_ms);
+
+	return !err && has_many_stacks(t) ? gather(t) : err;
+}
+
 static int run_text(struct top *t)
 {
 	bool ended = false;
 	int err = 0;
 
 	while (!err && !stop_signal && !ended && !is_enough(t)) {
-		err = session__poll(&t->session, 2 * POLL_MS);
+		err = wait_for_samples(t, 2 * POLL_MS);
 		ended = have_ended(t);
 		if (err || stop_signal || (!is_due(t) && !ended))
 			continue;
@@ -356,7 +376,7 @@ static int run_screen(struct top *t)
 			err = draw_screen(t);
 		draw = false;
 		if (!err)
-			err = session__poll(&t->session, POLL_MS);
+			err = wait_for_samples(t, POLL_MS);
 		if (!err && !t->ended && (have_ended(t) || (is_due(t) && !settings->paused))) {
 			t->ended = have_ended(t);
 			err = refresh(t);
@@ -452,7 +472,7 @@ static void print_end(const struct top *t)
 	fprintf(stderr,
 		"luaspy: %llu samples in %.1f s, %llu lost; luaspy's own CPU time was %.2f s (%.1f "
 		"%%).\n",
-		(unsigned long long)t->samples, seconds,
+		(unsigned long long)t->counters[COUNTER_SAMPLES], seconds,
 		(unsigned long long)t->counters[COUNTER_LOST], own,
 		seconds > 0 ? 100 * own / seconds : 0);
 }

@@ -142,7 +142,7 @@ void top_grid__write(const struct top_grid *self, FILE *out)
 {
 	int row, column, end, blank = 0;
 	const struct top_cell *cell;
-	char bytes[4];
+	char bytes[4] = {};
 
 	for (row = 0; row < self->rows; row++) {
 		for (end = self->columns; end; end--) {

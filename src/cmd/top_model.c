@@ -21,9 +21,14 @@
 #define MAX_PROCESSES  4096u
 #define MAX_COUNTS     1000000u
 #define MAX_KEY	       4096u
-#define KEPT	       TOP_WINDOWS /* what is not replaced */
-#define WINDOWS	       (TOP_WINDOWS + 1)
 #define TRUNCATED_NOTE "[truncated]"
+
+/* Beyond enum top_window: */
+enum {
+	KEPT = TOP_WINDOWS, /* what is not replaced */
+	PENDING,	    /* what the next refresh is going to show */
+	WINDOWS,
+};
 
 struct counts {
 	struct counts *next;
@@ -42,7 +47,7 @@ struct counted_function {
 
 struct counted_process {
 	struct top_process process;
-	struct top_process_count kept;
+	struct top_process_count hidden[WINDOWS - TOP_WINDOWS];
 	UT_hash_handle hh;
 };
 
@@ -64,7 +69,7 @@ struct frame {
 struct adding {
 	struct top_model *model;
 	const struct profile *profile;
-	enum top_window window;
+	unsigned int window;
 	bool also_since;
 	struct frame *frames;
 };
@@ -257,6 +262,12 @@ static struct counted_process *find_process(struct top_model *self, uint32_t pid
 	return process;
 }
 
+static struct top_process_count *count_of(struct counted_process *process, unsigned int window)
+{
+	return window < TOP_WINDOWS ? &process->process.counts[window]
+				    : &process->hidden[window - TOP_WINDOWS];
+}
+
 static unsigned int state_of(const struct profile *profile, uint32_t labels)
 {
 	const char *state = profile__label(profile, labels, "vmstate");
@@ -312,7 +323,7 @@ static int add_function(const struct adding *a, struct counted_function *functio
 	if (!counts)
 		return -ENOMEM;
 	function->stack = a->model->stack;
-	for (window = 0; window < TOP_WINDOWS; window++) {
+	for (window = 0; window < WINDOWS; window++) {
 		if (window != a->window && !(window == TOP_SINCE && a->also_since))
 			continue;
 		count = &counts->windows[window];
@@ -342,9 +353,9 @@ static int add_stack(const struct adding *a, const struct profile_stack *stack)
 		 !pid	? OTHERS
 		 : comm ? comm
 			: "");
-	add_process_count(a, stack, &process->process.counts[a->window]);
+	add_process_count(a, stack, count_of(process, a->window));
 	if (a->also_since)
-		add_process_count(a, stack, &process->process.counts[TOP_SINCE]);
+		add_process_count(a, stack, count_of(process, TOP_SINCE));
 	a->model->stack++;
 	for (i = stack->frame_count; i-- && !err;) {
 		frame = &a->frames[stack->frames[i]];
@@ -361,8 +372,8 @@ static int add_stack(const struct adding *a, const struct profile_stack *stack)
 	return err;
 }
 
-static int add_profile(struct top_model *self, const struct profile *profile,
-		       enum top_window window, bool also_since)
+static int add_profile(struct top_model *self, const struct profile *profile, unsigned int window,
+		       bool also_since)
 {
 	struct adding a = {
 		.model = self, .profile = profile, .window = window, .also_since = also_since};
@@ -387,9 +398,13 @@ static int add_profile(struct top_model *self, const struct profile *profile,
 
 /* ---- windows -------------------------------------------------------------------------------- */
 
-/* Makes the window what was kept, or empty. */
-static void reset(struct top_model *self, enum top_window window, bool to_kept)
+/* Makes a window what another one is; NOTHING: empty. */
+#define NOTHING WINDOWS
+
+static void copy_window(struct top_model *self, unsigned int to, unsigned int from)
 {
+	static const struct top_process_count no_process_count;
+	static const struct top_count no_count;
 	struct counted_function *function;
 	struct counted_process *process;
 	struct counts *counts;
@@ -397,47 +412,43 @@ static void reset(struct top_model *self, enum top_window window, bool to_kept)
 
 	for (function = self->functions; function; function = function->hh.next) {
 		for (counts = function->counts; counts; counts = counts->next)
-			counts->windows[window] =
-				to_kept ? counts->windows[KEPT] : (struct top_count){};
+			counts->windows[to] = from == NOTHING ? no_count : counts->windows[from];
 	}
 	for (i = 0; i < self->process_count; i++) {
 		process = self->processes[i];
-		process->process.counts[window] =
-			to_kept ? process->kept : (struct top_process_count){};
+		*count_of(process, to) =
+			from == NOTHING ? no_process_count : *count_of(process, from);
 	}
 }
 
 int top_model__add(struct top_model *self, const struct profile *recent)
 {
-	reset(self, TOP_RECENT, false);
-	return add_profile(self, recent, TOP_RECENT, true);
+	return add_profile(self, recent, PENDING, true);
+}
+
+void top_model__refresh(struct top_model *self)
+{
+	copy_window(self, TOP_RECENT, PENDING);
+	copy_window(self, PENDING, NOTHING);
 }
 
 int top_model__replace(struct top_model *self, const struct profile *all)
 {
-	reset(self, TOP_SINCE, true);
+	copy_window(self, TOP_SINCE, KEPT);
 	return add_profile(self, all, TOP_SINCE, false);
 }
 
 void top_model__keep(struct top_model *self)
 {
-	struct counted_function *function;
-	struct counts *counts;
-	size_t i;
-
-	for (function = self->functions; function; function = function->hh.next) {
-		for (counts = function->counts; counts; counts = counts->next)
-			counts->windows[KEPT] = counts->windows[TOP_SINCE];
-	}
-	for (i = 0; i < self->process_count; i++)
-		self->processes[i]->kept = self->processes[i]->process.counts[TOP_SINCE];
+	copy_window(self, KEPT, TOP_SINCE);
 }
 
 void top_model__clear(struct top_model *self)
 {
-	reset(self, TOP_RECENT, false);
-	reset(self, TOP_SINCE, false);
-	top_model__keep(self);
+	unsigned int window;
+
+	for (window = 0; window < WINDOWS; window++)
+		copy_window(self, window, NOTHING);
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */

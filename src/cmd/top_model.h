@@ -62,8 +62,12 @@ struct top_process {
 struct top_model *top_model__new(void);
 void top_model__free(struct top_model *self);
 
-/* What came in the last refresh; it is added to what came since the start. 0 or -ENOMEM. */
+/* What came meanwhile: added to what came since the start, and to what the next refresh shows. 0 or
+ * -ENOMEM. */
 int top_model__add(struct top_model *self, const struct profile *recent);
+
+/* What was added since the last refresh is what is shown of it from now on. */
+void top_model__refresh(struct top_model *self);
 
 /* What came since the last top_model__keep, with names that may be better than those in what was
  * added: takes its place. 0 or -ENOMEM. */

@@ -49,7 +49,7 @@ static const char doc[] =
 	"  t        figures of the last refresh, or since the start\n"
 	"  c        Lua functions, C functions, or both\n"
 	"  l        lines instead of functions\n"
-	"  w        processes (workers) instead of functions; Enter: the functions of one\n"
+	"  w        processes (workers); Enter on one: its functions\n"
 	"  /        filter by a regular expression\n"
 	"  p        pause\n"
 	"  r        start over\n\n"

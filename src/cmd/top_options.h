@@ -5,7 +5,6 @@
 #ifndef LUASPY_TOP_OPTIONS_H
 #define LUASPY_TOP_OPTIONS_H
 
-#include <argp.h>
 #include <stdbool.h>
 #include <stdint.h>
 

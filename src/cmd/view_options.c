@@ -24,8 +24,10 @@ static const struct argp_option options[] = {
 	{"hide", OPT_HIDE, "REGEX", 0, "leave frames that match out of their stacks", 1},
 	{"root", OPT_ROOT, "REGEX", 0,
 	 "begin stacks at their outermost frame that matches; leave out those without", 1},
-	{"by", OPT_BY, "pid|thread|comm|container|vmstate[,...]", 0,
-	 "split by these; vmstate is what the VM does: interpreted, compiled, GC...", 1},
+	{"by", OPT_BY, "pid|thread|comm|container|vmstate|state[,...]", 0,
+	 "split by these; vmstate is what the VM does: interpreted, compiled, GC..., state: on or "
+	 "off a CPU",
+	 1},
 	{"lines", OPT_LINES, 0, 0, "add the current line to each Lua frame", 1},
 	{"chunks", OPT_CHUNKS, 0, 0, "Lua by file instead of by function", 1},
 	{"kernel", OPT_KERNEL, 0, 0, "show kernel frames (default)", 1},

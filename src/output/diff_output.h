@@ -23,7 +23,7 @@ struct diff_output {
 
 /* A table of the functions that have changed most. */
 int diff_table__write(const void *diff_output, FILE *out);
-/* All functions, for programs: docs/formats.md. */
+/* All functions, for programs: docs/heat-map-and-diff.md. */
 int diff_json__write(const void *diff_output, FILE *out);
 /* The differential flame graph. */
 int diff_graph__write_html(const void *diff_output, FILE *out);

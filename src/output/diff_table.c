@@ -178,14 +178,14 @@ int diff_table__write(const void *diff_output, FILE *out)
 	const struct diff_output *self = diff_output;
 	const struct profile_diff *diff = self->diff;
 	const struct profile_diff_function **order =
-		calloc(diff->function_count + 1, sizeof(*order));
+		calloc(diff->function_count + 1, sizeof(void *));
 	size_t shown = 0;
 
 	if (!order)
 		return -ENOMEM;
 	for (size_t i = 0; i < diff->function_count; i++)
 		order[i] = &diff->functions[i];
-	qsort_r(order, diff->function_count, sizeof(*order), by_points, (void *)self);
+	qsort_r(order, diff->function_count, sizeof(void *), by_points, (void *)self);
 
 	errno = 0;
 	write_side(self, 0, out);

@@ -114,7 +114,7 @@ void moved_functions__free(struct moved_functions *self)
 	if (!self)
 		return;
 	HASH_ITER (hh, self->places, place, next) {
-		HASH_DEL(self->places, place);
+		HASH_DEL(self->places, place); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(place);
 	}
 	free(self);

@@ -122,6 +122,8 @@ static size_t find(const struct reference *all, size_t count, uint64_t id)
 {
 	struct reference wanted = {.id = id}, *found;
 
+	if (id && id <= count && all[id - 1].id == id) /* most count from 1 */
+		return all[id - 1].index;
 	found = bsearch(&wanted, all, count, sizeof(*all), compare_references);
 	return found ? found->index : NO_INDEX;
 }
@@ -323,7 +325,7 @@ static int64_t add_frame(struct reader *r, const Pb__Location *location, const P
 	const struct pprof_pseudo_mapping *pseudo = NULL;
 	size_t mapping = NO_INDEX, function = NO_INDEX;
 	const char *path = "", *base;
-	char unnamed[512];
+	char unnamed[160];
 
 	if (location->mapping_id) {
 		mapping = find(r->mappings, r->messages->n_mapping, location->mapping_id);
@@ -357,7 +359,7 @@ static int64_t add_frame(struct reader *r, const Pb__Location *location, const P
 		return add_lua_frame(r, &frame);
 	if (!*frame.name) {
 		base = strrchr(path, '/');
-		snprintf(unnamed, sizeof(unnamed), "%.400s+0x%" PRIx64, base ? base + 1 : path,
+		snprintf(unnamed, sizeof(unnamed), "%.100s+0x%" PRIx64, base ? base + 1 : path,
 			 location->address);
 		frame.name = unnamed;
 	}

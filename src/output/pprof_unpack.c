@@ -13,7 +13,7 @@
 #define GZIP_WINDOW    (15 + 16)
 #define FILE_BYTES     (256ul << 20)
 #define UNPACKED_BYTES (256ul << 20)
-#define MESSAGES_BYTES (1ul << 30)
+#define MESSAGES_BYTES (512ul << 20)
 #define FIRST_BYTES    65536ul
 #define MEGABYTES(n)   ((n) >> 20)
 

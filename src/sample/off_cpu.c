@@ -136,7 +136,7 @@ static int for_each(int fd, size_t value_size,
 {
 	uint32_t *keys = calloc(READ_AT_ONCE, sizeof(*keys));
 	char *values = calloc(READ_AT_ONCE, value_size);
-	uint32_t batch, count, i;
+	uint32_t batch = 0, count, i;
 	bool begun = false;
 	int err = keys && values ? 0 : -ENOMEM;
 
@@ -240,7 +240,8 @@ static void take_process(struct rest *rest, uint32_t tgid, const void *value)
 		return;
 	for (i = 0; i < count && !rest->err; i++) {
 		tid = (uint32_t)tids[i];
-		if (!bsearch(&tid, rest->seen, rest->seen_count, sizeof(tid), compare))
+		if (!rest->seen_count ||
+		    !bsearch(&tid, rest->seen, rest->seen_count, sizeof(tid), compare))
 			take_sleeper(rest, tgid, tid, from_ns);
 	}
 	free(tids);

@@ -435,7 +435,7 @@ int sampler__poll(struct sampler *self, int timeout_ms)
 static int read_counts(struct sampler *self, bool take)
 {
 	int fd = bpf_map__fd(self->bpf->maps.stacks), err = 0;
-	uint32_t batch, read, i;
+	uint32_t batch = 0, read, i;
 	struct stack_count *counts = calloc(COUNT_BATCH, sizeof(*counts));
 	uint64_t *keys = calloc(COUNT_BATCH, sizeof(*keys));
 	bool begun = false;
@@ -454,8 +454,12 @@ static int read_counts(struct sampler *self, bool take)
 		/* A stack's record comes before its count: then these are in the store. */
 		if (take)
 			ring_buffer__consume(self->ring);
-		for (i = 0; i < read; i++)
-			stack_store__set_count(self->stacks, keys[i], &counts[i]);
+		for (i = 0; i < read; i++) {
+			if (!take)
+				stack_store__set_count(self->stacks, keys[i], &counts[i]);
+			else if (!stack_store__take_count(self->stacks, keys[i], &counts[i]))
+				self->counters[COUNTER_LOST] += counts[i].count;
+		}
 	}
 	free(keys);
 	free(counts);
@@ -475,8 +479,10 @@ int sampler__collect(struct sampler *self)
 
 int sampler__take(struct sampler *self)
 {
-	int err = read_counts(self, true);
+	int err;
 
+	stack_store__begin_taking(self->stacks);
+	err = read_counts(self, true);
 	stack_store__mark(self->stacks);
 	return err ? err : self->record_error;
 }

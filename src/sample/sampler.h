@@ -92,7 +92,8 @@ int sampler__collect(struct sampler *self);
 /*
  * The same, and the kernel forgets its stacks: then stack_store__clear is to be called before the
  * next poll, and each of them begins anew. For those who go on for hours, and keep sums instead of
- * stacks. A sample that another CPU is just counting may be missed.
+ * stacks. A sample that another CPU is just counting may be missed. Not with times off the CPU,
+ * whose threads come back to stacks that were forgotten.
  */
 int sampler__take(struct sampler *self);
 

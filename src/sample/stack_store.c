@@ -10,6 +10,7 @@ struct stack_entry {
 	UT_hash_handle hh;	   /* keyed by stack.hash; its list keeps the order of arrival */
 	struct stack_count kernel; /* what of stack.count the kernel has said */
 	struct stack_count marked; /* stack.count and ns at the last mark */
+	uint64_t taking;	   /* which taking its last record came in */
 	uint64_t *times;
 	size_t time_room;
 	struct stored_stack stack; /* last: it ends in an array */
@@ -29,6 +30,7 @@ struct stack_store {
 	struct stack_entry *stacks;
 	struct proto_entry *protos;
 	struct call_entry *calls, *last_call;
+	uint64_t takings; /* that have begun */
 };
 
 struct stack_store *stack_store__new(void)
@@ -36,19 +38,37 @@ struct stack_store *stack_store__new(void)
 	return calloc(1, sizeof(struct stack_store));
 }
 
+static void free_stack(struct stack_store *self, struct stack_entry *entry)
+{
+	HASH_DEL(self->stacks, entry); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
+	free(entry->times);
+	free(entry);
+}
+
+void stack_store__begin_taking(struct stack_store *self)
+{
+	self->takings++;
+}
+
 void stack_store__clear(struct stack_store *self)
 {
-	struct stack_entry *stack, *next;
+	struct stack_entry *entry, *next;
 
-	HASH_ITER (hh, self->stacks, stack, next) {
-		HASH_DEL(self->stacks, stack); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
-		free(stack->times);
-		free(stack);
+	HASH_ITER (hh, self->stacks, entry, next) {
+		if (entry->taking != self->takings) {
+			free_stack(self, entry);
+			continue;
+		}
+		entry->kernel = entry->marked = (struct stack_count){};
+		entry->stack.count = entry->stack.recent = 0;
+		entry->stack.ns = entry->stack.recent_ns = 0;
+		entry->stack.time_count = 0;
 	}
 }
 
 void stack_store__free(struct stack_store *self)
 {
+	struct stack_entry *stack, *next_stack;
 	struct proto_entry *proto, *next_proto;
 	struct record_call *call;
 
@@ -56,7 +76,8 @@ void stack_store__free(struct stack_store *self)
 		return;
 	while ((call = stack_store__take_call(self)))
 		free(call);
-	stack_store__clear(self);
+	HASH_ITER (hh, self->stacks, stack, next_stack)
+		free_stack(self, stack);
 	HASH_ITER (hh, self->protos, proto, next_proto) {
 		HASH_DEL(self->protos, proto); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(proto);
@@ -103,7 +124,9 @@ int stack_store__add_stack(struct stack_store *self, const struct record_stack *
 	/* A thread that leaves the CPU counts when it comes back. */
 	samples = record->flags & STACK_OFF_CPU_MASK ? 0 : 1;
 	if (entry) {
-		/* Two CPUs met the same new stack, or the kernel's map of known ones is full. */
+		/* Two CPUs met the same new stack, the kernel's map of known ones is full, or it
+		 * was taken out of that. */
+		entry->taking = self->takings;
 		entry->stack.count += samples;
 		return 0;
 	}
@@ -111,6 +134,7 @@ int stack_store__add_stack(struct stack_store *self, const struct record_stack *
 	entry = calloc(1, sizeof(*entry) + words * sizeof(uint64_t));
 	if (!entry)
 		return -ENOMEM;
+	entry->taking = self->takings;
 	entry->stack.hash = record->hash;
 	entry->stack.count = samples;
 	entry->stack.tgid = record->tgid;
@@ -232,6 +256,18 @@ bool stack_store__add_off_cpu(struct stack_store *self, uint64_t hash, uint64_t 
 		return false;
 	entry->stack.count++;
 	entry->stack.ns += ns;
+	return true;
+}
+
+bool stack_store__take_count(struct stack_store *self, uint64_t hash,
+			     const struct stack_count *count)
+{
+	struct stack_entry *entry = find(self, hash);
+
+	if (!entry)
+		return false;
+	stack_store__set_count(self, hash, count);
+	entry->kernel = (struct stack_count){};
 	return true;
 }
 

@@ -80,7 +80,17 @@ bool stack_store__add_off_cpu(struct stack_store *self, uint64_t hash, uint64_t 
  * `recent_ns`. */
 void stack_store__mark(struct stack_store *self);
 
-/* Forgets the stacks; what describes functions stays. */
+/*
+ * To forget stacks while they go on coming, the kernel has to forget them as well, and tells them
+ * anew. So: begin; take the kernel's records; take_count with each count that was removed from its
+ * map, which begins at 0 again (false: the stack is not known); use what is in the store; clear.
+ * Those whose record came after the beginning may be known to the kernel: clear leaves them there,
+ * without counts. The others are gone with all that was borrowed of them. What describes functions
+ * stays.
+ */
+void stack_store__begin_taking(struct stack_store *self);
+bool stack_store__take_count(struct stack_store *self, uint64_t hash,
+			     const struct stack_count *count);
 void stack_store__clear(struct stack_store *self);
 
 size_t stack_store__count(const struct stack_store *self);

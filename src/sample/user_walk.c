@@ -196,14 +196,20 @@ static int record_submit(void *data, size_t size)
 
 static void read_string(char *to, size_t size, uint64_t address)
 {
-	size_t i;
+	size_t at = 0, part;
 
-	/* By words: the string's end may be that of the mapping. */
-	for (i = 0; i + 1 < size; i++) {
-		if (env__read_user(to + i, 1, (const void *)(address + i)) != 0 || !to[i])
+	/* Not over a page's end, where the mapping may end behind the string. */
+	while (at + 1 < size) {
+		part = 4096 - (address + at) % 4096;
+		if (part > size - 1 - at)
+			part = size - 1 - at;
+		if (env__read_user(to + at, (__u32)part, (const void *)(address + at)) != 0 ||
+		    memchr(to + at, '\0', part))
 			break;
+		at += part;
 	}
-	to[i < size ? i : size - 1] = '\0';
+	/* What was not read is zeros. */
+	to[size - 1] = '\0';
 }
 
 #define bpf_map_lookup_elem(map, key) map_find(map, key_word(key, sizeof(*(key))))

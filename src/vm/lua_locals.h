@@ -16,9 +16,9 @@ struct lua_frame_place {
 	uint64_t function; /* 0: not known; then there are no upvalues */
 	uint64_t proto_id; /* bpf/fingerprint.h: what the proto has to be */
 	uint32_t tgid;
-	uint32_t position; /* in the bytecode, of the instruction where it is */
+	uint32_t position;    /* in the bytecode, of the instruction where it is */
 	const uint8_t *slots; /* NULL: it has none yet, and there are only upvalues */
-	size_t slots_size; /* bytes of its slots that were read */
+	size_t slots_size;    /* bytes of its slots that were read */
 };
 
 /* `slot` is of heap->ops->value_size bytes, NULL when it could not be read. Nonzero ends it. */

@@ -11,10 +11,10 @@
 #include "../target/memory_cache.h"
 #include "luajit_vms.h"
 
-#define MAX_COROUTINES_LISTED   1000000u
-#define MAX_ADDRESS   (1ull << 47)
-#define TRIES	      4
-#define CLOCK_OBJECTS 4096u /* between two looks at the clock */
+#define MAX_COROUTINES_LISTED 1000000u
+#define MAX_ADDRESS	      (1ull << 47)
+#define TRIES		      4
+#define CLOCK_OBJECTS	      4096u /* between two looks at the clock */
 
 #define STATUS_YIELD 1u
 
@@ -38,7 +38,6 @@ struct reader {
 	uint64_t main; /* the main thread */
 	uint64_t last; /* where the list ends: there, or at 0 */
 	uint64_t deadline_ns;
-	uint8_t dead_bits; /* of what the collector is about to free */
 };
 
 /* ---- layouts -----------------------------------------------------------------------------------
@@ -266,16 +265,13 @@ static int add_thread(const struct reader *self, uint64_t L, struct lua_threads 
 static int follow(struct reader *self, struct lua_threads *threads)
 {
 	const struct layout *layout = &self->layout;
-	uint8_t bytes[16], white;
+	uint8_t bytes[16];
 	uint64_t object;
 	int err;
 
 	err = memory_cache__read(self->cache, self->vm->g + layout->g_list, bytes, sizeof(bytes));
-	if (!err)
-		err = memory_cache__read(self->cache, self->vm->g + layout->g_white, &white, 1);
 	if (err)
 		return err;
-	self->dead_bits = (uint8_t)(~white & layout->white_bits);
 	object = ref_at(layout, bytes, 0);
 	while (object && object != self->last) {
 		if (++threads->objects % CLOCK_OBJECTS == 0 && now_ns() > self->deadline_ns)
@@ -286,8 +282,7 @@ static int follow(struct reader *self, struct lua_threads *threads)
 		if ((bytes[layout->type] & 0x0f) < layout->first_type ||
 		    (bytes[layout->type] & 0x0f) > layout->last_type)
 			return -EAGAIN;
-		if (bytes[layout->type] == layout->thread_type && object != self->main &&
-		    !(bytes[layout->marked] & self->dead_bits)) {
+		if (bytes[layout->type] == layout->thread_type && object != self->main) {
 			err = add_thread(self, object, threads);
 			if (err == -EINVAL || err == -EFAULT)
 				return -EAGAIN;
@@ -297,6 +292,64 @@ static int follow(struct reader *self, struct lua_threads *threads)
 		object = ref_at(layout, bytes, 0);
 	}
 	return object == self->last ? 0 : -EAGAIN;
+}
+
+/*
+ * Is the collector about to free it? It is if it has the white that is not the present one, which
+ * changes with each cycle: that is looked at before and after, as no cycle is that short.
+ */
+static bool is_garbage(const struct reader *self, uint64_t L)
+{
+	const struct layout *layout = &self->layout;
+	uint64_t white_at = self->vm->g + layout->g_white;
+	uint8_t before, after, marked;
+
+	return memory__read(self->vm->pid, white_at, &before, 1) == 0 &&
+	       memory__read(self->vm->pid, L + layout->marked, &marked, 1) == 0 &&
+	       memory__read(self->vm->pid, white_at, &after, 1) == 0 && before == after &&
+	       (marked & ~before & layout->white_bits);
+}
+
+struct place {
+	uint64_t L;
+	size_t index; /* in the list */
+};
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct place *left = a, *right = b;
+
+	if (left->L != right->L)
+		return left->L < right->L ? -1 : 1;
+	return left->index < right->index ? -1 : left->index > right->index;
+}
+
+/* An object that was freed and made anew while it was looked at leads to the list's head again:
+ * then what follows is found twice. Leaves the first one of each, and no garbage. */
+static int drop_others(const struct reader *self, struct lua_threads *threads)
+{
+	struct place *sorted;
+	size_t i, count = 0;
+
+	sorted = calloc(threads->count + 1, sizeof(*sorted));
+	if (!sorted)
+		return -ENOMEM;
+	for (i = 0; i < threads->count; i++)
+		sorted[i] = (struct place){threads->threads[i].L, i};
+	qsort(sorted, threads->count, sizeof(*sorted), compare_places);
+	for (i = 1; i < threads->count; i++) {
+		if (sorted[i].L == sorted[i - 1].L)
+			threads->threads[sorted[i].index].is_repeated = true;
+	}
+	free(sorted);
+	for (i = 0; i < threads->count; i++) {
+		if (threads->threads[i].is_repeated ||
+		    (now_ns() < self->deadline_ns && is_garbage(self, threads->threads[i].L)))
+			continue;
+		threads->threads[count++] = threads->threads[i];
+	}
+	threads->count = count;
+	return 0;
 }
 
 /* Where objects are in the list that the main thread was made before, it is the last one: in
@@ -360,12 +413,14 @@ int lua_threads__list(const struct lua_vm_place *vm, uint64_t deadline_ns,
 		memory_cache__forget(self.cache);
 		err = follow(&self, &found);
 		found.is_complete = err == 0;
-		found.out_of_time = err == -ETIME;
+		found.out_of_time = err == -ETIME || err == -E2BIG;
 		keep_better(threads, &found);
 		if (err != -EAGAIN)
 			break;
 	}
 	memory_cache__free(self.cache);
+	if (drop_others(&self, threads) != 0)
+		return -ENOMEM;
 	return err == -EAGAIN || err == -ETIME || err == -E2BIG ? 0 : err;
 }
 

@@ -40,6 +40,7 @@ struct lua_thread {
 	uint64_t L;
 	enum lua_thread_status status;
 	struct lua_thread_state state;
+	bool is_repeated; /* only while they are listed */
 };
 
 struct lua_vm_place {
@@ -55,7 +56,7 @@ struct lua_threads {
 	size_t count;
 	uint64_t objects; /* of the heap that were looked at */
 	bool is_complete; /* the list was followed to its end */
-	bool out_of_time; /* ... or not, since that would have taken too long */
+	bool out_of_time; /* ... or not, since that would have taken too long, or too much memory */
 };
 
 /* Lists them until `deadline_ns` (CLOCK_MONOTONIC). Returns 0; -ENOENT when the VM's release or its

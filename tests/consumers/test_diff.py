@@ -39,8 +39,8 @@ def luaspy(*arguments, status=0, **options):
 def make_profiles():
     maker = os.path.join(WORK, "make_diff")
     os.makedirs(WORK, exist_ok=True)
-    subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-D_GNU_SOURCE", "-Isrc", "-O1", "tests/consumers/make_diff.c",
-                    os.path.join(BUILD, "libluaspy.a"), "-lprotobuf-c", "-lz", "-lm", "-o", maker], check=True)
+    subprocess.run([os.environ.get("CC", "gcc"), "-std=gnu11", "-D_GNU_SOURCE", "-Isrc", "-O1",
+                    "tests/consumers/make_diff.c", os.path.join(BUILD, "libluaspy.a"), "-lprotobuf-c", "-lz", "-lm", "-o", maker], check=True)
     for kind in "cpu", "off", "hostile":
         subprocess.run([maker, kind, kind + "-before.pb.gz", kind + "-after.pb.gz"], check=True, cwd=WORK)
 
@@ -95,10 +95,12 @@ def test_figures():
     before["total@/app/orders.lua:46"] = before.pop("total@/app/orders.lua:40")
     diff = json.loads(luaspy("diff", "cpu-before.pb.gz", "cpu-after.pb.gz", "--json")[0])
     functions = {one["name"]: one for one in diff["functions"]}
-    check("all functions of both are there", set(functions) == set(before) | set(after) and diff["moved_functions"] == 1,
+    check("all functions of both are there",
+          set(functions) == set(before) | set(after) and diff["moved_functions"] == 1,
           set(functions) ^ (set(before) | set(after)), diff["moved_functions"])
     check("the totals are those of the profiles",
-          (diff["before"]["samples"], diff["after"]["samples"]) == (before_whole, after_whole), diff["before"], diff["after"])
+          (diff["before"]["samples"], diff["after"]["samples"]) == (before_whole, after_whole),
+          diff["before"], diff["after"])
     for part, key in enumerate(("self", "total")):
         wrong, names, p = [], [], []
         for name, one in functions.items():
@@ -117,8 +119,8 @@ def test_figures():
         wrong = [(name, functions[name][key], expected) for name, expected in zip(names, q)
                  if not near(functions[name][key]["q"], expected) or functions[name][key]["noise"] != (expected > 0.05)]
         check(key + ": the correction for many functions is right", not wrong, *wrong[:5])
-    real = {"recv", "fetch@/app/db.lua:7", "cjson.encode", "render@/app/view.lua:20", "string.format", "audit@/app/audit.lua:3",
-            "legacy@/app/legacy.lua:8"}
+    real = {"recv", "fetch@/app/db.lua:7", "cjson.encode", "render@/app/view.lua:20", "string.format",
+            "audit@/app/audit.lua:3", "legacy@/app/legacy.lua:8"}
     found = {one["name"] for one in diff["functions"] if not one["total"]["noise"]}
     # At 5 % of false ones among those found, one or two of 300 may be.
     check("what has changed is found, and what has not is noise", real <= found and len(found - real) <= 2, found)
@@ -131,17 +133,21 @@ def test_table():
     check("the table has the first 30", [row[-1] for row in rows] == [one["name"] for one in json_rows[:30]], text)
     check("noise is marked, what is none has its chance",
           all((row[at] == "noise") == (one[key]["noise"] and one[key]["before"] + one[key]["after"] > 0)
-              for row, one in zip(rows, json_rows) for at, key in ((3, "self"), (7, "total"))) and rows[0][3] == "<1e-9", text)
+              for row, one in zip(rows, json_rows) for at, key in ((3, "self"), (7, "total"))) and
+          rows[0][3] == "<1e-9", text)
     news = [any(not one[key]["noise"] and one[key]["change_points"] for key in ("self", "total")) for one in json_rows]
     check("what is beyond noise comes first", news == sorted(news, reverse=True) and sum(news) >= 7 and
           "functions %d changed beyond noise" % sum(news) in text, news[:20], text)
-    check("it says what it compares", "as if both totals were equal: 13124 samples before, 19434 samples after" in text and
+    check("it says what it compares",
+          "as if both totals were equal: 13124 samples before, 19434 samples after" in text and
           "Benjamini-Hochberg" in text and "1 function was found on another line" in text, text)
     total = luaspy("diff", "cpu-before.pb.gz", "cpu-after.pb.gz", "--total", "--min", "4")[0]
     rows = [line.split() for line in total.splitlines() if re.match(r" *\d+\.\d\d ", line)]
     check("--total and --min choose others", rows and all(max(float(row[4]), float(row[5])) >= 4 for row in rows) and
-          [row[-1] for row in rows[:4]] == ["recv", "fetch@/app/db.lua:7", "cjson.encode", "render@/app/view.lua:20"] and
-          [abs(float(row[6])) for row in rows[4:]] == sorted((abs(float(row[6])) for row in rows[4:]), reverse=True), total)
+          [row[-1] for row in rows[:4]] == ["recv", "fetch@/app/db.lua:7", "cjson.encode",
+                                            "render@/app/view.lua:20"] and
+          [abs(float(row[6])) for row in rows[4:]] == sorted((abs(float(row[6])) for row in rows[4:]), reverse=True),
+          total)
     only = luaspy("diff", "cpu-before.pb.gz", "cpu-after.pb.gz", "--only", "audit|legacy", "--no-native")[0]
     check("the view's options hold", "37 samples before, 61 samples after" in only and "ngx_" not in only, only)
 
@@ -165,7 +171,8 @@ def test_per_second():
 def test_time():
     diff = json.loads(luaspy("diff", "off-before.pb.gz", "off-after.pb.gz", "--json")[0])
     one = next(one for one in diff["functions"] if one["name"] == "io_schedule")["self"]
-    check("of time nothing is said of noise", one["noise"] is None and one["p"] is None and diff["unit"] == "microseconds" and
+    check("of time nothing is said of noise",
+          one["noise"] is None and one["p"] is None and diff["unit"] == "microseconds" and
           one["before"] == 40 * 10101 and near(one["before_percent"], 80, 1e-3), one)
 
 
@@ -180,8 +187,8 @@ def test_mistakes():
     check("a missing file is named", "there-is-none.pb.gz cannot be opened: No such file" in got, got)
     got = message("cpu-before.pb.gz", "/dev/null")
     check("a file that is no profile is named", "/dev/null is not a profile" in got, got)
-    for arguments in (["cpu-before.pb.gz"], ["-", "-"], ["a", "b", "c"], ["a", "b", "-o", "x.pdf"], ["a", "b", "-f", "xml"],
-                      ["a", "b", "--width", "both"]):
+    for arguments in (["cpu-before.pb.gz"], ["-", "-"], ["a", "b", "c"], ["a", "b", "-o", "x.pdf"],
+                      ["a", "b", "-f", "xml"], ["a", "b", "--width", "both"]):
         got = message(*arguments, status=2)
         check("a mistake has its message: " + " ".join(arguments), got.startswith("luaspy diff: "), got)
     got = message("cpu-before.pb.gz", "cpu-after.pb.gz", "--by", "nonsense")
@@ -190,7 +197,8 @@ def test_mistakes():
         out = luaspy("diff", "cpu-before.pb.gz", "-", stdin=after)[0]
     check("one of them may be stdin", "13124 samples before, 19434 samples after" in out, out)
     same = luaspy("diff", "cpu-before.pb.gz", "cpu-before.pb.gz")[0]
-    check("a profile is the same as itself", "0 changed beyond noise" in same and not re.search(r"[+-]\d+\.\d\d", same), same)
+    check("a profile is the same as itself",
+          "0 changed beyond noise" in same and not re.search(r"[+-]\d+\.\d\d", same), same)
 
 
 def test_hostile():

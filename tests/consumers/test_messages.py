@@ -175,6 +175,8 @@ def main():
                    "docs/troubleshooting.md has no entry for it (tests/consumers/test_messages.py --missing):", t)
     for entry in guide:
         live.check("a message that there is: %.60s" % entry, any(fits(entry, t) for t in [*wanted, *possible]), entry)
+    twice = {entry for entry in guide if guide.count(entry) > 1}
+    live.check("no entry stands there twice", not twice, twice)
     with open(os.path.join(live.TOP, "docs", "reading-a-flame-graph.md")) as f:
         closing = re.findall(r"^- \*([^*]+)\*", f.read(), re.M)
     for label, where in labels.items():

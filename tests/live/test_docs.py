@@ -4,10 +4,10 @@
 nginx under load, as it stands there, and does what it says. Links lead somewhere, ./dev's commands and make's targets
 exist.
 
-The commands of a block are run one after the other in the same folder. A block that cannot be run here has a line
-`<!-- not run: WHY -->` in front of it. What is replaced: PID by a worker's pid; `-n nginx` by a pattern for the demo's
-own nginx, other people's being on the machine, too; durations by one second. Without a duration Ctrl-C ends it, as
-the text says.
+The commands of a page are run one after the other in the same folder. A block that cannot be run here has a line
+`<!-- not run: WHY -->` in front of it. What is replaced: PID, and the pids of sessions, by a worker's pid; `-n nginx`
+by a pattern for the demo's own nginx, other people's being on the machine, too; durations by one second. Without a
+duration Ctrl-C ends it, as the text says.
 """
 import glob
 import os
@@ -50,8 +50,9 @@ def commands(block):
     """The shell's lines in a block that are about luaspy, without comments."""
     text = re.sub(r"\\\n\s*", "", "\n".join(block))
     lines = [re.sub(r"\s{2,}# .*$", "", line).strip() for line in text.split("\n")]
-    return [line for line in lines if re.search(r"(^|sudo |[|(] ?)luaspy (%s)\b" % "|".join(COMMANDS), line)
-            and not re.match(r"luaspy \S+: |[A-Z]", line)]
+    if any(line.startswith("$ ") for line in lines):  # a session: the rest is what was printed
+        lines = [line[2:] for line in lines if line.startswith("$ ")]
+    return [line for line in lines if re.match(r"(source <\(|sudo )?luaspy (%s)\b" % "|".join(COMMANDS), line)]
 
 
 # ---- what is there
@@ -96,7 +97,7 @@ pattern = re.search(r"nginx -p \S+", live.read("/proc/%d/cmdline" % master).repl
 
 
 def adapt(line):
-    line = re.sub(r"\bPID\b(?!-)", str(nginx.worker), line)
+    line = re.sub(r"(-p )\d+\b|\bPID\b(?!-)", lambda found: (found.group(1) or "") + str(nginx.worker), line)
     line = re.sub(r"-n nginx\b", "-n %s" % shlex.quote(pattern), line)
     return re.sub(r"-d \d+", "-d 1", line)
 
@@ -114,14 +115,20 @@ def expectations(what, line, new, folder, done):
                    text)
     elif re.search(r"\bluaspy top\b", line):
         live.check("%s: a table" % what, "luaspy top  nginx" in text and "FUNCTION" in text, text)
+    elif "| jq" in line:
+        live.check("%s: jq has read it" % what, text and not done.stderr, text, done.stderr)
     elif re.search(r"\bluaspy report\b", line) and " -o " not in line:
         live.check("%s: a table" % what, re.search(r"SELF% .*FUNCTION$", text, re.M), text)
-    elif re.search(r"\bluaspy (record|report)\b", line):
+    elif re.search(r"\bluaspy dump\b", line):
+        live.check("%s: the worker's stacks" % what, re.search(r"^Process %d " % nginx.worker, text, re.M), text)
+    elif re.search(r"\bluaspy diff\b", line) and " -o " not in line:
+        live.check("%s: a table" % what, re.search(r"BEFORE +AFTER +CHANGE .*FUNCTION$", text, re.M), text)
+    elif re.search(r"\bluaspy (record|report|diff)\b", line):
         output = re.search(r"-o (\S+)", line)
         if output and output.group(1) == "-":
             live.check("%s: stacks on stdout" % what, re.search(r";.+ \d+$", text, re.M), text[:300])
             return
-        wanted = re.escape(output.group(1)) if output else r"luaspy-\S+-\d+-\d{8}-\d{6}\.html"
+        wanted = re.escape(output.group(1)) if output else r"luaspy-\S+-\d+-\d{8}-\d{6}(\.heatmap)?\.html"
         head = live.read(os.path.join(folder, new[0]))[:100] if new else b""
         live.check("%s: the file" % what, len(new) == 1 and re.fullmatch(wanted, new[0]) and
                    head.startswith(HEADS.get(os.path.splitext(new[0])[1], b"?")) and
@@ -136,8 +143,13 @@ def new_folder():
     return folder
 
 
+def files(folder):
+    """Names with times: what is written again is new."""
+    return {(name, os.stat(os.path.join(folder, name)).st_mtime_ns) for name in os.listdir(folder)}
+
+
 def run(name, line, folder):
-    before = set(os.listdir(folder))
+    before = files(folder)
     environment = dict(os.environ, PATH=tools + ":" + os.environ["PATH"], LC_ALL="C.UTF-8", MANPAGER="cat")
     child = subprocess.Popen(["bash", "-c", adapt(line)], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, env=environment, start_new_session=True)
@@ -152,20 +164,20 @@ def run(name, line, folder):
     done = subprocess.CompletedProcess(line, child.returncode, stdout, stderr)
     what = "%s: %s" % (name, line)
     live.check(what, done.returncode == 0, done.returncode, done.stderr.decode(errors="replace"))
-    expectations(what, line, sorted(set(os.listdir(folder)) - before), folder, done)
+    expectations(what, line, sorted(name for name, _ in files(folder) - before), folder, done)
 
 
 seen = set()
 for name, text in TEXTS.items():
+    folder = new_folder()
     for block, why in blocks(text):
-        folder = new_folder()
         for line in commands(block):
             if why:
                 live.note("%s: not run, %s: %s" % (name, why, line))
             elif line not in seen or " -o " in line:  # what it writes may be what the next one reads
                 seen.add(line)
                 run(name, line, folder)
-        shutil.rmtree(folder)
+    shutil.rmtree(folder)
 live.check("there were commands of each kind", all(any("luaspy %s" % c in line for line in seen)
                                                    for c in ("list", "doctor", "record")) and len(seen) > 8, seen)
 

@@ -121,6 +121,6 @@ live.check("a profile without times has no heat map", done.returncode == 1 and
            "recorded without times: record with -f heatmap, or with --times" in done.stderr, done.stderr)
 done = subprocess.run([live.LUASPY, "record", "--off-cpu", "-f", "heatmap", "--", program], stderr=subprocess.PIPE,
                       text=True, check=False)
-live.check("nor has time off the CPU", done.returncode == 2 and "a heat map is one of samples of CPU time" in done.stderr,
-           done.stderr)
+live.check("nor has time off the CPU",
+           done.returncode == 2 and "a heat map is one of samples of CPU time" in done.stderr, done.stderr)
 live.finish()

@@ -349,7 +349,7 @@ def test_file_capabilities(path):
 
 
 def test_target_ends(path):
-    short = live.start(["lua5.4", path, "3"])
+    short = live.start(["lua5.4", path, "6"])
     t = Terminal("ended", "%s top -p %d" % (live.LUASPY, short.pid))
     lines = t.wait("All processes have ended", 30)
     live.check("the target's end is told, and its figures stay", lines and row(lines, "heavy"), text(t.screen()))
@@ -359,11 +359,43 @@ def test_target_ends(path):
     live.check("those since the start, too", lines and row(lines, "heavy"), text(t.screen()))
     t.keys("q")
     live.check("q quits then as well", t.wait("^status 0") and t.is_given_back(), text(t.screen()))
-    short = live.start(["lua5.4", path, "2"])
-    done = top("-p", short.pid, "-d", "20")
+    short = live.start(["lua5.4", path, "6"])
+    done = top("-p", short.pid, "-d", "50")
     short.wait(20)
     live.check("plain text: what was seen until the end", done.returncode == 0 and row(done.stdout.splitlines(), "heavy"),
                done.stdout + done.stderr)
+
+
+def test_many_stacks():
+    """A program whose stacks are new in many samples: they are forgotten, their counts are not, nor are those of the
+    one that comes again and again."""
+    path = os.path.join(live.SCRATCH, "many.lua")
+    with open(path, "w") as f:
+        f.write("""local random, down = math.random
+local function left(n) down(n) return n end
+local function right(n) down(n) return n end
+function down(n)
+  if n == 0 then for i = 1, 2000 do n = n + i % 7 end
+  elseif random() < 0.5 then left(n - 1) else right(n - 1) end
+  return n
+end
+local function still(n) for i = 1, 3000 do n = n + i % 7 end return n end
+while true do down(40) ; down(39) ; local n = still(1) end
+""")
+    target = live.start(["lua5.4", path])
+    done = top("-p", target.pid, "-F", "4999", "-d", "8", "--once", "-v", "--since-start")
+    live.stop(target)
+    lines = done.stdout.splitlines()
+    said = re.search(r"(\d+) samples in ", done.stderr)
+    found = next((line.split() for line in lines if " main chunk " in line), None)
+    samples = int(said.group(1)) if said else 0
+    live.note("%d samples" % samples)
+    # The second and fourth columns: share, and seconds with two decimals. The samples are those that the kernel
+    # had counted some milliseconds before.
+    live.check("many stacks: the main chunk is in every sample that was taken", samples > 0 and found and
+               float(found[1]) > 99.9 and -50 <= float(found[3]) * 4999 - samples <= 200, done.stdout + done.stderr)
+    live.check("many stacks: no function has more than all", all(r.total <= 100 for r in rows(lines)) and
+               near(sum(r.self for r in rows(lines)), 100, 1), done.stdout)
 
 
 def pids(lines):
@@ -417,6 +449,7 @@ def main():
     test_mistakes(program.pid)
     live.stop(program)
     test_file_capabilities(path)
+    test_many_stacks()
     test_target_ends(path)
     test_workers()
 

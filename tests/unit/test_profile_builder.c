@@ -23,7 +23,7 @@ void frame_names__frame(const struct frame_names *self, uint32_t tgid, uint64_t 
 	snprintf(name, FRAME_NAME_BYTES, "?");
 	switch (word >> FRAME_KIND_SHIFT) {
 	case FRAME_KIND_KERNEL:
-		snprintf(name, FRAME_NAME_BYTES, "kernel");
+		frame_names__kernel(self, word, name, FRAME_NAME_BYTES);
 		frame->type = PROFILE_KERNEL;
 		break;
 	case FRAME_KIND_NATIVE:
@@ -49,7 +49,10 @@ void frame_names__entry(const struct frame_names *self, uint64_t entry, char *ou
 
 void frame_names__kernel(const struct frame_names *self, uint64_t address, char *out, size_t size)
 {
-	*out = 0;
+	static const char *const names[] = {"kernel", "bpf_prog_1", "__schedule", "schedule",
+					    "pipe_read"};
+
+	snprintf(out, size, "%s", names[address & 7]);
 }
 
 const char *walk_stop__text(unsigned int stop)
@@ -69,7 +72,7 @@ const char *vm_state__text(unsigned int state)
 
 const char *off_cpu_reason__text(enum off_cpu_reason reason)
 {
-	return NULL;
+	return "state";
 }
 
 /* ---- stacks ------------------------------------------------------------------------------------
@@ -222,8 +225,89 @@ static void a_cut_stack(void)
 	stack_store__free(stacks);
 }
 
+/* ---- time off the CPU ----------------------------------------------------------------------- */
+
+/* A stack of these functions of the kernel (their numbers above, leaf first) above a native one. */
+static uint64_t put_off_cpu(struct stack_store *stacks, enum off_cpu_reason reason,
+			    const char *kernel)
+{
+	struct record_stack record = {.comm = "t",
+				      .flags = (uint8_t)(reason << STACK_OFF_CPU_SHIFT)};
+	uint16_t count = 0;
+
+	for (; *kernel; kernel++)
+		record.words[count++] =
+			(uint64_t)FRAME_KIND_KERNEL << FRAME_KIND_SHIFT | (uint64_t)(*kernel - '0');
+	if (reason != OFF_CPU_BEFORE)
+		record.words[count++] = native(5, 5);
+	record.word_count = count;
+	record.hash = 1 + stack_store__count(stacks);
+	CHECK_EQ(stack_store__add_stack(stacks, &record, sizeof(record), 0, 0), 0);
+	return record.hash;
+}
+
+static void off_cpu_shown(enum off_cpu_reason reason, const char *kernel, const char *expected)
+{
+	const struct profile_builder_options options = {.period_ns = 1000, .states = true};
+	const struct frame_names names = {};
+	struct stack_store *stacks = stack_store__new();
+	struct profile *profile = profile__new();
+	struct profile_stack stack;
+	char text[256] = "";
+	size_t i, at = 0;
+
+	put_off_cpu(stacks, reason, "4"); /* its thread has not come back */
+	CHECK(stack_store__add_off_cpu(stacks, put_off_cpu(stacks, reason, kernel), 700));
+	CHECK_EQ(profile_builder__add(profile, stacks, &names, &options), 0);
+	CHECK_EQ(profile__stack_count(profile), 1);
+	if (profile__stack_count(profile) == 1) {
+		stack = profile__stack_at(profile, 0);
+		CHECK_EQ(stack.count, 1);
+		CHECK_EQ(stack.nanoseconds, 700);
+		for (i = 0; i < stack.frame_count; i++)
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", i ? " " : "",
+					       profile__frame_at(profile, stack.frames[i])->name);
+		CHECK_STR(text, expected);
+	}
+	profile__free(profile);
+	stack_store__free(stacks);
+}
+
+static void what_left_the_cpu(void)
+{
+	off_cpu_shown(OFF_CPU_BLOCKED, "11234", "5 pipe_read");
+	/* As it is told of threads that left before: without the scheduler. */
+	off_cpu_shown(OFF_CPU_BLOCKED, "4", "5 pipe_read");
+	off_cpu_shown(OFF_CPU_BLOCKED, "124", "5 pipe_read");
+	off_cpu_shown(OFF_CPU_BLOCKED, "34", "5 pipe_read schedule");
+	off_cpu_shown(OFF_CPU_WAITING, "1123", "5 [waiting for a CPU]");
+	off_cpu_shown(OFF_CPU_BEFORE, "", "[off the CPU since before the recording]");
+}
+
+static void totals_off_the_cpu(void)
+{
+	struct stack_store *stacks = stack_store__new();
+	struct off_cpu_totals totals;
+
+	stack_store__add_off_cpu(stacks, put_off_cpu(stacks, OFF_CPU_BLOCKED, "1"), 700);
+	stack_store__add_off_cpu(stacks, put_off_cpu(stacks, OFF_CPU_BEFORE, ""), 50);
+	put_off_cpu(stacks, OFF_CPU_WAITING, "1");
+	put_stack(stacks, "5 lua4");
+	profile_builder__off_cpu(stacks, &totals);
+	CHECK_EQ(totals.ns[OFF_CPU_BLOCKED], 700);
+	CHECK_EQ(totals.ns[OFF_CPU_BEFORE], 50);
+	CHECK_EQ(totals.count[OFF_CPU_BLOCKED], 1);
+	CHECK_EQ(totals.count[OFF_CPU_WAITING], 0);
+	CHECK_EQ(totals.count[OFF_CPU_NONE], 1);
+	CHECK_EQ(totals.complete, 2); /* what left before is not known */
+	CHECK_EQ(totals.with_lua, 1);
+	stack_store__free(stacks);
+}
+
 int main(void)
 {
+	RUN(what_left_the_cpu, "stacks off the CPU: without the scheduler, and why");
+	RUN(totals_off_the_cpu, "their totals");
 	RUN(one_with_a_native_frame, "a C function has its Lua name where its native frame is");
 	RUN(one_in_another, "C functions called by C functions");
 	RUN(one_that_has_jumped_away, "a C function that has jumped to another one");

@@ -198,7 +198,8 @@ static void functions_that_have_moved_are_the_same(void)
 		{{"handler@/a.lua:10", "one@/a.lua:20:25"}, 50}, /* moved by 5 */
 		{{"handler@/a.lua:10", "two@/a.lua:40:41"}, 50}, /* there are two now */
 		{{"handler@/a.lua:10", "@/a.lua:60:61"}, 50},	 /* has no name */
-		{{"handler@/a.lua:10", "<anonymous in f>@/a.lua:70:71"}, 50},
+		{{"handler@/a.lua:10", "<anonymous in f>@/a.lua:70:71"},
+		 50}, /* has a description */
 		{{"handler@/a.lua:10", "one@/b.lua:20:22"},
 		 50}, /* in another file: has not moved */
 		{},
@@ -229,8 +230,9 @@ static void functions_that_have_moved_are_the_same(void)
 		one = find(&diff, lines ? "@/a.lua:60:61" : "@/a.lua:60");
 		CHECK_EQ(one->self.weight[1], 0);
 		one = find(&diff,
-			   lines ? "<anonymous in f>@/a.lua:70:71" : "<anonymous in f>@/a.lua:70");
-		CHECK_EQ(one->self.weight[1], 0);
+			   lines ? "<anonymous in f>@/a.lua:75:76" : "<anonymous in f>@/a.lua:75");
+		CHECK_EQ(one->self.weight[0], 50);
+		CHECK_EQ(one->self.weight[1], 50);
 		one = find(&diff, lines ? "one@/b.lua:20:22" : "one@/b.lua:20");
 		CHECK_EQ(one->self.weight[0], 50);
 		profile_diff__free(&diff);

@@ -169,6 +169,46 @@ static void short_records_are_ignored(void)
 	stack_store__free(store);
 }
 
+static bool take(uint64_t hash, uint64_t count)
+{
+	return stack_store__take_count(store, hash, &(struct stack_count){.count = count});
+}
+
+static void what_is_forgotten_begins_anew(void)
+{
+	store = stack_store__new();
+	CHECK_EQ(add(1), 0);
+	CHECK_EQ(add(2), 0);
+	set(1, 3);
+	stack_store__mark(store);
+	stack_store__begin_taking(store);
+	/* The kernel has given up its count of 1 and then told it anew. */
+	CHECK_EQ(add(1), 0);
+	CHECK(take(1, 5));
+	CHECK(take(2, 0));
+	CHECK(!take(3, 9));
+	stack_store__mark(store);
+	CHECK_EQ(find(1)->count, 7);
+	CHECK_EQ(find(1)->recent, 3);
+	CHECK_EQ(find(2)->recent, 0);
+	/* So it counts that stack from 0 on, and says no more what it is. */
+	stack_store__clear(store);
+	CHECK_EQ(stack_store__count(store), 1);
+	CHECK_EQ(find(1)->count, 0);
+	set(1, 2);
+	stack_store__mark(store);
+	CHECK_EQ(find(1)->count, 2);
+	CHECK_EQ(find(1)->recent, 2);
+	stack_store__begin_taking(store);
+	CHECK(take(1, 4));
+	CHECK_EQ(find(1)->count, 4);
+	stack_store__clear(store);
+	CHECK_EQ(stack_store__count(store), 0);
+	CHECK_EQ(add(1), 0);
+	CHECK_EQ(find(1)->count, 1);
+	stack_store__free(store);
+}
+
 int main(void)
 {
 	RUN(the_kernel_s_count_is_added_once, "the kernel's count of a stack is added once");
@@ -177,6 +217,7 @@ int main(void)
 	RUN(recent_is_what_came_between_two_marks, "recent is what came between two marks");
 	RUN(times_are_relative_to_the_start, "times are relative to the recording's start");
 	RUN(times_off_the_cpu_count_when_they_end, "times off the CPU count when they end");
+	RUN(what_is_forgotten_begins_anew, "what is forgotten begins anew, without a loss");
 	RUN(short_records_are_ignored, "records shorter than they claim are ignored");
 	return TEST_RESULT();
 }

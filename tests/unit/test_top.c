@@ -73,8 +73,15 @@ static struct top_model *example_model(void)
 	struct profile *profile = example();
 
 	CHECK_EQ(top_model__add(model, profile), 0);
+	top_model__refresh(model);
 	profile__free(profile);
 	return model;
+}
+
+static void add_and_show(struct top_model *model, const struct profile *profile)
+{
+	CHECK_EQ(top_model__add(model, profile), 0);
+	top_model__refresh(model);
 }
 
 /* The rows as "name@place self/total/compiled", with spaces between them. */
@@ -150,7 +157,7 @@ static void recursion_counts_once(void)
 
 	ADD(profile, "7", "compiled", 3, "Lf@a:1:2", "Lg@a:5:6", "Jf@a:1:2");
 	ADD(profile, "7", "interpreted", 2, "Jf@a:1:3", "Lf@a:1:2");
-	CHECK_EQ(top_model__add(model, profile), 0);
+	add_and_show(model, profile);
 	check_rows(model, &settings, "f@a:1 5/5/3 g@a:5 0/3/0");
 	profile__free(profile);
 	top_model__free(model);
@@ -197,7 +204,7 @@ static void a_refresh_replaces_the_last_and_adds_to_all(void)
 	struct top_settings settings = {};
 
 	ADD(next, "7", "interpreted", 2, "Cmain", "Lrun@app:1:5", "Llate@app:20:21");
-	CHECK_EQ(top_model__add(model, next), 0);
+	add_and_show(model, next);
 	check_rows(model, &settings, "late@app:20 2/2/0 run@app:1 0/2/0");
 	CHECK_EQ(top_model__sum(model, TOP_RECENT, 0).samples, 2);
 	settings.window = TOP_SINCE;
@@ -208,8 +215,28 @@ static void a_refresh_replaces_the_last_and_adds_to_all(void)
 	top_model__clear(model);
 	check_rows(model, &settings, "");
 	CHECK_EQ(top_model__sum(model, TOP_SINCE, 0).samples, 0);
-	CHECK_EQ(top_model__add(model, next), 0);
+	add_and_show(model, next);
 	check_rows(model, &settings, "late@app:20 2/2/0 run@app:1 0/2/0");
+	profile__free(next);
+	top_model__free(model);
+}
+
+static void what_comes_before_a_refresh_is_not_shown(void)
+{
+	struct top_model *model = example_model();
+	struct profile *next = profile__new();
+	struct top_settings settings = {};
+
+	ADD(next, "7", "interpreted", 2, "Llate@app:20:21");
+	CHECK_EQ(top_model__add(model, next), 0);
+	CHECK_EQ(top_model__add(model, next), 0);
+	CHECK_EQ(top_model__sum(model, TOP_RECENT, 0).samples, 20);
+	top_model__refresh(model);
+	check_rows(model, &settings, "late@app:20 4/4/0");
+	CHECK_EQ(top_model__sum(model, TOP_RECENT, 0).samples, 4);
+	CHECK_EQ(top_model__sum(model, TOP_SINCE, 0).samples, 24);
+	top_model__refresh(model);
+	check_rows(model, &settings, "");
 	profile__free(next);
 	top_model__free(model);
 }
@@ -221,7 +248,7 @@ static void names_that_come_later_are_used(void)
 	struct top_settings settings = {.window = TOP_SINCE};
 
 	ADD(first, "7", "interpreted", 3, "Lunnamed@app:30:31");
-	CHECK_EQ(top_model__add(model, first), 0);
+	add_and_show(model, first);
 	ADD(named, "7", "interpreted", 3, "Lhandler@app:30:31");
 	CHECK_EQ(top_model__replace(model, named), 0);
 	check_rows(model, &settings, "handler@app:30 3/3/0");
@@ -250,7 +277,7 @@ static void more_processes_than_there_is_room_for_are_one(void)
 		snprintf(pid, sizeof(pid), "%u", i);
 		ADD(profile, pid, NULL, 1, "Cmain");
 	}
-	CHECK_EQ(top_model__add(model, profile), 0);
+	add_and_show(model, profile);
 	CHECK_EQ(top_model__sum(model, TOP_SINCE, 0).samples, 5000);
 	CHECK_EQ(top_model__processes(model), 4097);
 	last = top_model__process(model, 4096);
@@ -402,6 +429,7 @@ int main(void)
 	RUN(processes_have_their_own, "processes have figures of their own");
 	RUN(a_refresh_replaces_the_last_and_adds_to_all,
 	    "a refresh replaces the last one and adds to all");
+	RUN(what_comes_before_a_refresh_is_not_shown, "what comes before a refresh is not shown");
 	RUN(names_that_come_later_are_used,
 	    "names that come later are used for all but what is kept");
 	RUN(more_processes_than_there_is_room_for_are_one,

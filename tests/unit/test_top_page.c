@@ -137,6 +137,7 @@ static void open_page(struct page *p, const char *name)
 	CHECK_EQ(profile__add_stack(profile, &stack), 0);
 	p->model = top_model__new();
 	CHECK_EQ(top_model__add(p->model, profile), 0);
+	top_model__refresh(p->model);
 	profile__free(profile);
 }
 

@@ -9,7 +9,7 @@ const HEAT = {
 	light: { cell: "#eef0f4", ramp: ["#fde3a7", "#f9a94a", "#e8602c", "#b81f24", "#640d2c"] },
 	dark: { cell: "#1d2128", ramp: ["#452c5c", "#83307a", "#c8435b", "#f2863c", "#fde59b"] },
 };
-const HEAT_STEPS = 64, AXIS = 18, MIN_CELL = 2, MAX_CELL = 26;
+const HEAT_STEPS = 64, AXIS = 18, MIN_CELL = 2, MAX_CELL = 40;
 
 const HEAT_KEYS = [
 	["Drag", "in the heat map: select a range, on its time axis whole seconds"],
@@ -550,7 +550,7 @@ class HeatPage extends Page {
 			return;
 		const { map } = this, begin = this.data.startSeconds, lines = [this.amount(map.counts[cell])];
 
-		if (begin > 0)
+		if (begin > 0 && begin < 1e11)
 			lines.push("about " + new Date((begin + Math.floor(map.timeOf(cell) / 1000)) * 1000).toISOString().slice(11, 19) + " UTC");
 		this.tip.replaceChildren(
 			element("strong", {}, clock(map.timeOf(cell), map.long) + " \u2013 " + clock(map.timeOf(cell + 1), map.long)),
