@@ -31,6 +31,9 @@ __attribute__((noinline)) int off_cpu_add(__u64 hash, __u64 ns)
 	struct record_off_cpu record = {.type = RECORD_OFF_CPU, .hash = hash, .ns = ns};
 	struct stack_count *known;
 
+	/* The clock may differ between CPUs by some nanoseconds (ktime_get_mono_fast_ns). */
+	if ((__s64)ns < 0)
+		record.ns = ns = 0;
 	if (hash && ns < off_cpu_min_ns) {
 		count(COUNTER_OFF_SHORT);
 		count_up(COUNTER_OFF_SHORT_NS, ns);

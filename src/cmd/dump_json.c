@@ -165,12 +165,22 @@ static struct json_object *thread_object(struct writer *self, const struct dump_
 /* ---- VMs and processes -------------------------------------------------------------------------
  */
 
-static struct json_object *coroutine_object(struct writer *self,
+/* Null where addresses are not this user's business. */
+static void put_object_address(struct writer *self, const struct dump_process *process,
+			       struct json_object *object, const char *key, uint64_t address)
+{
+	if (process->hides_values)
+		put(self, object, key, NULL);
+	else
+		put_address(self, object, key, address);
+}
+
+static struct json_object *coroutine_object(struct writer *self, const struct dump_process *process,
 					    const struct dump_coroutine *coroutine)
 {
 	struct json_object *object = new_object(self);
 
-	put_address(self, object, "address", coroutine->L);
+	put_object_address(self, process, object, "address", coroutine->L);
 	put_text(self, object, "status", dump_names__status(coroutine));
 	put(self, object, "thread",
 	    coroutine->thread ? json_object_new_int64(coroutine->thread) : NULL);
@@ -178,17 +188,18 @@ static struct json_object *coroutine_object(struct writer *self,
 	return object;
 }
 
-static struct json_object *vm_object(struct writer *self, const struct dump_vm *vm)
+static struct json_object *vm_object(struct writer *self, const struct dump_process *process,
+				     const struct dump_vm *vm)
 {
 	struct json_object *object = new_object(self), *coroutines = new_array(self);
 	size_t i;
 
-	put_address(self, object, "global_state", vm->g);
+	put_object_address(self, process, object, "global_state", vm->g);
 	put_text(self, object, "runtime", vm->runtime);
 	put_flag(self, object, "complete", vm->is_complete && !vm->left_out);
 	put_flag(self, object, "one_moment", !vm->has_run);
 	for (i = 0; i < vm->count; i++)
-		push(self, coroutines, coroutine_object(self, &vm->coroutines[i]));
+		push(self, coroutines, coroutine_object(self, process, &vm->coroutines[i]));
 	put(self, object, "coroutines", coroutines);
 	return object;
 }
@@ -209,7 +220,7 @@ static struct json_object *process_object(struct writer *self, const struct dump
 		return object;
 	vms = new_array(self);
 	for (i = 0; i < process->vm_count; i++)
-		push(self, vms, vm_object(self, &process->vms[i]));
+		push(self, vms, vm_object(self, process, &process->vms[i]));
 	put(self, object, "vms", vms);
 	put_flag(self, object, "vms_complete", !process->vms_incomplete);
 	return object;

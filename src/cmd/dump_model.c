@@ -4,17 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+void dump_variables__clear(struct dump_variables *self)
+{
+	uint32_t i;
+
+	for (i = 0; i < self->count; i++) {
+		free(self->items[i].name);
+		free(self->items[i].text);
+	}
+	free(self->items);
+	*self = (struct dump_variables){};
+}
+
 void dump_stack__free(struct dump_stack *self)
 {
-	uint32_t i, k;
+	uint32_t i;
 
-	for (i = 0; self->variables && i < self->lua_count; i++) {
-		for (k = 0; k < self->variables[i].count; k++) {
-			free(self->variables[i].items[k].name);
-			free(self->variables[i].items[k].text);
-		}
-		free(self->variables[i].items);
-	}
+	for (i = 0; self->variables && i < self->lua_count; i++)
+		dump_variables__clear(&self->variables[i]);
 	free(self->variables);
 	free(self->stored);
 	free(self->frames);

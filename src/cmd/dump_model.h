@@ -81,7 +81,7 @@ struct dump_process {
 	size_t thread_count;
 	struct dump_vm *vms;
 	size_t vm_count;
-	bool hides_values;   /* of variables, from this user */
+	bool hides_values;   /* of variables, and addresses, from this user */
 	bool vms_incomplete; /* not all memory could be searched for them */
 };
 
@@ -102,6 +102,7 @@ struct dump_coroutine *dump_vm__add_coroutine(struct dump_vm *self);
 /* NULL when there is none. */
 struct dump_process *dump__process(const struct dump *self, pid_t pid);
 
+void dump_variables__clear(struct dump_variables *self);
 void dump_stack__free(struct dump_stack *self);
 /* Calls `visit` for each stack. What it returns ends it, unless it is 0. */
 int dump__each_stack(struct dump *self, int (*visit)(void *context, struct dump_stack *stack),

@@ -128,7 +128,7 @@ static void write_thread(const struct writer *self, const struct dump_thread *th
 	fputc('\n', self->out);
 	if (!thread->stack.stored)
 		fputs("    (no stack: it neither stood still while it was looked at nor used the "
-		      "CPU)\n",
+		      "CPU, or there was no time left)\n",
 		      self->out);
 	write_stack(self, &thread->stack);
 	fputc('\n', self->out);
@@ -175,14 +175,25 @@ static void write_notes(const struct writer *self, const struct dump_vm *vm)
 		      self->out);
 }
 
-static void write_coroutine(const struct writer *self, const struct dump_coroutine *coroutine)
+/* "Lua VM 0x7f...", or "Lua VM 1" where addresses are not this user's business. */
+static void write_object(const struct writer *self, const struct dump_process *process,
+			 const char *what, uint64_t address, size_t index)
+{
+	if (process->hides_values)
+		fprintf(self->out, "%s %zu", what, index + 1);
+	else
+		fprintf(self->out, "%s 0x%" PRIx64, what, address);
+}
+
+static void write_coroutine(const struct writer *self, const struct dump_process *process,
+			    const struct dump_coroutine *coroutine, size_t index)
 {
 	/* Nothing is left of them but the object. */
 	if (coroutine->status == LUA_THREAD_FINISHED || coroutine->status == LUA_THREAD_FAILED)
 		return;
 	begin_colour(self, "1");
-	fprintf(self->out, "Coroutine 0x%" PRIx64 " (%s)", coroutine->L,
-		dump_names__status(coroutine));
+	write_object(self, process, "Coroutine", coroutine->L, index);
+	fprintf(self->out, " (%s)", dump_names__status(coroutine));
 	end_colour(self);
 	fputc('\n', self->out);
 	if (coroutine->thread)
@@ -193,19 +204,21 @@ static void write_coroutine(const struct writer *self, const struct dump_corouti
 	fputc('\n', self->out);
 }
 
-static void write_vm(const struct writer *self, const struct dump_vm *vm)
+static void write_vm(const struct writer *self, const struct dump_process *process, size_t at)
 {
+	const struct dump_vm *vm = &process->vms[at];
 	size_t i;
 
 	begin_colour(self, "1");
-	fprintf(self->out, "Lua VM 0x%" PRIx64 " (%s): ", vm->g, vm->runtime);
+	write_object(self, process, "Lua VM", vm->g, at);
+	fprintf(self->out, " (%s): ", vm->runtime);
 	write_counts(self, vm);
 	end_colour(self);
 	fputc('\n', self->out);
 	write_notes(self, vm);
 	fputc('\n', self->out);
 	for (i = 0; i < vm->count; i++)
-		write_coroutine(self, &vm->coroutines[i]);
+		write_coroutine(self, process, &vm->coroutines[i], i);
 }
 
 static void write_process(const struct writer *self, const struct dump_process *process)
@@ -230,7 +243,7 @@ static void write_process(const struct writer *self, const struct dump_process *
 	if (!self->options->coroutines)
 		return;
 	for (i = 0; i < process->vm_count; i++)
-		write_vm(self, &process->vms[i]);
+		write_vm(self, process, i);
 	if (process->vms_incomplete)
 		fputs("There may be other Lua VMs: not all of the memory could be searched.\n\n",
 		      self->out);

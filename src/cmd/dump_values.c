@@ -14,6 +14,7 @@
 #include "../vm/lua_values.h"
 #include "../vm/luajit_heap.h"
 #include "../vm/puc_heap.h"
+#include "privileges.h"
 
 /* Frames that are kept at a time, of 2 KB; and what reading all of them may take. */
 #define MAX_KEPT    32768u
@@ -215,6 +216,11 @@ static int take_frame(struct dump_values *self, struct reading *reading, uint64_
 			err = read_frame(reading, word, second);
 		}
 		reading->variables->why_none = why_none(word, err);
+		/* It may have become another program, or another process have its number. */
+		if (!privileges__may_see_values(reading->pid)) {
+			dump_variables__clear(reading->variables);
+			reading->variables->why_none = "not shown: its process has changed";
+		}
 	}
 	if (kept) {
 		HASH_DEL(self->frames, kept); /* NOLINT(clang-analyzer-unix.Malloc): uthash */

@@ -15,8 +15,10 @@
 #include "text.h"
 
 #define MAX_DEPTH    8192u	     /* of deeper stacks the leaf's side is kept */
-#define MAX_FRAMES   (1u << 27)	     /* of all stacks together */
+#define MAX_FRAMES   (1u << 26)	     /* of all stacks together */
+#define MAX_TEXT     (1ul << 30)     /* of all names, each as often as it is used */
 #define MAX_MAPPINGS 16384u	     /* they are compared one by one */
+#define MAX_TYPES    64u	     /* of values */
 #define MAX_LABELS   64u	     /* of a sample */
 #define MAX_ERRORS   256u	     /* reasons that are told in comments */
 #define MAX_SUM	     (INT64_MAX / 4) /* of values */
@@ -52,7 +54,7 @@ struct reader {
 	struct profile_label labels[MAX_LABELS];
 	uint64_t *times;
 	size_t time_room;
-	uint64_t used_frames, counts, nanoseconds;
+	uint64_t used_frames, used_text, counts, nanoseconds;
 };
 
 static int refuse(struct reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -74,6 +76,24 @@ static const char *text_at(const struct reader *r, int64_t index)
 	    !r->messages->string_table[index])
 		return "";
 	return r->messages->string_table[index];
+}
+
+/* The same of a text that is compared and kept: one of many megabytes may be referred to as often
+ * as there are functions. What adds it has to call check_text first. */
+static const char *used_text(struct reader *r, int64_t index)
+{
+	const char *text = text_at(r, index);
+
+	r->used_text += strlen(text);
+	return text;
+}
+
+static int check_text(struct reader *r)
+{
+	if (r->used_text <= MAX_TEXT)
+		return 0;
+	return refuse(r, "its names have more than %lu MB together, each as often as it is used",
+		      MAX_TEXT >> 20);
 }
 
 /* ---- ids ------------------------------------------------------------------------------------ */
@@ -196,6 +216,8 @@ static int choose_values(struct reader *r)
 	bool settled = false;
 	size_t i;
 
+	if (m->n_sample_type > MAX_TYPES)
+		return refuse(r, "it has more than %u kinds of values", MAX_TYPES);
 	r->count_value = r->time_value = NO_INDEX;
 	for (i = 0; i < m->n_sample_type; i++) {
 		type = text_at(r, m->sample_type[i]->type);
@@ -244,11 +266,13 @@ static int read_mappings(struct reader *r)
 		return -ENOMEM;
 	for (i = 0; i < m->n_mapping; i++) {
 		one = m->mapping[i];
-		file = (struct profile_mapping){.path = text_at(r, one->filename),
-						.build_id = text_at(r, one->build_id),
+		file = (struct profile_mapping){.path = used_text(r, one->filename),
+						.build_id = used_text(r, one->build_id),
 						.start = one->memory_start,
 						.limit = one->memory_limit,
 						.offset = one->file_offset};
+		if (check_text(r) != 0)
+			return -EINVAL;
 		r->pseudo[i] = pprof_pseudo_mapping__named(file.path);
 		if (r->pseudo[i] < PPROF_PSEUDO_MAPPINGS || strncmp(file.path, "[kernel", 7) == 0)
 			continue;
@@ -308,7 +332,7 @@ static int64_t add_frame(struct reader *r, const Pb__Location *location, const P
 		if (mapping == NO_INDEX)
 			return refuse(r, "it is damaged: there is no mapping %" PRIu64,
 				      location->mapping_id);
-		path = text_at(r, r->messages->mapping[mapping]->filename);
+		path = used_text(r, r->messages->mapping[mapping]->filename);
 		if (r->pseudo[mapping] < PPROF_PSEUDO_MAPPINGS)
 			pseudo = &pprof_pseudo_mappings[r->pseudo[mapping]];
 		frame.mapping = r->mapping_ids[mapping];
@@ -318,11 +342,13 @@ static int64_t add_frame(struct reader *r, const Pb__Location *location, const P
 		if (function == NO_INDEX)
 			return refuse(r, "it is damaged: there is no function %" PRIu64,
 				      line->function_id);
-		frame.name = text_at(r, r->messages->function[function]->name);
-		frame.file = text_at(r, r->messages->function[function]->filename);
+		frame.name = used_text(r, r->messages->function[function]->name);
+		frame.file = used_text(r, r->messages->function[function]->filename);
 		frame.first_line = line_number(r->messages->function[function]->start_line);
 		frame.line = line_number(line->line);
 	}
+	if (check_text(r) != 0)
+		return -EINVAL;
 	if (pseudo) {
 		frame.type = pseudo->type;
 		frame.estimated = pseudo->estimated;
@@ -389,14 +415,16 @@ static int read_labels(struct reader *r, const Pb__Sample *sample, struct profil
 	for (i = 0; i < sample->n_label; i++) {
 		one = sample->label[i];
 		if (one->str && count < MAX_LABELS)
-			r->labels[count++] =
-				(struct profile_label){text_at(r, one->key), text_at(r, one->str)};
+			r->labels[count++] = (struct profile_label){used_text(r, one->key),
+								    used_text(r, one->str)};
 		else if (!one->str && one->num >= 0 &&
 			 strcmp(text_at(r, one->key), PPROF_TIME_LABEL) == 0)
 			r->times[stack->time_count++] = (uint64_t)one->num;
 	}
 	if (stack->time_count > stack->count)
 		stack->time_count = stack->count;
+	if (check_text(r) != 0)
+		return -EINVAL;
 	id = profile__add_labels(r->profile, r->labels, count);
 	stack->labels = id < 0 ? 0 : (uint32_t)id;
 	return id < 0 ? (int)id : 0;
@@ -556,7 +584,10 @@ static int read_comments(struct reader *r, struct profile_info *info)
 
 	if (m->n_comment && value_of(text_at(r, m->comment[0]), PPROF_VERSION)) {
 		for (i = 0; i < m->n_comment && !err; i++) {
-			if (*text_at(r, m->comment[i]))
+			if (!*used_text(r, m->comment[i]))
+				continue;
+			err = check_text(r);
+			if (!err)
 				err = read_comment(r, m->string_table[m->comment[i]], info, errors);
 		}
 	}

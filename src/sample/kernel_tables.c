@@ -177,11 +177,6 @@ int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
 	return err;
 }
 
-void kernel_tables__remove_file(struct kernel_tables *self, uint32_t file_id)
-{
-	bpf_map_delete_elem(bpf_map__fd(self->bpf->maps.tables), &file_id);
-}
-
 int kernel_tables__put_build(struct kernel_tables *self, uint32_t vm,
 			     const struct luajit_build *build)
 {

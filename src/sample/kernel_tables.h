@@ -35,8 +35,6 @@ int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
  * too. 0 or negative errno. */
 int kernel_tables__flush(struct kernel_tables *self);
 
-void kernel_tables__remove_file(struct kernel_tables *self, uint32_t file_id);
-
 int kernel_tables__put_build(struct kernel_tables *self, uint32_t vm,
 			     const struct luajit_build *build);
 int kernel_tables__put_puc(struct kernel_tables *self, uint32_t puc, const struct puc_build *build);

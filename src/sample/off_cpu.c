@@ -187,7 +187,7 @@ static int compare(const void *a, const void *b)
 }
 
 /* When a thread was started, CLOCK_MONOTONIC in ns; up to one tick too early. */
-static int64_t started_ns(const struct process_info *info)
+static int64_t started_ns(const struct thread_info *info)
 {
 	struct timespec boot, monotonic;
 	int64_t suspended_ns;
@@ -205,10 +205,10 @@ static int64_t started_ns(const struct process_info *info)
 static void take_sleeper(struct rest *rest, uint32_t tgid, uint32_t tid, uint64_t from_ns)
 {
 	struct record_stack record = {.type = RECORD_STACK, .tgid = tgid};
-	struct process_info info;
+	struct thread_info info;
 
-	if (process_info__read((pid_t)tid, &info) != 0 || info.state == 'R' || info.is_zombie ||
-	    (uint32_t)info.tgid != tgid)
+	if (process_info__thread((pid_t)tgid, (pid_t)tid, &info) != 0 || info.state == 'R' ||
+	    info.state == 'Z' || info.state == 'X')
 		return;
 	/* It may be so new that it has begun after the stop. */
 	if (started_ns(&info) >= (int64_t)from_ns)

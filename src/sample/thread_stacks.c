@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../target/memory.h"
 #include "targets.h"
@@ -11,7 +12,11 @@
 /* So many are walked between two reads of their states: a walk takes some tenths of a millisecond,
  * in which few threads wake up, and a read of the states of a large machine about as much as that
  * many walks. */
-#define BATCH 32u
+#define BATCH 64u
+
+/* Each batch takes a read of the states of all threads there are: without an end, tens of thousands
+ * of threads would take minutes. */
+#define MAX_LOOK_MS 3000u
 
 #define MAX_DONE 65536u
 
@@ -162,6 +167,14 @@ static const struct record_task *find_task(struct task_list *list, uint32_t tid)
 	return NULL;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 /* ---- walks -------------------------------------------------------------------------------------
  */
 
@@ -219,12 +232,13 @@ int thread_stacks__look(struct thread_stacks *self,
 				     const struct user_walk_result *walk),
 			void *context)
 {
+	uint64_t deadline = now_ms() + MAX_LOOK_MS;
 	const struct record_task *after;
 	size_t at = 0, count, i, left = 0;
 	int err;
 
 	err = read_tasks(self, &self->tasks);
-	while (!err && (count = walk_batch(self, &at)) > 0) {
+	while (!err && now_ms() < deadline && (count = walk_batch(self, &at)) > 0) {
 		err = read_tasks(self, &self->after);
 		for (i = 0; !err && i < count; i++) {
 			after = find_task(&self->after, self->batch[i].task.tid);

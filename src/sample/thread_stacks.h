@@ -33,7 +33,8 @@ void thread_stacks__done(struct thread_stacks *self, pid_t tid);
  * Looks at the threads whose stacks were not given yet, once. Calls `found` for each that has not
  * run while its stack was walked; `task` and `walk` are valid during the call, walk->hash names its
  * RECORD_FRAMEs. Threads without user registers (walk->stop is STOP_KERNEL_ONLY) are among them.
- * Returns how many threads are left, which run or have run meanwhile; or a negative errno, or what
+ * It ends after three seconds, or little later. Returns how many threads are left, which run or
+ * have run meanwhile, or which there was no time for; or a negative errno, or what
  * `found` returned if that is negative.
  */
 int thread_stacks__look(struct thread_stacks *self,

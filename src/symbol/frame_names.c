@@ -162,7 +162,6 @@ void frame_names__frame(const struct frame_names *self, uint32_t tgid, uint64_t 
 		native_name(self, word, name, size);
 		break;
 	case FRAME_KIND_ADDRESS:
-		frame->address = word & ((1ull << FRAME_KIND_SHIFT) - 1);
 		frame->type = PROFILE_NATIVE;
 		native_name(self, word, name, size);
 		break;
@@ -190,7 +189,8 @@ void frame_names__frame(const struct frame_names *self, uint32_t tgid, uint64_t 
 		snprintf(name, size, "[Lua frames lost: %s]", why ? why : "unknown");
 		break;
 	default:
-		frame->address = word;
+		/* Without its address, which would tell where the kernel is, to whoever gets the
+		 * file. */
 		frame->type = PROFILE_KERNEL;
 		frame_names__kernel(self, word, name, size);
 	}

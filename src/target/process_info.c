@@ -68,7 +68,8 @@ static void make_printable(char *text)
 	}
 }
 
-static int read_stat(pid_t pid, struct stat_line *line)
+/* `name` is "stat", or that of a thread. */
+static int read_stat(pid_t pid, const char *name, struct stat_line *line)
 {
 	char text[2048];
 	char *open_paren, *close_paren, *p;
@@ -76,7 +77,7 @@ static int read_stat(pid_t pid, struct stat_line *line)
 	int field;
 
 	memset(line, 0, sizeof(*line));
-	length = read_small(pid, "stat", text, sizeof(text));
+	length = read_small(pid, name, text, sizeof(text));
 	if (length < 0)
 		return (int)length;
 	/* The name may itself contain parentheses and blanks: it ends at the last ')'. */
@@ -149,7 +150,7 @@ int process_info__read(pid_t pid, struct process_info *info)
 	int err;
 
 	memset(info, 0, sizeof(*info));
-	err = read_stat(pid, &line);
+	err = read_stat(pid, "stat", &line);
 	if (err)
 		return err;
 	length = read_small(pid, "status", status, sizeof(status));
@@ -169,6 +170,22 @@ int process_info__read(pid_t pid, struct process_info *info)
 	info->is_kernel_thread = (line.fields[STAT_FLAGS] & PF_KTHREAD) != 0;
 	info->start_ticks = line.fields[STAT_STARTTIME];
 	read_exe(info);
+	return 0;
+}
+
+int process_info__thread(pid_t pid, pid_t tid, struct thread_info *info)
+{
+	struct stat_line line;
+	char name[32];
+	int err;
+
+	snprintf(name, sizeof(name), "task/%d/stat", (int)tid);
+	err = read_stat(pid, name, &line);
+	if (err)
+		return err;
+	memcpy(info->comm, line.comm, sizeof(info->comm));
+	info->state = line.state;
+	info->start_ticks = line.fields[STAT_STARTTIME];
 	return 0;
 }
 
@@ -238,7 +255,7 @@ uint64_t process_info__cpu_time_ns(pid_t pid)
 	 * schedstat has the first but not the second, stat the second in ticks of 10 ms. */
 	if (clock_getcpuclockid(pid, &clock) == 0 && clock_gettime(clock, &time) == 0)
 		return (uint64_t)time.tv_sec * 1000000000ULL + (uint64_t)time.tv_nsec;
-	if (read_stat(pid, &line))
+	if (read_stat(pid, "stat", &line))
 		return 0;
 	return (line.fields[STAT_UTIME] + line.fields[STAT_STIME]) *
 	       (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));

@@ -30,6 +30,16 @@ struct process_info {
 /* Returns 0, -ESRCH when there is no such process, or -EACCES, -EPERM where /proc hides it. */
 int process_info__read(pid_t pid, struct process_info *info);
 
+struct thread_info {
+	char comm[64]; /* as process_info's */
+	char state;
+	uint64_t start_ticks;
+};
+
+/* A thread of the process, without what is told of processes: /proc/TID/stat adds up the times of
+ * all threads of the process each time. Errors as those of process_info__read. */
+int process_info__thread(pid_t pid, pid_t tid, struct thread_info *info);
+
 /*
  * The threads of the process that `pid` belongs to, ascending. Returns 0, -ESRCH, -EACCES, -EPERM,
  * -ENOMEM. The caller frees *tids.

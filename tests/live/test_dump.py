@@ -413,13 +413,13 @@ def errors():
 
 
 def other_users():
-    """Who has luaspy's capabilities by its file sees the values of his own processes only."""
+    """Who has luaspy's capabilities by its file sees values and addresses of his own processes only."""
     copy = os.path.join(live.SCRATCH, "luaspy-by-file")
     shutil.copy(live.LUASPY, copy)
     os.chmod(live.SCRATCH, 0o755)
     setcap = shutil.which("setcap", path=os.environ["PATH"] + ":/sbin:/usr/sbin")
     lua_command = shutil.which("lua5.4") or shutil.which("lua5.1")
-    capabilities = "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_sys_resource+ep"
+    capabilities = "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep"
     if not lua_command or not setcap or subprocess.run([setcap, capabilities, copy], check=False).returncode:
         live.skip("values of other users' processes", "no lua, or files cannot get capabilities here")
         return
@@ -430,19 +430,24 @@ def other_users():
         return
     program = os.path.join(live.SCRATCH, "locals.lua")
     shutil.copy(os.path.join(HERE, "dump_locals.lua"), program)
-    shown = []
+    shown, addresses = [], []
     for options in ({}, {"user": 65534, "group": 65534}):
         child = live.start([lua_command, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
         told(child.stdout)
-        done = subprocess.run([copy, "dump", "-q", "--json", "--locals", "-p", str(child.pid)], user=65534, group=65534,
-                              extra_groups=[], timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
-        frames = lua(json.loads(done.stdout)["processes"][0]["threads"][0]["frames"]) if done.stdout else []
+        done = subprocess.run([copy, "dump", "-q", "--json", "--locals", "--all-coroutines", "-p", str(child.pid)],
+                              user=65534, group=65534, extra_groups=[], timeout=60, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+        process = json.loads(done.stdout)["processes"][0] if done.stdout else {"threads": [{"frames": []}], "vms": []}
+        frames = lua(process["threads"][0]["frames"])
+        addresses.append([v["global_state"] for v in process["vms"]])
         shown.append((len(frames), sum(len(f["locals"]) for f in frames), {f.get("locals_note") for f in frames},
                       done.stderr))
         live.stop(child)
     live.check("values of another user's process are not shown, names are", shown[0][0] == 2 and not shown[0][1] and
                shown[0][2] == {"not shown: it is another user's process"}, shown)
     live.check("those of one's own are", shown[1][0] == 2 and shown[1][1] > 30, shown)
+    live.check("nor are addresses in it", addresses[0] == [None] and len(addresses[1]) == 1 and
+               addresses[1][0].startswith("0x"), addresses)
 
 
 endless()

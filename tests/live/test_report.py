@@ -26,6 +26,7 @@ end
 while true do
     sorted(300)
     step(20000)
+    for _ = 1, 100 do os.clock() end -- a system call
 end
 """
 SCRIPT = os.path.join(live.SCRATCH, "program.lua")
@@ -114,6 +115,9 @@ native = [f for f in everything["frames"] if f["type"] == "native" and "mapping"
 live.check("C frames are where their file is mapped", native and all(
     int(everything["mappings"][f["mapping"]]["start"], 16) <= int(f["address"], 16) <
     int(everything["mappings"][f["mapping"]]["limit"], 16) for f in native), native)
+live.check("where the kernel is, and code in no file, is not told", "kernel" in {f["type"] for f in everything["frames"]} and
+           all("mapping" in f for f in everything["frames"] if "address" in f),
+           [f for f in everything["frames"] if "address" in f and "mapping" not in f])
 
 # ---- what is shown
 whole = folded()

@@ -110,7 +110,8 @@ static void text(void)
 		"    C        call (li\xef\xbf\xbd"
 		"b.so)\n\n"
 		"Thread 14 \"\" (running)\n"
-		"    (no stack: it neither stood still while it was looked at nor used the CPU)\n\n"
+		"    (no stack: it neither stood still while it was looked at nor used the CPU, or "
+		"there was no time left)\n\n"
 		"Lua VM 0x1000 (Lua 5.4.6): 2 coroutines: 1 suspended, 1 finished\n"
 		"  The process ran meanwhile: each stack is true, but they are not of one "
 		"moment.\n\n"
@@ -125,6 +126,28 @@ static void text(void)
 	CHECK(strstr(out, "\033[1mThread 13"));
 	CHECK(!strstr(out, "call"));
 	CHECK(!strstr(out, "fo\033"));
+	free(out);
+	dump__free(&dump);
+}
+
+/* Where another user's process has its memory is not told. */
+static void addresses(void)
+{
+	struct dump_write_options options = {.native = true, .coroutines = true};
+	struct dump dump;
+	char *out;
+
+	make(&dump);
+	dump.processes[0].hides_values = true;
+	out = text_of(&dump, &options, false);
+	CHECK(strstr(out, "\nLua VM 1 (Lua 5.4.6): 2 coroutines"));
+	CHECK(strstr(out, "\nCoroutine 1 (suspended)"));
+	CHECK(!strstr(out, "0x"));
+	free(out);
+	out = text_of(&dump, &options, true);
+	CHECK(strstr(out, "\"global_state\""));
+	CHECK(strstr(out, "suspended"));
+	CHECK(!strstr(out, "0x2000") && !strstr(out, "0x1000"));
 	free(out);
 	dump__free(&dump);
 }
@@ -179,5 +202,6 @@ int main(void)
 {
 	RUN(text, "a dump as text, whatever the target is called");
 	RUN(json, "a dump as JSON");
+	RUN(addresses, "addresses in another user's process are left out");
 	return TEST_RESULT();
 }

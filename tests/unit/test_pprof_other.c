@@ -182,8 +182,13 @@ static void times_may_have_other_units_and_counts_be_missing(void)
 
 static void what_does_not_fit_together_is_refused(void)
 {
+	enum { TYPES = 65 };
+	Pb__ValueType *types[TYPES];
 	struct other o;
+	int i;
 
+	for (i = 0; i < TYPES; i++)
+		types[i] = &o.types[0];
 	make_other(&o);
 	o.types[0].type = o.types[1].type = 11;
 	o.types[0].unit = o.types[1].unit = 12;
@@ -191,6 +196,9 @@ static void what_does_not_fit_together_is_refused(void)
 	make_other(&o);
 	o.profile.n_sample_type = 0;
 	check_other_refused(&o, "it holds no profile");
+	o.profile.sample_type = types;
+	o.profile.n_sample_type = TYPES;
+	check_other_refused(&o, "it has more than 64 kinds of values");
 	make_other(&o);
 	o.location_ids[1] = 71;
 	check_other_refused(&o, "it is damaged: there is no location 71");
@@ -251,6 +259,31 @@ static void stacks_that_are_too_deep_are_cut_at_the_root(void)
 	free(ids);
 }
 
+/* What is named is compared and kept each time that it is referred to: a file of some kilobytes
+ * could take hours. */
+static void the_size_of_all_names_is_limited(void)
+{
+	enum { LABELS = 64, SIZE = 16 << 20 };
+	Pb__Label *labels[LABELS];
+	char *longest = malloc(SIZE + 1);
+	struct other o;
+	int i;
+
+	memset(longest, 'a', SIZE);
+	longest[SIZE] = '\0';
+	make_other(&o);
+	for (i = 0; i < LABELS; i++)
+		labels[i] = &o.label;
+	o.label.key = o.label.str = 10;
+	o.profile.string_table[10] = longest;
+	o.sample.n_label = LABELS;
+	o.sample.label = labels;
+	check_other_refused(
+		&o, "its names have more than 1024 MB together, each as often as it is used");
+	o.profile.string_table[10] = "value";
+	free(longest);
+}
+
 int main(void)
 {
 	RUN(profiles_of_other_programs_are_read, "profiles of other programs are read");
@@ -258,5 +291,6 @@ int main(void)
 	RUN(what_does_not_fit_together_is_refused, "what does not fit together is refused");
 	RUN(texts_that_are_not_there_are_empty, "texts that are not there are empty");
 	RUN(stacks_that_are_too_deep_are_cut_at_the_root, "deep stacks are cut at the root");
+	RUN(the_size_of_all_names_is_limited, "the size of all names is limited");
 	return TEST_RESULT();
 }

@@ -75,6 +75,7 @@ static void *thread_main(void *argument)
 
 static void threads_are_listed_and_told_from_processes(void)
 {
+	struct thread_info own;
 	struct process_info info;
 	struct thread thread;
 	pthread_t id;
@@ -95,6 +96,11 @@ static void threads_are_listed_and_told_from_processes(void)
 	CHECK_EQ(process_info__read(thread.tid, &info), 0);
 	CHECK_EQ(info.pid, thread.tid);
 	CHECK_EQ(info.tgid, getpid());
+	CHECK_EQ(process_info__thread(getpid(), thread.tid, &own), 0);
+	CHECK_STR(own.comm, info.comm);
+	CHECK_EQ(own.start_ticks, info.start_ticks);
+	CHECK(own.state == 'S' || own.state == 'R');
+	CHECK_EQ(process_info__thread(getppid(), thread.tid, &own), (uint64_t)-ESRCH);
 	sem_post(&thread.stop);
 	pthread_join(id, NULL);
 }
