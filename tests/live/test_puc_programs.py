@@ -188,7 +188,9 @@ def profile(name, pid, chunk, runtime, vms, names, orders):
     for order in orders:
         live.check("%s: %s" % (name, " > ".join(order)), r.count_where(lambda f: stands(f, order)) > 0,
                    *[";".join(f) for f, _ in r.stacks[:3]])
-    bad = [";".join(f) for f, _ in r.stacks if not sane(f, chunk)]
+    # A sample that says what it has lost is in the figure above: most are taken while a Lua stack is being moved.
+    bad = [";".join(f) for f, _ in r.stacks
+           if not sane(f, chunk) and not any(x.startswith("[Lua frames lost") for x in f)]
     live.check("%s: each function is called by its own caller only" % name, not bad, *bad[:5])
     return r
 
