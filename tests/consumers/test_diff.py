@@ -13,24 +13,16 @@ import subprocess
 import sys
 from fractions import Fraction
 
-BUILD = os.path.abspath(os.environ.get("LUASPY_BUILD", "build"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "live"))
+import live  # noqa: E402
+
+BUILD = live.BUILD
 WORK = os.path.join(BUILD, "diff")
-LUASPY = os.path.join(BUILD, "luaspy")
-failed = 0
-
-
-def check(name, good, *details):
-    global failed
-    if not good:
-        failed += 1
-        for detail in details:
-            print("#", str(detail).rstrip().replace("\n", "\n# "))
-    print(("ok - " if good else "not ok - ") + name, flush=True)
 
 
 def luaspy(*arguments, status=0, **options):
-    result = subprocess.run([LUASPY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, cwd=WORK,
-                            **options)
+    result = subprocess.run([live.LUASPY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+                            cwd=WORK, **options)
     if result.returncode != status:
         raise AssertionError("status %d of %r: %s" % (result.returncode, arguments, result.stderr.decode()))
     return result.stdout.decode(), result.stderr.decode()
@@ -95,12 +87,12 @@ def test_figures():
     before["total@/app/orders.lua:46"] = before.pop("total@/app/orders.lua:40")
     diff = json.loads(luaspy("diff", "cpu-before.pb.gz", "cpu-after.pb.gz", "--json")[0])
     functions = {one["name"]: one for one in diff["functions"]}
-    check("all functions of both are there",
-          set(functions) == set(before) | set(after) and diff["moved_functions"] == 1,
-          set(functions) ^ (set(before) | set(after)), diff["moved_functions"])
-    check("the totals are those of the profiles",
-          (diff["before"]["samples"], diff["after"]["samples"]) == (before_whole, after_whole),
-          diff["before"], diff["after"])
+    live.check("all functions of both are there",
+               set(functions) == set(before) | set(after) and diff["moved_functions"] == 1,
+               set(functions) ^ (set(before) | set(after)), diff["moved_functions"])
+    live.check("the totals are those of the profiles",
+               (diff["before"]["samples"], diff["after"]["samples"]) == (before_whole, after_whole),
+               diff["before"], diff["after"])
     for part, key in enumerate(("self", "total")):
         wrong, names, p = [], [], []
         for name, one in functions.items():
@@ -114,66 +106,66 @@ def test_figures():
                 p.append(p_value(a, before_whole, b, after_whole))
                 if not near(got["p"], p[-1]):
                     wrong.append((name, got, p[-1]))
-        check("%s: counts, changes and p values of %d functions are right" % (key, len(names)), not wrong, *wrong[:5])
+        live.check("%s: counts, changes and p values of %d functions are right" % (key, len(names)), not wrong, *wrong[:5])
         q = corrected(p)
         wrong = [(name, functions[name][key], expected) for name, expected in zip(names, q)
                  if not near(functions[name][key]["q"], expected) or functions[name][key]["noise"] != (expected > 0.05)]
-        check(key + ": the correction for many functions is right", not wrong, *wrong[:5])
+        live.check(key + ": the correction for many functions is right", not wrong, *wrong[:5])
     real = {"recv", "fetch@/app/db.lua:7", "cjson.encode", "render@/app/view.lua:20", "string.format",
             "audit@/app/audit.lua:3", "legacy@/app/legacy.lua:8"}
     found = {one["name"] for one in diff["functions"] if not one["total"]["noise"]}
     # At 5 % of false ones among those found, one or two of 300 may be.
-    check("what has changed is found, and what has not is noise", real <= found and len(found - real) <= 2, found)
+    live.check("what has changed is found, and what has not is noise", real <= found and len(found - real) <= 2, found)
 
 
 def test_table():
     text = luaspy("diff", "cpu-before.pb.gz", "cpu-after.pb.gz")[0]
     rows = [line.split() for line in text.splitlines() if re.match(r" *\d+\.\d\d ", line)]
     json_rows = json.loads(luaspy("diff", "cpu-before.pb.gz", "cpu-after.pb.gz", "-f", "json")[0])["functions"]
-    check("the table has the first 30", [row[-1] for row in rows] == [one["name"] for one in json_rows[:30]], text)
-    check("noise is marked, what is none has its chance",
-          all((row[at] == "noise") == (one[key]["noise"] and one[key]["before"] + one[key]["after"] > 0)
-              for row, one in zip(rows, json_rows) for at, key in ((3, "self"), (7, "total"))) and
-          rows[0][3] == "<1e-9", text)
+    live.check("the table has the first 30", [row[-1] for row in rows] == [one["name"] for one in json_rows[:30]], text)
+    live.check("noise is marked, what is none has its chance",
+               all((row[at] == "noise") == (one[key]["noise"] and one[key]["before"] + one[key]["after"] > 0)
+                   for row, one in zip(rows, json_rows) for at, key in ((3, "self"), (7, "total"))) and
+               rows[0][3] == "<1e-9", text)
     news = [any(not one[key]["noise"] and one[key]["change_points"] for key in ("self", "total")) for one in json_rows]
-    check("what is beyond noise comes first", news == sorted(news, reverse=True) and sum(news) >= 7 and
-          "functions %d changed beyond noise" % sum(news) in text, news[:20], text)
-    check("it says what it compares",
-          "as if both totals were equal: 13124 samples before, 19434 samples after" in text and
-          "Benjamini-Hochberg" in text and "1 function was found on another line" in text, text)
+    live.check("what is beyond noise comes first", news == sorted(news, reverse=True) and sum(news) >= 7 and
+               "functions %d changed beyond noise" % sum(news) in text, news[:20], text)
+    live.check("it says what it compares",
+               "as if both totals were equal: 13124 samples before, 19434 samples after" in text and
+               "Benjamini-Hochberg" in text and "1 function was found on another line" in text, text)
     total = luaspy("diff", "cpu-before.pb.gz", "cpu-after.pb.gz", "--total", "--min", "4")[0]
     rows = [line.split() for line in total.splitlines() if re.match(r" *\d+\.\d\d ", line)]
-    check("--total and --min choose others", rows and all(max(float(row[4]), float(row[5])) >= 4 for row in rows) and
-          [row[-1] for row in rows[:4]] == ["recv", "fetch@/app/db.lua:7", "cjson.encode",
-                                            "render@/app/view.lua:20"] and
-          [abs(float(row[6])) for row in rows[4:]] == sorted((abs(float(row[6])) for row in rows[4:]), reverse=True),
-          total)
+    live.check("--total and --min choose others", rows and all(max(float(row[4]), float(row[5])) >= 4 for row in rows) and
+               [row[-1] for row in rows[:4]] == ["recv", "fetch@/app/db.lua:7", "cjson.encode",
+                                                 "render@/app/view.lua:20"] and
+               [abs(float(row[6])) for row in rows[4:]] == sorted((abs(float(row[6])) for row in rows[4:]), reverse=True),
+               total)
     only = luaspy("diff", "cpu-before.pb.gz", "cpu-after.pb.gz", "--only", "audit|legacy", "--no-native")[0]
-    check("the view's options hold", "37 samples before, 61 samples after" in only and "ngx_" not in only, only)
+    live.check("the view's options hold", "37 samples before, 61 samples after" in only and "ngx_" not in only, only)
 
 
 def test_per_second():
     diff = json.loads(luaspy("diff", "cpu-before.pb.gz", "cpu-after.pb.gz", "--json", "--per-second")[0])
     main = next(one for one in diff["functions"] if one["name"] == "main")["total"]
     # Samples at 99 Hz in 30 and in 60 seconds.
-    check("per second, it is CPU time", near(main["before_percent"], 100 * 13124 / 99 / 30) and
-          near(main["after_percent"], 100 * 19434 / 99 / 60) and diff["basis"] == "per_second", main)
+    live.check("per second, it is CPU time", near(main["before_percent"], 100 * 13124 / 99 / 30) and
+               near(main["after_percent"], 100 * 19434 / 99 / 60) and diff["basis"] == "per_second", main)
     rare = next(one for one in diff["functions"] if one["name"].startswith("rare@"))["self"]
     # 8 samples, of which a third is expected in the first 30 of 90 seconds.
     chances = [math.comb(8, x) * Fraction(1, 3) ** x * Fraction(2, 3) ** (8 - x) for x in range(9)]
-    check("small counts have exact p values", rare["before"] == 2 and
-          near(rare["p"], float(sum(chance for chance in chances if chance <= chances[2]))), rare)
+    live.check("small counts have exact p values", rare["before"] == 2 and
+               near(rare["p"], float(sum(chance for chance in chances if chance <= chances[2]))), rare)
     legacy = next(one for one in diff["functions"] if one["name"].startswith("legacy@"))["self"]
     z = (37 - 37 / 3) / math.sqrt(37 * 2 / 9)
-    check("others those of z", near(legacy["p"], math.erfc(z / math.sqrt(2))), legacy)
+    live.check("others those of z", near(legacy["p"], math.erfc(z / math.sqrt(2))), legacy)
 
 
 def test_time():
     diff = json.loads(luaspy("diff", "off-before.pb.gz", "off-after.pb.gz", "--json")[0])
     one = next(one for one in diff["functions"] if one["name"] == "io_schedule")["self"]
-    check("of time nothing is said of noise",
-          one["noise"] is None and one["p"] is None and diff["unit"] == "microseconds" and
-          one["before"] == 40 * 10101 and near(one["before_percent"], 80, 1e-3), one)
+    live.check("of time nothing is said of noise",
+               one["noise"] is None and one["p"] is None and diff["unit"] == "microseconds" and
+               one["before"] == 40 * 10101 and near(one["before_percent"], 80, 1e-3), one)
 
 
 def test_mistakes():
@@ -182,45 +174,45 @@ def test_mistakes():
         return err.strip() if not out else "stdout: " + out
 
     got = message("cpu-before.pb.gz", "off-after.pb.gz")
-    check("different kinds are refused", "of different kinds" in got and got.count("\n") == 0, got)
+    live.check("different kinds are refused", "of different kinds" in got and got.count("\n") == 0, got)
     got = message("cpu-before.pb.gz", "there-is-none.pb.gz")
-    check("a missing file is named", "there-is-none.pb.gz cannot be opened: No such file" in got, got)
+    live.check("a missing file is named", "there-is-none.pb.gz cannot be opened: No such file" in got, got)
     got = message("cpu-before.pb.gz", "/dev/null")
-    check("a file that is no profile is named", "/dev/null is not a profile" in got, got)
+    live.check("a file that is no profile is named", "/dev/null is not a profile" in got, got)
     for arguments in (["cpu-before.pb.gz"], ["-", "-"], ["a", "b", "c"], ["a", "b", "-o", "x.pdf"],
                       ["a", "b", "-f", "xml"], ["a", "b", "--width", "both"]):
         got = message(*arguments, status=2)
-        check("a mistake has its message: " + " ".join(arguments), got.startswith("luaspy diff: "), got)
+        live.check("a mistake has its message: " + " ".join(arguments), got.startswith("luaspy diff: "), got)
     got = message("cpu-before.pb.gz", "cpu-after.pb.gz", "--by", "nonsense")
-    check("an unknown label is named", "has a label 'nonsense'" in got, got)
+    live.check("an unknown label is named", "has a label 'nonsense'" in got, got)
     with open(os.path.join(WORK, "cpu-after.pb.gz"), "rb") as after:
         out = luaspy("diff", "cpu-before.pb.gz", "-", stdin=after)[0]
-    check("one of them may be stdin", "13124 samples before, 19434 samples after" in out, out)
+    live.check("one of them may be stdin", "13124 samples before, 19434 samples after" in out, out)
     same = luaspy("diff", "cpu-before.pb.gz", "cpu-before.pb.gz")[0]
-    check("a profile is the same as itself",
-          "0 changed beyond noise" in same and not re.search(r"[+-]\d+\.\d\d", same), same)
+    live.check("a profile is the same as itself",
+               "0 changed beyond noise" in same and not re.search(r"[+-]\d+\.\d\d", same), same)
 
 
 def test_hostile():
     for arguments in ([], ["--json"]):
         out = luaspy("diff", "hostile-before.pb.gz", "hostile-after.pb.gz", *arguments)[0]
-        check("names cannot control a terminal%s" % (" in JSON" if arguments else ""),
-              not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", out), repr(out))
+        live.check("names cannot control a terminal%s" % (" in JSON" if arguments else ""),
+                   not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", out), repr(out))
     json.loads(out)
 
 
 def main():
-    for path in LUASPY, os.path.join(BUILD, "libluaspy.a"):
+    for path in live.LUASPY, os.path.join(BUILD, "libluaspy.a"):
         if not os.path.exists(path):
             print("ok - luaspy diff # SKIP no " + path)
-            return 0
+            return
     make_profiles()
     for test in test_figures, test_table, test_per_second, test_time, test_mistakes, test_hostile:
         try:
             test()
         except Exception as error:  # one of them is not the end of the others
-            check(test.__name__, False, repr(error))
-    return 1 if failed else 0
+            live.check(test.__name__, False, repr(error))
 
 
-sys.exit(main())
+main()
+live.finish()

@@ -11,22 +11,15 @@ import re
 import subprocess
 import sys
 
-BUILD = os.path.abspath(os.environ.get("LUASPY_BUILD", "build"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "live"))
+import live  # noqa: E402
+
+BUILD = live.BUILD
 WORK = os.path.join(BUILD, "formats-pprof")
 PROTO = "/usr/share/gocode/src/github.com/google/pprof/proto"
 GO = "/usr/lib/go-1.19/bin/go"
 KINDS = {"cpu": ("samples", "cpu"), "times": ("samples", "cpu"), "off_cpu": ("events", "off_cpu"),
          "wall": ("samples", "wall")}
-failed = 0
-
-
-def check(name, good, *details):
-    global failed
-    if not good:
-        failed += 1
-        for detail in details:
-            print("#", str(detail).rstrip().replace("\n", "\n# "))
-    print(("ok - " if good else "not ok - ") + name, flush=True)
 
 
 def run(*command, **options):
@@ -67,16 +60,16 @@ def check_messages(kind, path, expected):
     sums = [sum(int(fields(s, "value")[i]) for s in samples) for i in range(2)]
     strings = fields(profile, "string_table")
     types = [json.loads(strings[int(fields(t, "type")[0])]) for t in fields(profile, "sample_type")]
-    check("protoc, %s: samples and nanoseconds" % kind,
-          sums == [expected["samples"], sum(s["nanoseconds"] for s in expected["stacks"])], sums)
-    check("protoc, %s: types" % kind, tuple(types) == KINDS[kind], types)
-    check("protoc, %s: a sample for each stack, a value for each type" % kind,
-          len(samples) == len(expected["stacks"]) and all(len(fields(s, "value")) == 2 for s in samples))
+    live.check("protoc, %s: samples and nanoseconds" % kind,
+               sums == [expected["samples"], sum(s["nanoseconds"] for s in expected["stacks"])], sums)
+    live.check("protoc, %s: types" % kind, tuple(types) == KINDS[kind], types)
+    live.check("protoc, %s: a sample for each stack, a value for each type" % kind,
+               len(samples) == len(expected["stacks"]) and all(len(fields(s, "value")) == 2 for s in samples))
     times = [int(fields(label, "num")[0] if fields(label, "num") else 0) for s in samples
              for label in fields(s, "label") if not fields(label, "str")]
-    check("protoc, %s: times of samples" % kind,
-          times == [t for s in expected["stacks"] for t in s.get("times", [])] and
-          (len(times) == expected["samples"]) == (kind == "times"), times)
+    live.check("protoc, %s: times of samples" % kind,
+               times == [t for s in expected["stacks"] for t in s.get("times", [])] and
+               (len(times) == expected["samples"]) == (kind == "times"), times)
 
 
 def go_environment():
@@ -99,34 +92,34 @@ def check_go(kind, path, expected):
     index, time = KINDS[kind]
     counts = rows(go_pprof(path, "-top", "-sample_index=" + index))
     wanted = {f["function"]: (f["self"], f["total"]) for f in expected["functions"]}
-    check("go tool pprof -top, %s: each function's samples" % kind, counts == wanted,
-          *(set(counts.items()) ^ set(wanted.items())))
+    live.check("go tool pprof -top, %s: each function's samples" % kind, counts == wanted,
+               *(set(counts.items()) ^ set(wanted.items())))
     text = go_pprof(path, "-top", "-unit=ns", "-sample_index=" + time)
     wanted = {f["function"]: (f["self_nanoseconds"], f["total_nanoseconds"]) for f in expected["functions"]}
     got = rows(text)
-    check("go tool pprof -top, %s: each function's time" % kind, got == wanted,
-          *(set(got.items()) ^ set(wanted.items())))
-    check("go tool pprof, %s: shows time first, and knows the program" % kind,
-          go_pprof(path, "-top").find("Type: " + time) >= 0 and "File: nginx" in text, text)
+    live.check("go tool pprof -top, %s: each function's time" % kind, got == wanted,
+               *(set(got.items()) ^ set(wanted.items())))
+    live.check("go tool pprof, %s: shows time first, and knows the program" % kind,
+               go_pprof(path, "-top").find("Type: " + time) >= 0 and "File: nginx" in text, text)
     lines = rows(go_pprof(path, "-top", "-lines", "-sample_index=" + index))
     content = {name: count for name, count in lines.items() if name.startswith("_M.content@")}
     wanted = {"_M.content@shop/app.lua:92 shop/app.lua:%d" % n: c for n, c in ((95, (0, 57)), (99, (0, 34)))}
-    check("go tool pprof -top -lines, %s: current lines" % kind, content == wanted, content)
-    check("go tool pprof, %s: the sum of all lines" % kind,
-          sum(c[0] for c in lines.values()) == expected["samples"], lines)
-    check("go tool pprof -tags, %s: labels" % kind,
-          all(word in go_pprof(path, "-tags", "-sample_index=" + index)
-              for word in ("comm: Total 189", "4009", "vmstate", "web")), go_pprof(path, "-tags"))
-    check("go tool pprof -comments, %s: the recording" % kind,
-          {"command: luaspy record -n nginx -d 1", "host: web-7.example", "lost: 2",
-           "error: BASE not known: 4"} <= set(go_pprof(path, "-comments").splitlines()))
+    live.check("go tool pprof -top -lines, %s: current lines" % kind, content == wanted, content)
+    live.check("go tool pprof, %s: the sum of all lines" % kind,
+               sum(c[0] for c in lines.values()) == expected["samples"], lines)
+    live.check("go tool pprof -tags, %s: labels" % kind,
+               all(word in go_pprof(path, "-tags", "-sample_index=" + index)
+                   for word in ("comm: Total 189", "4009", "vmstate", "web")), go_pprof(path, "-tags"))
+    live.check("go tool pprof -comments, %s: the recording" % kind,
+               {"command: luaspy record -n nginx -d 1", "host: web-7.example", "lost: 2",
+                "error: BASE not known: 4"} <= set(go_pprof(path, "-comments").splitlines()))
     both = os.path.join(WORK, "both.pb.gz")
     go_pprof(path, "-proto", "-output=" + both, path)
     merged = report(both)
-    check("what go tool pprof has merged and written, %s, is read again" % kind,
-          merged["samples"] == 2 * expected["samples"] and
-          {(f["function"], f["type"], f["self"]) for f in merged["functions"]} ==
-          {(f["function"], f["type"], 2 * f["self"]) for f in expected["functions"]}, merged["functions"])
+    live.check("what go tool pprof has merged and written, %s, is read again" % kind,
+               merged["samples"] == 2 * expected["samples"] and
+               {(f["function"], f["type"], f["self"]) for f in merged["functions"]} ==
+               {(f["function"], f["type"], 2 * f["self"]) for f in expected["functions"]}, merged["functions"])
 
 
 GO_PROGRAM = """package main
@@ -162,10 +155,10 @@ def check_other():
     profile = report(path)
     wanted = {f["function"]: (f["self"], f["total"]) for f in profile["functions"]}
     got = rows(go_pprof(path, "-top", "-sample_index=samples"))
-    check("a profile of a Go program: each function's samples", wanted == got and wanted["main.spin"][1] > 0,
-          *(set(got.items()) ^ set(wanted.items())))
-    check("... its rate and time", profile["rate_hz"] == 100 and profile["kind"] == "cpu" and
-          sum(s["nanoseconds"] for s in profile["stacks"]) == profile["samples"] * 10**7, profile["rate_hz"])
+    live.check("a profile of a Go program: each function's samples", wanted == got and wanted["main.spin"][1] > 0,
+               *(set(got.items()) ^ set(wanted.items())))
+    live.check("... its rate and time", profile["rate_hz"] == 100 and profile["kind"] == "cpu" and
+               sum(s["nanoseconds"] for s in profile["stacks"]) == profile["samples"] * 10**7, profile["rate_hz"])
 
 
 def report(path):
@@ -183,8 +176,8 @@ for kind in KINDS:
     path = os.path.join(WORK, kind + ".pb.gz")
     run(maker, kind, path)
     expected = report(path)
-    check("%s: 189 samples" % kind, expected["samples"] == 189 and expected["recording"]["lost"] == 2)
+    live.check("%s: 189 samples" % kind, expected["samples"] == 189 and expected["recording"]["lost"] == 2)
     check_messages(kind, path, expected)
     check_go(kind, path, expected)
 check_other()
-sys.exit(1 if failed else 0)
+live.finish()
