@@ -541,17 +541,9 @@ SUBPROGRAM int walk_check_order(void)
 	return 0;
 }
 
-/* The whole walk. The caller has set regs, valid, the mappings, vm, tid and sample; walk.words may
- * already hold kernel frames. */
-SUBPROGRAM int walk_user(void)
+/* Nothing of the walk before it is left. */
+INLINE void walk_reset(struct walk *w)
 {
-	struct walk *w = walk_state();
-	int i, step;
-
-	if (!w)
-		return 0;
-	w->exact_pc = 1;
-	w->mapping = w->first_mapping;
 	w->native_frames = 0;
 	w->lua_frames = 0;
 	w->lua_links = 0;
@@ -564,11 +556,25 @@ SUBPROGRAM int walk_user(void)
 	w->vm_state = VM_STATE_NONE;
 	w->in_trace = 0;
 	w->base_function = 0;
-	w->stop = STOP_COUNT; /* not ended */
 	w->stack.size = 0;
 	w->lua_stack.size = 0;
 	w->calls.start = ~0ull;
 	w->calls.size = 0;
+}
+
+/* The whole walk. The caller has set regs, valid, the mappings, vm, tid and sample; walk.words may
+ * already hold kernel frames. */
+SUBPROGRAM int walk_user(void)
+{
+	struct walk *w = walk_state();
+	int i, step;
+
+	if (!w)
+		return 0;
+	w->exact_pc = 1;
+	w->mapping = w->first_mapping;
+	w->stop = STOP_COUNT; /* not ended */
+	walk_reset(w);
 	for (i = 0; i < (int)MAX_NATIVE_FRAMES + 2; i++) {
 		step = walk_step();
 		if (step == STEP_TRACE)

@@ -327,18 +327,9 @@ void user_walk__thread(struct user_walk *self, struct user_walk_view *view,
 
 static void begin_lua(struct walk *w)
 {
+	walk_reset(w);
 	w->stop = STOP_COMPLETE;
-	w->native_frames = 0;
-	w->lua_frames = 0;
-	w->lua_links = 0;
-	w->activations = 0;
-	w->lua_error = LUA_OK;
-	w->coroutines = 0;
 	w->coroutine_index = 0;
-	w->unknown_pc = 0;
-	w->vm_state = VM_STATE_NONE;
-	w->in_trace = 0;
-	w->base_function = 0;
 	w->link_override = 0;
 	w->return_pc = 0;
 	w->return_pc_soft = 0;
@@ -350,10 +341,6 @@ static void begin_lua(struct walk *w)
 	w->vm_pc = VM_PC_CURRENT;
 	w->compiled = 0;
 	w->mapping = 0;
-	w->stack.size = 0;
-	w->lua_stack.size = 0;
-	w->calls.start = ~0ull;
-	w->calls.size = 0;
 }
 
 /* The frame that a function has before it begins. */
