@@ -13,8 +13,9 @@
 
 #define MAX_COROUTINES_LISTED 1000000u
 #define MAX_ADDRESS	      (1ull << 47)
-#define TRIES		      4
-#define CLOCK_OBJECTS	      4096u /* between two looks at the clock */
+/* Where new objects are put in front of the list all the time it is often cut short at once. */
+#define TRIES		      32u
+#define CLOCK_OBJECTS 4096u /* between two looks at the clock */
 
 #define STATUS_YIELD 1u
 
@@ -397,7 +398,8 @@ int lua_threads__list(const struct lua_vm_place *vm, uint64_t deadline_ns,
 {
 	struct reader self = {.vm = vm, .deadline_ns = deadline_ns};
 	struct lua_threads found;
-	int err, tries;
+	unsigned int tries;
+	int err;
 
 	*threads = (struct lua_threads){};
 	err = find_layout(vm, &self.layout);
