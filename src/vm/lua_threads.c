@@ -14,7 +14,7 @@
 #define MAX_COROUTINES_LISTED 1000000u
 #define MAX_ADDRESS	      (1ull << 47)
 /* Where new objects are put in front of the list all the time it is often cut short at once. */
-#define TRIES		      32u
+#define TRIES	      32u
 #define CLOCK_OBJECTS 4096u /* between two looks at the clock */
 
 #define STATUS_YIELD 1u
