@@ -17,7 +17,7 @@ import targets
 HERE = os.path.dirname(os.path.abspath(__file__))
 REQUESTS = 1000
 PUC = ["lua5.1", "lua5.2", "lua5.3", "lua5.4"]
-LUAJIT = ["built-bookworm-gc64", "built-bookworm-gc32", "bookworm-luajit2", "sid-luajit"]
+LUAJIT = ["bookworm-luajit", "built-sid-gc32", "bookworm-luajit2", "sid-luajit"]
 
 
 def interpreters():
