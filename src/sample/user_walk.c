@@ -20,6 +20,7 @@ struct user_walk {
 	uint64_t hashes;
 	bool not_begun; /* its only frame is that of a function that was not called yet */
 	struct known_frame known[KNOWN_FRAMES];
+	struct outer_frames outer;
 	struct lua_place places[MAX_LUA_FRAMES];
 	uint64_t sent[SENT_KEYS];
 	__u64 nothing;
@@ -93,6 +94,11 @@ const struct unwind_rule *rule_at(__u32 rule)
 struct known_frame *known_frame(__u32 slot)
 {
 	return slot < KNOWN_FRAMES && !current->view->no_memory ? &current->known[slot] : NULL;
+}
+
+struct outer_frames *outer_frames(__u32 tid)
+{
+	return current->view->no_memory ? NULL : &current->outer;
 }
 
 struct lua_place *lua_place(__u32 index)
