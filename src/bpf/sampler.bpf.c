@@ -351,6 +351,15 @@ struct {
 	__type(value, __u64);
 } sent_protos SEC(".maps");
 
+/* The same for known_calls. */
+#define SENT_CALLS 1024u
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SENT_CALLS);
+	__type(key, __u32);
+	__type(value, __u64);
+} sent_calls SEC(".maps");
+
 static __always_inline struct walk *walk_state(void)
 {
 	__u32 zero = 0;

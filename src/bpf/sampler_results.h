@@ -184,7 +184,8 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 	struct walk *w = walk_state();
 	struct lua_place *place, *callee_place;
 	struct record_call *record;
-	__u64 key, base;
+	__u64 key, base, *sent;
+	__u32 slot;
 	__u8 one = 1;
 
 	if (!w || i >= MAX_LUA_FRAMES - 1 || (__u32)word == BCPOS_NONE ||
@@ -195,8 +196,14 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 	if (!place || !callee_place || place->puc != callee_place->puc)
 		return 0;
 	key = hash_mix(hash_mix(hash_mix(callee, caller), (__u32)word), word & FRAME_LUA_COMPILED);
-	if (bpf_map_lookup_elem(&known_calls, &key))
+	slot = key & (SENT_CALLS - 1);
+	sent = bpf_map_lookup_elem(&sent_calls, &slot);
+	if (!sent || *sent == key)
 		return 0;
+	if (bpf_map_lookup_elem(&known_calls, &key)) {
+		*sent = key;
+		return 0;
+	}
 	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 	if (!record)
 		return 0;
@@ -219,6 +226,7 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 		record->slot_count = MAX_CALL_SLOTS;
 	bpf_ringbuf_submit(record, wakeup_flags());
 	bpf_map_update_elem(&known_calls, &key, &one, BPF_ANY);
+	*sent = key;
 	return 0;
 }
 

@@ -178,37 +178,42 @@ SUBPROGRAM int find_rule(void)
  * Sets walk.file_id, vaddr and rule for walk.lookup_pc; negative when it is in no mapping. The
  * callers of a sample are mostly those of an earlier one, and searching for a pc touches a dozen
  * cache lines that are cold after a tick of the timer: so what was found for a pc is kept, for as
- * long as the process's mappings stay the same.
+ * long as the process's mappings stay the same. The pcs that were interrupted are many more, and
+ * have a place of their own.
  */
 SUBPROGRAM int find_frame(void)
 {
 	struct walk *w = walk_state();
 	struct known_frame *known;
-	__u64 pc;
+	__u64 pc, hash;
+	int found;
 
 	if (!w)
 		return -1;
 	pc = w->lookup_pc;
-	known = known_frame((pc * 0x9e3779b97f4a7c15ull) >> 52 & (KNOWN_FRAMES - 1));
+	hash = pc * 0x9e3779b97f4a7c15ull;
+	known = known_frame(w->exact_pc ? KNOWN_CALLERS + (hash >> 54 & (KNOWN_EXACT - 1))
+					: hash >> 52 & (KNOWN_CALLERS - 1));
 	if (known && known->pc == pc && known->tgid == w->record.tgid &&
 	    known->generation == w->generation) {
 		w->file_id = known->file_id;
 		w->vaddr = known->vaddr;
 		w->rule = known->rule;
-		return 0;
+		return known->unmapped ? -1 : 0;
 	}
-	if (find_mapping() < 0)
-		return -1;
-	find_rule();
+	found = find_mapping();
+	if (found == 0)
+		find_rule();
 	if (known) {
 		known->pc = pc;
 		known->tgid = w->record.tgid;
 		known->generation = w->generation;
 		known->file_id = w->file_id;
 		known->vaddr = w->vaddr;
-		known->rule = w->rule;
+		known->rule = (__u16)w->rule;
+		known->unmapped = found < 0;
 	}
-	return 0;
+	return found;
 }
 
 #include "walk_luajit.h"

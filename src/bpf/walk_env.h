@@ -54,9 +54,9 @@ typedef const struct walk_rows *table_handle;
 table_handle table_of(__u32 file_id);
 const __u64 *table_entry(table_handle table, __u32 index); /* NULL outside the table */
 const struct unwind_rule *rule_at(__u32 rule);
-struct known_frame *known_frame(__u32 slot); /* may be NULL */
+struct known_frame *known_frame(__u32 slot);  /* may be NULL */
 struct outer_frames *outer_frames(__u32 tid); /* may be NULL */
-struct lua_place *lua_place(__u32 index);    /* may be NULL */
+struct lua_place *lua_place(__u32 index);     /* may be NULL */
 const struct luajit_build *build_at(__u32 vm);
 const struct puc_build *puc_at(__u32 puc);
 __u64 thread_vm(__u32 tid); /* the global_State last seen on a thread, or 0 */

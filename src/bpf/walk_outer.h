@@ -50,16 +50,16 @@ SUBPROGRAM int outer_take(__u32 from)
 		if (at >= OUTER_FRAMES)
 			break; /* that was the outermost one */
 		f = &outer->frames[at];
-		if (i && (!outer_same(w, f->rsp - 8, f->pc) ||
-			  (f->needs_rbp && rbp_below &&
-			   !outer_same(w, f->rsp - rbp_below, f->rbp)))) {
+		if (i &&
+		    (!outer_same(w, f->rsp - 8, f->pc) ||
+		     (f->needs_rbp && rbp_below && !outer_same(w, f->rsp - rbp_below, f->rbp)))) {
 			w->words = words;
 			return 0;
 		}
 		rbp_below = f->rbp_below;
 		emit(w, f->word);
 	}
-	w->native_frames += i;
+	w->native_frames += i - 1; /* one was counted */
 	return 1;
 }
 
@@ -115,9 +115,8 @@ INLINE void outer_note(struct walk *w, const struct unwind_rule *rule, __u32 run
 	f->rbp = rbp;
 	f->word = frame_native(w->file_id, w->vaddr);
 	f->needs_rbp = rule->cfa_kind == CFA_REG && rule->cfa_reg == DW_REG_RBP;
-	f->rbp_below = rule->saved_base[SAVED_RBP] == BASE_CFA
-			       ? (__u32)-rule->saved_offset[SAVED_RBP]
-			       : 0;
+	f->rbp_below =
+		rule->saved_base[SAVED_RBP] == BASE_CFA ? (__u32)-rule->saved_offset[SAVED_RBP] : 0;
 	w->outer_run = run + 1;
 }
 

@@ -22,15 +22,18 @@
 	 1u << DW_REG_R13 | 1u << DW_REG_R14 | 1u << DW_REG_R15 | 1u << DW_REG_RA)
 #define REGISTERS_ALL ((1u << DW_REG_COUNT) - 1)
 
-/* Where a return address was found; see find_frame. */
-#define KNOWN_FRAMES 4096u
+/* Where a pc was found; see find_frame. */
+#define KNOWN_CALLERS 4096u
+#define KNOWN_EXACT   1024u
+#define KNOWN_FRAMES  (KNOWN_CALLERS + KNOWN_EXACT)
 struct known_frame {
 	__u64 pc;
 	__u64 vaddr;
 	__u32 tgid;
 	__u32 generation;
 	__u32 file_id;
-	__u32 rule;
+	__u16 rule;
+	__u16 unmapped; /* in no mapping */
 };
 
 /* The outermost frames of a thread; see walk_outer.h. */

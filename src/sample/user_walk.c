@@ -146,7 +146,8 @@ void trace_hint_set(__u64 pc, __u32 trace)
 
 /* The maps of what was sent already, as numbers that are mixed into their keys; sent_protos is the
  * kernel's quicker filter in front of known_protos, which is not needed here. */
-static const uint64_t sent_protos = 0, known_protos = 1, known_calls = 2, known_vms = 3;
+static const uint64_t sent_protos = 0, known_protos = 1, known_calls = 2, known_vms = 3,
+		      sent_calls = 4;
 
 struct vm_key {
 	__u64 g;
@@ -155,6 +156,7 @@ struct vm_key {
 };
 
 #define SENT_PROTOS 1024u
+#define SENT_CALLS  1024u
 
 static uint64_t *sent_slot(uint64_t map, uint64_t key, uint64_t *mark)
 {
@@ -166,7 +168,7 @@ static void *map_find(const uint64_t *map, uint64_t key)
 {
 	uint64_t mark, *slot = sent_slot(*map, key, &mark);
 
-	if (map == &sent_protos) {
+	if (map == &sent_protos || map == &sent_calls) {
 		current->nothing = 0;
 		return &current->nothing;
 	}
