@@ -351,7 +351,15 @@ struct {
 	__type(value, __u64);
 } sent_protos SEC(".maps");
 
-/* The same for known_calls. */
+/* The same for known_vms and known_calls. */
+#define SENT_VMS 64u
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SENT_VMS);
+	__type(key, __u32);
+	__type(value, struct vm_key);
+} sent_vms SEC(".maps");
+
 #define SENT_CALLS 1024u
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

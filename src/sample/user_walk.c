@@ -144,10 +144,10 @@ void trace_hint_set(__u64 pc, __u32 trace)
 /* ---- what the descriptions are written with (sampler_results.h) --------------------------------
  */
 
-/* The maps of what was sent already, as numbers that are mixed into their keys; sent_protos is the
- * kernel's quicker filter in front of known_protos, which is not needed here. */
+/* The maps of what was sent already, as numbers that are mixed into their keys; the sent_*
+ * are the kernel's quicker filters in front of known_*, which are not needed here. */
 static const uint64_t sent_protos = 0, known_protos = 1, known_calls = 2, known_vms = 3,
-		      sent_calls = 4;
+		      sent_calls = 4, sent_vms = 5;
 
 struct vm_key {
 	__u64 g;
@@ -156,6 +156,7 @@ struct vm_key {
 };
 
 #define SENT_PROTOS 1024u
+#define SENT_VMS    64u
 #define SENT_CALLS  1024u
 
 static uint64_t *sent_slot(uint64_t map, uint64_t key, uint64_t *mark)
@@ -168,6 +169,8 @@ static void *map_find(const uint64_t *map, uint64_t key)
 {
 	uint64_t mark, *slot = sent_slot(*map, key, &mark);
 
+	if (map == &sent_vms)
+		return NULL;
 	if (map == &sent_protos || map == &sent_calls) {
 		current->nothing = 0;
 		return &current->nothing;
