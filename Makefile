@@ -106,6 +106,7 @@ $(B)/%.o: %.c
 
 $(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o off_cpu.o sampler.o): $(B)/sampler.skel.h
 $(B)/src/sample/thread_states.o: $(B)/tasks.skel.h
+$(B)/src/sample/kernel_names.o: $(B)/kernel_names.skel.h
 $(B)/src/sample/bpf_objects.o: $(BPF_SKEL) $(BPF_OBJECT)
 $(addprefix $(B)/src/output/,flamegraph.o heatmap.o diff_graph.o): $(ASSETS)
 $(B)/src/target/system_calls.o: $(B)/system_call_names.h

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <zlib.h>
 
+#include "kernel_names.skel.h"
 #include "sampler.skel.h"
 #include "tasks.skel.h"
 
+#include "kernel_names.object.h"
 #include "sampler.object.h"
 #include "tasks.object.h"
 
@@ -54,5 +56,16 @@ const void *tasks_bpf__elf_bytes(size_t *size)
 	if (!bytes)
 		bytes = inflated(tasks_object, sizeof(tasks_object), TASKS_OBJECT_BYTES);
 	*size = bytes ? TASKS_OBJECT_BYTES : 0;
+	return bytes;
+}
+
+const void *kernel_names_bpf__elf_bytes(size_t *size)
+{
+	static void *bytes;
+
+	if (!bytes)
+		bytes = inflated(kernel_names_object, sizeof(kernel_names_object),
+				 KERNEL_NAMES_OBJECT_BYTES);
+	*size = bytes ? KERNEL_NAMES_OBJECT_BYTES : 0;
 	return bytes;
 }
