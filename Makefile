@@ -37,6 +37,7 @@ LIBZSTD := $(if $(wildcard /usr/lib/*/libzstd.a /usr/lib64/libzstd.a),-lzstd)
 # ---- the BPF object and its skeleton -------------------------------------------------------
 BPF_SRC := $(wildcard src/bpf/*.bpf.c)
 BPF_SKEL := $(BPF_SRC:src/bpf/%.bpf.c=$(B)/%.skel.h)
+BPF_OBJECT := $(BPF_SKEL:.skel.h=.object.h)
 BPF_HDR := $(wildcard src/bpf/*.h)
 # -disable-block-placement: else clang puts a loop's last block in front of its first, and older verifiers
 # (Linux 6.1 is one) refuse to fall through backwards: docs/architecture.md, "The verifier".
@@ -48,6 +49,10 @@ BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -mllvm -disable-block-place
 # ---- sources -------------------------------------------------------------------------------
 LIB_SRC := $(filter-out src/cmd/main.c,$(wildcard src/*/*.c))
 LIB_SRC := $(filter-out %.bpf.c,$(LIB_SRC))
+# Only for static linking, where it stands in front of the libraries.
+STATIC_SRC := src/vm/capstone_static.c
+LIB_SRC := $(filter-out $(STATIC_SRC),$(LIB_SRC))
+STATIC_OBJ := $(STATIC_SRC:%.c=$(B)/%.o)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(B)/pprof.pb-c.o
 ASSETS := $(wildcard src/output/assets/*)
 
@@ -59,7 +64,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
 .PHONY: all clean unit fuzz kernels headers install uninstall
-.SECONDARY: $(BPF_SKEL) $(BPF_SKEL:.skel.h=.bpf.o)
+.SECONDARY: $(BPF_SKEL) $(BPF_OBJECT) $(BPF_SKEL:.skel.h=.bpf.o)
 all: $(B)/luaspy
 
 $(B)/%.bpf.o: src/bpf/%.bpf.c $(BPF_HDR)
@@ -68,8 +73,20 @@ $(B)/%.bpf.o: src/bpf/%.bpf.c $(BPF_HDR)
 	$(BPFTOOL) gen object $@ $@.tmp
 	@rm -f $@.tmp
 
-$(B)/%.skel.h: $(B)/%.bpf.o
+# Without the object's bytes, which src/sample/bpf_objects.c has, compressed.
+$(B)/%.skel.h: $(B)/%.bpf.o Makefile
 	$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp
+	@sed -e 's/^static inline \(const void \*$*_bpf__elf_bytes(size_t \*sz);\)$$/\1/' \
+		-e '/^static inline const void \*$*_bpf__elf_bytes(size_t \*sz)$$/,/^}/d' $@.tmp > $@
+	@rm $@.tmp
+
+# What stands between the braces of a C array of bytes.
+C_BYTES := od -An -v -tu1 | sed 's/ \+/,/g; s/^,//; s/$$/,/'
+
+$(B)/%.object.h: $(B)/%.bpf.o Makefile
+	@{ echo '#define $(shell echo $* | tr a-z A-Z)_OBJECT_BYTES' $$(wc -c < $<); \
+		echo 'static const unsigned char $*_object[] = {'; \
+		gzip -9 -n < $< | $(C_BYTES); echo '};'; } > $@.tmp
 	@mv $@.tmp $@
 
 # What protobuf-c makes of the profile format is not ours to mend.
@@ -80,12 +97,17 @@ $(B)/pprof.pb-c.c $(B)/pprof.pb-c.h &: src/output/pprof.proto
 $(B)/pprof.pb-c.o: $(B)/pprof.pb-c.c $(B)/pprof.pb-c.h
 	$(CC) $(CPPFLAGS) $(filter-out $(WARN),$(CFLAGS)) -w -c $< -o $@
 
+# A command's code runs once: it may be small instead of fast.
+$(B)/src/cmd/%.o: CFLAGS += -Os
+
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 $(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o off_cpu.o sampler.o): $(B)/sampler.skel.h
 $(B)/src/sample/thread_states.o: $(B)/tasks.skel.h
+$(B)/src/sample/kernel_names.o: $(B)/kernel_names.skel.h
+$(B)/src/sample/bpf_objects.o: $(BPF_SKEL) $(BPF_OBJECT)
 $(addprefix $(B)/src/output/,flamegraph.o heatmap.o diff_graph.o): $(ASSETS)
 $(B)/src/target/system_calls.o: $(B)/system_call_names.h
 
@@ -103,23 +125,24 @@ $(B)/terminfo.h: src/cmd/top_terminal.ti
 	@mkdir -p $(B)/terminfo
 	tic -x -o $(B)/terminfo $<
 	@{ echo 'static const unsigned char builtin_terminfo[] = {'; \
-		cat $(B)/terminfo/*/luaspy-ansi | od -An -v -tu1 | sed 's/ \+/,/g; s/^,//; s/$$/,/'; echo '};'; } > $@.tmp
+		cat $(B)/terminfo/*/luaspy-ansi | $(C_BYTES); echo '};'; } > $@.tmp
 	@mv $@.tmp $@
 $(B)/src/cmd/top_terminal.o: $(B)/terminfo.h
 
 # What the compiler needs to be there before any source: for tests/lint.
-headers: $(BPF_SKEL) $(B)/pprof.pb-c.h $(B)/system_call_names.h $(B)/terminfo.h
+headers: $(BPF_SKEL) $(BPF_OBJECT) $(B)/pprof.pb-c.h $(B)/system_call_names.h $(B)/terminfo.h
 
 $(B)/libluaspy.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(B)/luaspy: $(B)/src/cmd/main.o $(B)/libluaspy.a
+$(B)/luaspy: $(B)/src/cmd/main.o $(STATIC_OBJ) $(B)/libluaspy.a
 	$(CC) -static $(LDFLAGS) -Wl,--start-group $^ $(LDLIBS) $(LIBZSTD) -Wl,--end-group -o $@.debug
 	strip -o $@ $@.debug
 
 # The product with another table of known builds, which tests/live/test_offsets.py writes.
-$(B)/tests/live/luaspy_other_table: $(B)/tests/live/other_table.c $(B)/src/cmd/main.o $(B)/libluaspy.a
+$(B)/tests/live/luaspy_other_table: $(B)/tests/live/other_table.c $(B)/src/cmd/main.o $(STATIC_OBJ) \
+		$(B)/libluaspy.a
 	$(CC) $(CPPFLAGS) $(CFLAGS) -static $(LDFLAGS) -Wl,--start-group $^ $(LDLIBS) $(LIBZSTD) \
 		-Wl,--end-group -o $@
 
@@ -133,7 +156,7 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libreplay.a $(B)/libluaspy.a
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # Runs in guests that have no libraries (tests/kernels).
-$(B)/tests/kernels/load_programs: $(B)/tests/kernels/load_programs.o
+$(B)/tests/kernels/load_programs: $(B)/tests/kernels/load_programs.o $(B)/src/sample/bpf_objects.o
 	$(CC) -static $(LDFLAGS) -Wl,--start-group $^ -lbpf -lelf -lz $(LIBZSTD) -Wl,--end-group -o $@
 $(B)/tests/kernels/load_programs.o: $(BPF_SKEL)
 

@@ -125,6 +125,11 @@ SUBPROGRAM int lua_frame(void)
 
 	if (!w)
 		return -1;
+	/* Over all activations: a forged stack must not hold the CPU. */
+	if (++w->lua_links > 4 * MAX_LUA_FRAMES) {
+		w->stop = STOP_TRUNCATED;
+		return -1;
+	}
 	frame = w->frame;
 	if (frame <= w->bottom)
 		return 1;
@@ -241,11 +246,6 @@ SUBPROGRAM int lua_frames(void)
 	index = w->coroutine_index;
 
 	for (i = 0; i < (int)(4 * MAX_LUA_FRAMES); i++) {
-		/* Over all activations: a forged stack must not hold the CPU. */
-		if (++w->lua_links > 4 * MAX_LUA_FRAMES) {
-			result = 0;
-			break;
-		}
 		result = lua_frame();
 		if (result)
 			break;

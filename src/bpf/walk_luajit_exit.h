@@ -16,9 +16,11 @@
 #define X86_PUSH_IMM8 0x6a
 #define X86_JMP_SHORT 0xeb
 
-INLINE int exit_set(struct walk *w, __u32 trace, __u32 exit)
+SUBPROGRAM int exit_set(__u32 trace, __u32 exit)
 {
-	if (trace_read(w, trace) != 0 || snapshot_kind(w) != 0 || exit >= w->trace_nsnap)
+	struct walk *w = walk_state();
+
+	if (!w || trace_read(w, trace) != 0 || snapshot_kind(w) != 0 || exit >= w->trace_nsnap)
 		return -1;
 	w->snap_index = exit;
 	w->snap_exit = 1;
@@ -44,7 +46,7 @@ SUBPROGRAM int trace_at_exit(void)
 	    ~state != VMST_EXIT ||
 	    bpf_probe_read_user(fields, sizeof(fields), (void *)(w->g + build->trace_exit)) != 0)
 		return -1;
-	return exit_set(w, fields[0], fields[1]);
+	return exit_set(fields[0], fields[1]);
 }
 
 /*
@@ -65,25 +67,25 @@ SUBPROGRAM int trace_at_stub(__u32 trace)
 	    bpf_probe_read_user(pushed, sizeof(pushed), (void *)rsp) != 0)
 		return -1;
 	if (code[0] == X86_PUSH_IMM8 && code[2] == X86_PUSH_IMM8)
-		return exit_set(w, trace, code[1] | code[3] << 8);
+		return exit_set(trace, code[1] | code[3] << 8);
 	if (code[0] == X86_PUSH_IMM8 && code[2] == X86_JMP_SHORT) {
 		if (bpf_probe_read_user(end, sizeof(end), (void *)(w->lookup_pc + 4 + code[3])) !=
 			    0 ||
 		    end[0] != X86_PUSH_IMM8)
 			return -1;
-		return exit_set(w, trace, code[1] | end[1] << 8);
+		return exit_set(trace, code[1] | end[1] << 8);
 	}
 	if (code[0] == X86_JMP_SHORT) {
 		if (bpf_probe_read_user(end, sizeof(end), (void *)(w->lookup_pc + 2 + code[1])) !=
 			    0 ||
 		    end[0] != X86_PUSH_IMM8)
 			return -1;
-		return exit_set(w, trace, (pushed[0] & 0xff) | end[1] << 8);
+		return exit_set(trace, (pushed[0] & 0xff) | end[1] << 8);
 	}
 	if (code[0] == X86_PUSH_IMM8)
-		return exit_set(w, trace, (pushed[0] & 0xff) | code[1] << 8);
+		return exit_set(trace, (pushed[0] & 0xff) | code[1] << 8);
 	/* What follows the second push, up to the jump to the handler. */
-	return exit_set(w, trace, (pushed[1] & 0xff) | (pushed[0] & 0xff) << 8);
+	return exit_set(trace, (pushed[1] & 0xff) | (pushed[0] & 0xff) << 8);
 }
 
 /* Is the link of inlined frame `i` where it is to be, if L->base is that of frame `first`? 1 also

@@ -22,6 +22,7 @@
 #define MAX_SCANNED_TRACES 512u
 #define SCANNED_BLOCK	   32u
 #define MAX_IR_SCANNED	   (BLOCK_SIZE / IR_SIZE)
+#define IR_BLOCK	   16u
 #define TRACE_EXACT	   ((__u32)(FRAME_LUA_COMPILED >> FRAME_TRACE_SHIFT))
 #define TRACE_ESTIMATED	   ((__u32)((FRAME_LUA_COMPILED | FRAME_LUA_ESTIMATED) >> FRAME_TRACE_SHIFT))
 
@@ -320,23 +321,32 @@ INLINE int proto_holds(struct walk *w, __u64 address)
 	return w->return_pc - bytecode <= 4ull * count;
 }
 
-/* Is constant `i` of those copied a proto that holds walk.return_pc? Then walk.proto is it. */
-SUBPROGRAM int trace_proto_try(__u32 i)
+/* Is one of the IR_BLOCK constants from `first` on, of `count` that are copied, a proto that holds
+ * walk.return_pc? Then walk.proto is it. */
+SUBPROGRAM int trace_proto_try(__u32 first, __u32 count)
 {
 	struct walk *w = walk_state();
-	__u32 at = i * IR_SIZE & (BLOCK_SIZE - 1);
 	__u64 value;
+	__u32 i, at;
 
-	if (!w || (w->lua_stack.bytes[at + IR_TYPE_OFFSET] & IR_TYPE_MASK) != GCT_PROTO)
+	if (!w)
 		return -1;
-	if (w->gc64)
-		value = *(__u64 *)(w->lua_stack.bytes + at + IR_SIZE);
-	else
-		value = *(__u32 *)(w->lua_stack.bytes + at);
-	if (value & 3 || !proto_holds(w, value))
-		return -1;
-	w->proto = value;
-	return 0;
+	for (i = 0; i < IR_BLOCK; i++) {
+		if (first + i >= count)
+			break;
+		at = (first + i) * IR_SIZE & (BLOCK_SIZE - 1);
+		if ((w->lua_stack.bytes[at + IR_TYPE_OFFSET] & IR_TYPE_MASK) != GCT_PROTO)
+			continue;
+		if (w->gc64)
+			value = *(__u64 *)(w->lua_stack.bytes + at + IR_SIZE);
+		else
+			value = *(__u32 *)(w->lua_stack.bytes + at);
+		if (!(value & 3) && proto_holds(w, value)) {
+			w->proto = value;
+			return 0;
+		}
+	}
+	return -1;
 }
 
 /*
@@ -361,10 +371,10 @@ SUBPROGRAM int trace_proto_find(void)
 	    bpf_probe_read_user(w->lua_stack.bytes, size,
 				(void *)(w->trace_ir + (IR_BIAS - (__u64)count) * IR_SIZE)) != 0)
 		return -1;
-	for (i = 0; i < MAX_IR_SCANNED; i++) {
+	for (i = 0; i < MAX_IR_SCANNED; i += IR_BLOCK) {
 		if (i >= count)
 			break;
-		if (trace_proto_try(i) == 0)
+		if (trace_proto_try(i, count) == 0)
 			return 0;
 	}
 	return -1;

@@ -14,40 +14,46 @@
 /* ---- the VM of a thread ------------------------------------------------------------------------
  */
 
+#define VM_NONE	    (-1)
+#define VM_FOUND    0
+#define VM_COMPILED 1 /* found, and a trace runs */
+
 /*
- * Is g the VM that runs here? Then sets walk.L (its cur_L), that one's stack, and walk.activation
- * to its innermost activation above rsp; *base is where its frames start, *compiled whether that is
- * in a trace (jit_base is only set while one runs).
+ * Is g the VM that runs here? Then sets walk.L (its cur_L), that one's stack, walk.activation to
+ * its innermost activation above rsp, and walk.base to where its frames start.
  */
-INLINE int vm_check(struct walk *w, const struct luajit_build *build, __u64 g, __u64 *base,
-		    __u32 *compiled)
+SUBPROGRAM int vm_check(__u64 g)
 {
-	__u64 cframe, of, rsp = w->regs[DW_REG_RSP], jit_base, pair[2];
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	__u64 cframe, of, rsp, base, jit_base, pair[2];
 	int i;
 
-	/* cur_L, and jit_base behind it. */
-	if (!g || g & 3 ||
+	if (!w)
+		return VM_NONE;
+	build = build_at(w->vm - 1);
+	rsp = w->regs[DW_REG_RSP];
+	/* cur_L, and jit_base behind it, which is only set while a trace runs. */
+	if (!build || !g || g & 3 ||
 	    bpf_probe_read_user(pair, w->gc64 ? 16 : 8, (void *)(g + build->cur_L)) != 0)
-		return -1;
+		return VM_NONE;
 	w->L = w->gc64 ? pair[0] : (__u32)pair[0];
 	jit_base = w->gc64 ? pair[1] : pair[0] >> 32;
-	if (lua_state_read(w, base, &cframe, &of) != 0 || of != g)
-		return -1;
+	if (lua_state_read(w, &base, &cframe, &of) != 0 || of != g)
+		return VM_NONE;
 	/* Below rsp are activations that were made from within, by a finalizer for example. */
 	for (i = 0; i < 8 && cframe && cframe <= rsp; i++) {
 		if (cframe & 7 || bpf_probe_read_user(&cframe, sizeof(cframe),
 						      (void *)(cframe + build->save_cframe)) != 0)
-			return -1;
+			return VM_NONE;
 		cframe &= ~CFRAME_FLAGS;
 	}
 	if (cframe & 7 || cframe <= rsp || cframe - rsp > 1 << 20)
-		return -1;
+		return VM_NONE;
 	w->activation = cframe;
 	w->g = g;
-	*compiled = jit_base != 0;
-	if (jit_base)
-		*base = jit_base;
-	return 0;
+	w->base = jit_base ? jit_base : base;
+	return jit_base ? VM_COMPILED : VM_FOUND;
 }
 
 /* Is there an activation at rsp + offset? Then 1, and walk.candidate is its global_State. */
@@ -85,28 +91,39 @@ SUBPROGRAM int vm_try(__u32 offset)
  * an activation among the next words of the C stack: it is one if its SAVE_L is a lua_State whose
  * cframe points back to it.
  */
-INLINE int vm_find(struct walk *w, const struct luajit_build *build, __u64 *base, __u32 *compiled)
+SUBPROGRAM int vm_find(void)
 {
-	int i;
+	struct walk *w = walk_state();
+	const struct luajit_build *build;
+	int i, found;
 
+	if (!w)
+		return VM_NONE;
+	build = build_at(w->vm - 1);
+	if (!build)
+		return VM_NONE;
 	w->foreign = 0;
-	if (w->gc64 && w->valid & 1u << DW_REG_R14 &&
-	    vm_check(w, build, w->regs[DW_REG_R14] - (__s64)build->dispatch_from_g, base,
-		     compiled) == 0)
-		return 0;
+	if (w->gc64 && w->valid & 1u << DW_REG_R14) {
+		found = vm_check(w->regs[DW_REG_R14] - (__s64)build->dispatch_from_g);
+		if (found != VM_NONE)
+			return found;
+	}
 	w->foreign = w->gc64;
-	if (vm_check(w, build, thread_vm(w->tid), base, compiled) == 0)
-		return 0;
+	found = vm_check(thread_vm(w->tid));
+	if (found != VM_NONE)
+		return found;
 	if (block_load(&w->stack, w->regs[DW_REG_RSP] & ~7ull, 256) != 0)
-		return -1;
+		return VM_NONE;
 	for (i = 0; i < 192; i++) {
 		if (vm_try(8 * i) > 0)
 			break;
 	}
-	if (i == 192 || vm_check(w, build, w->candidate, base, compiled) != 0)
-		return -1;
-	thread_vm_set(w->tid, w->candidate);
-	return 0;
+	if (i == 192)
+		return VM_NONE;
+	found = vm_check(w->candidate);
+	if (found != VM_NONE)
+		thread_vm_set(w->tid, w->candidate);
+	return found;
 }
 
 /*
@@ -119,8 +136,7 @@ SUBPROGRAM int vm_resume(void)
 {
 	struct walk *w = walk_state();
 	const struct luajit_build *build;
-	__u64 base, pc;
-	__u32 compiled;
+	__u64 pc;
 
 	if (!w || !w->vm)
 		return -1;
@@ -128,7 +144,7 @@ SUBPROGRAM int vm_resume(void)
 	if (!build)
 		return -1;
 	w->gc64 = build->gc64;
-	if (vm_find(w, build, &base, &compiled) != 0 || compiled)
+	if (vm_find() != VM_FOUND)
 		return -1;
 	if (bpf_probe_read_user(&pc, sizeof(pc), (void *)(w->activation - 8)) != 0)
 		return -1;
@@ -162,8 +178,7 @@ SUBPROGRAM int trace_enter(void)
 {
 	struct walk *w = walk_state();
 	const struct luajit_build *build;
-	__u32 compiled;
-	__u64 base;
+	int found;
 
 	if (!w || !w->vm)
 		return -1;
@@ -171,11 +186,12 @@ SUBPROGRAM int trace_enter(void)
 	if (!build)
 		return -1;
 	w->gc64 = build->gc64;
-	if (vm_find(w, build, &base, &compiled) != 0)
+	found = vm_find();
+	if (found == VM_NONE)
 		return -1;
 	/* The exit handler has cleared jit_base at some point; anywhere else its absence means that
 	 * this is another compiler's code. */
-	if (!compiled && w->rule == RULE_ID_NONE)
+	if (found != VM_COMPILED && w->rule == RULE_ID_NONE)
 		return -1;
 	if (w->foreign && w->rule == RULE_ID_NONE) {
 		/* A trace has called a C function that runs code made by another compiler. */
@@ -184,9 +200,8 @@ SUBPROGRAM int trace_enter(void)
 		w->skipped = 1;
 	}
 	w->activations++;
-	w->compiled = compiled;
+	w->compiled = found == VM_COMPILED;
 	w->no_pc = 1;
-	w->base = base;
 	w->vm_flags = 0;
 	w->vm_pc = VM_PC_CURRENT;
 	w->link_override = 0;

@@ -257,7 +257,7 @@ static int name_all(struct dump_command *self)
 	int err;
 
 	if (self->kernel) {
-		self->common.kernel_symbols = kernel_symbols__open();
+		session__open_kernel_symbols(&self->common);
 		session__read_kernel_symbols(&self->common);
 	}
 	err = dump_names__find(&self->dump, &self->common.names);

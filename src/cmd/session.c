@@ -120,7 +120,7 @@ int session__drop_privileges(struct session *self, const struct privileges_needs
 	int err;
 
 	if (kernel)
-		self->kernel_symbols = kernel_symbols__open();
+		session__open_kernel_symbols(self);
 	err = privileges__drop(needs);
 	if (err)
 		fprintf(stderr,
@@ -148,10 +148,18 @@ void session__clear_stacks(struct session *self)
 	stack_store__clear(sampler__stacks(self->sampler));
 }
 
+void session__open_kernel_symbols(struct session *self)
+{
+	self->kernel_symbols = kernel_symbols__open();
+	self->kernel_names = kernel_names__new();
+}
+
 void session__read_kernel_symbols(struct session *self)
 {
 	if (self->kernel_symbols &&
-	    kernel_symbols__read(self->kernel_symbols, &self->kernel) == -EPERM && !self->quiet)
+	    kernel_symbols__read_or_ask(self->kernel_symbols, self->kernel_names, &self->kernel) ==
+		    -EPERM &&
+	    !self->quiet)
 		fprintf(self->warnings,
 			"luaspy: warning: kernel function names are hidden: they need "
 			"CAP_SYSLOG and `sysctl kernel.kptr_restrict` below 2.\n");
@@ -186,6 +194,7 @@ void session__title(const struct session *self, char *title, size_t size)
 void session__free(struct session *self)
 {
 	kernel_symbols__free(self->kernel);
+	kernel_names__free(self->kernel_names);
 	if (self->kernel_symbols)
 		fclose(self->kernel_symbols);
 	lua_functions__free(self->lua_functions);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "../sample/kernel_names.h"
 #include "../sample/sampler.h"
 #include "../symbol/frame_names.h"
 #include "../symbol/kernel_symbols.h"
@@ -33,8 +34,9 @@ struct session {
 	struct kernel_symbols *kernel;
 	struct frame_names names;
 	struct record_builds builds;
-	FILE *kernel_symbols; /* opened while we may see the addresses */
-	uint32_t files_told;  /* modules whose files were complained about */
+	FILE *kernel_symbols;		   /* opened while we may see the addresses */
+	struct kernel_names *kernel_names; /* may be NULL */
+	uint32_t files_told;		   /* modules whose files were complained about */
 };
 
 /* Each of these returns 0, or a negative errno after a message. Call them in this order. */
@@ -64,6 +66,10 @@ int session__poll(struct session *self, int timeout_ms);
 
 /* Forgets the stacks that have come, after sampler__take. */
 void session__clear_stacks(struct session *self);
+
+/* Prepares names of kernel functions, with the privileges that it takes: session__drop_privileges
+ * does. */
+void session__open_kernel_symbols(struct session *self);
 
 /* Kernel functions have names from now on, if they may; a warning if not. */
 void session__read_kernel_symbols(struct session *self);

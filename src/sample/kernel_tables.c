@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -106,21 +108,16 @@ int kernel_tables__put_rules(struct kernel_tables *self, const struct unwind_rul
 	return 0;
 }
 
+/* By way of its memory: an update of each entry, in batches too, takes twenty times as long. */
 static int fill_array(int fd, const uint64_t *entries, size_t count)
 {
-	uint32_t batch = (uint32_t)count, *keys;
-	size_t i;
-	int err = 0;
+	uint64_t *memory = mmap(NULL, count * sizeof(*entries), PROT_WRITE, MAP_SHARED, fd, 0);
 
-	keys = malloc(count * sizeof(*keys));
-	if (!keys)
-		return -ENOMEM;
-	for (i = 0; i < count; i++)
-		keys[i] = (uint32_t)i;
-	if (bpf_map_update_batch(fd, keys, entries, &batch, NULL) != 0)
-		err = -errno;
-	free(keys);
-	return err;
+	if (memory == MAP_FAILED)
+		return -errno;
+	memcpy(memory, entries, count * sizeof(*entries));
+	munmap(memory, count * sizeof(*entries));
+	return 0;
 }
 
 /*
@@ -150,7 +147,7 @@ int kernel_tables__flush(struct kernel_tables *self)
 int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
 			    const struct file_table *file, const uint64_t *entries, size_t count)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 	int table, err = 0;
 
 	if (count) {

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../sample/kernel_names.h"
+
 #define MAX_SYMBOLS    (8U << 20)
 #define MAX_NAME_BYTES 600U /* KSYM_NAME_LEN is 512, a module's name 64 at most */
 
@@ -18,6 +20,7 @@ struct kernel_symbol {
 };
 
 struct kernel_symbols {
+	struct kernel_names *asked;    /* if not NULL, what follows is not complete */
 	struct kernel_symbol *symbols; /* ascending, one per address */
 	size_t count;
 	size_t capacity;
@@ -157,6 +160,12 @@ int kernel_symbols__load(const char *path, struct kernel_symbols **symbols)
 
 int kernel_symbols__read(FILE *file, struct kernel_symbols **symbols)
 {
+	return kernel_symbols__read_or_ask(file, NULL, symbols);
+}
+
+int kernel_symbols__read_or_ask(FILE *file, struct kernel_names *names,
+				struct kernel_symbols **symbols)
+{
 	struct kernel_symbols *self;
 	bool seen = false, addressed = false;
 	size_t line_size = 0;
@@ -169,8 +178,15 @@ int kernel_symbols__read(FILE *file, struct kernel_symbols **symbols)
 		err = -ENOMEM;
 		goto out;
 	}
-	while (!err && getline(&line, &line_size, file) >= 0)
+	while (!err && !self->asked && getline(&line, &line_size, file) >= 0) {
 		err = add_line(self, line, &seen, &addressed);
+		if (!err && names && self->count) {
+			/* It names what kallsyms names, or it is not used. */
+			if (kernel_names__find(names, self->symbols[0].address))
+				self->asked = names;
+			names = NULL;
+		}
+	}
 	if (!err && ferror(file))
 		err = -EIO;
 	if (!err && seen && !addressed)
@@ -201,6 +217,8 @@ const char *kernel_symbols__find(const struct kernel_symbols *self, uint64_t add
 
 	if (!self)
 		return NULL;
+	if (self->asked)
+		return kernel_names__find(self->asked, address);
 	high = self->count;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;

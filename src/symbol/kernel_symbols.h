@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct kernel_names;
 struct kernel_symbols;
 
 /*
@@ -25,6 +26,11 @@ int kernel_symbols__load(const char *path, struct kernel_symbols **symbols);
  */
 FILE *kernel_symbols__open(void);
 int kernel_symbols__read(FILE *file, struct kernel_symbols **symbols);
+
+/* As kernel_symbols__read, but of `file` is only read what it takes to see whether addresses are
+ * shown: the names are those of `names`, which is borrowed and may be NULL, if it knows any. */
+int kernel_symbols__read_or_ask(FILE *file, struct kernel_names *names,
+				struct kernel_symbols **symbols);
 void kernel_symbols__free(struct kernel_symbols *self);
 
 /* The function at or before `address`; borrowed; NULL below the first symbol or without symbols. */

@@ -176,6 +176,11 @@ def nginx():
     live.check("nginx: the application's functions are there", ours > r.samples / 4, ours)
     live.check("nginx: kernel frames are there",
                r.count_where(lambda f: f[-1].endswith("_[k]")) > r.samples / 50)
+    named = {x[:-len("_[k]")] for f, _ in r.stacks for x in f if x.endswith("_[k]")}
+    with open("/proc/kallsyms", encoding="ascii", errors="replace") as f:
+        known = {" ".join(line.split()[2:]) for line in f}
+    live.check("nginx: kernel functions are called what /proc/kallsyms calls them", named and named <= known,
+               sorted(named - known))
     live.check("nginx: HTML and SVG name the application's functions",
                all("shop/app.lua" in page for page in pages), [len(page) for page in pages])
 
