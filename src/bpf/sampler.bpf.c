@@ -75,7 +75,7 @@ struct table_map {
 	__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct table_piece);
 };
 
 struct {
@@ -226,9 +226,22 @@ static __always_inline table_handle table_of(__u32 file_id)
 	return bpf_map_lookup_elem(&tables, &file_id);
 }
 
-static __always_inline const __u64 *table_entry(table_handle table, __u32 index)
+/* A search in a file's table. Most entries are in the piece that the one before was in. */
+struct table_look {
+	table_handle table;
+	const struct table_piece *piece;
+	__u32 number;
+};
+
+static __always_inline const __u64 *table_entry(struct table_look *look, __u32 index)
 {
-	return bpf_map_lookup_elem(table, &index);
+	__u32 number = index / TABLE_PIECE;
+
+	if (!look->piece || look->number != number) {
+		look->piece = bpf_map_lookup_elem(look->table, &number);
+		look->number = number;
+	}
+	return look->piece ? &look->piece->entries[index % TABLE_PIECE] : NULL;
 }
 
 static __always_inline const struct unwind_rule *rule_at(__u32 rule)

@@ -126,7 +126,7 @@ SUBPROGRAM int find_rule(void)
 	const struct mapping *m;
 	const __u64 *entry;
 	__u32 low, high, middle, rows;
-	table_handle table;
+	struct table_look look = {};
 	__u64 offset;
 	int i;
 
@@ -139,17 +139,17 @@ SUBPROGRAM int find_rule(void)
 	w->file_id = m->file_id;
 	w->vaddr = w->lookup_pc - m->bias;
 	file = file_at(m->file_id);
-	table = table_of(m->file_id);
-	if (!file || !table)
+	look.table = table_of(m->file_id);
+	if (!file || !look.table)
 		return -1;
 	offset = w->vaddr - file->text_base;
 	if (offset >> TEXT_PAGE_SHIFT >= file->pages)
 		return -1;
-	entry = table_entry(table, offset >> TEXT_PAGE_SHIFT);
+	entry = table_entry(&look, offset >> TEXT_PAGE_SHIFT);
 	if (!entry)
 		return -1;
 	low = *entry;
-	entry = table_entry(table, (offset >> TEXT_PAGE_SHIFT) + 1);
+	entry = table_entry(&look, (offset >> TEXT_PAGE_SHIFT) + 1);
 	if (!entry)
 		return -1;
 	high = *entry;
@@ -157,7 +157,7 @@ SUBPROGRAM int find_rule(void)
 	/* The last row at or before offset: it may stand before the first one of this page. */
 	for (i = 0; i < 14 && low < high; i++) {
 		middle = low + (high - low) / 2;
-		entry = table_entry(table, rows + middle);
+		entry = table_entry(&look, rows + middle);
 		if (!entry)
 			return -1;
 		if (ROW_PC(*entry) <= offset)
@@ -167,7 +167,7 @@ SUBPROGRAM int find_rule(void)
 	}
 	if (!low)
 		return -1;
-	entry = table_entry(table, rows + low - 1);
+	entry = table_entry(&look, rows + low - 1);
 	if (!entry)
 		return -1;
 	w->rule = ROW_RULE(*entry);

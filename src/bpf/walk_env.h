@@ -52,7 +52,10 @@ const struct mapping *mapping_at(__u32 index);
 const struct file_table *file_at(__u32 file_id);
 typedef const struct walk_rows *table_handle;
 table_handle table_of(__u32 file_id);
-const __u64 *table_entry(table_handle table, __u32 index); /* NULL outside the table */
+struct table_look {
+	table_handle table;
+};
+const __u64 *table_entry(struct table_look *look, __u32 index); /* NULL outside the table */
 const struct unwind_rule *rule_at(__u32 rule);
 struct known_frame *known_frame(__u32 slot);  /* may be NULL */
 struct outer_frames *outer_frames(__u32 tid); /* may be NULL */

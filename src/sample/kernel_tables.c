@@ -156,7 +156,9 @@ int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
 		if (err)
 			return err;
 		table = bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_rows", sizeof(uint32_t),
-				       sizeof(uint64_t), (uint32_t)count, &options);
+				       sizeof(struct table_piece),
+				       (uint32_t)((count + TABLE_PIECE - 1) / TABLE_PIECE),
+				       &options);
 		if (table < 0)
 			return -errno;
 		err = fill_array(table, entries, count);

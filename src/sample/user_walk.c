@@ -72,13 +72,13 @@ table_handle table_of(__u32 file_id)
 	return file_id < tables->file_count ? &tables->rows[file_id] : NULL;
 }
 
-const __u64 *table_entry(table_handle table, __u32 index)
+const __u64 *table_entry(struct table_look *look, __u32 index)
 {
-	if (index >= table->count)
+	if (index >= look->table->count)
 		return NULL;
-	current->rows = table;
+	current->rows = look->table;
 	current->entry = index;
-	return (const __u64 *)&table->entries[index];
+	return (const __u64 *)&look->table->entries[index];
 }
 
 const struct unwind_rule *rule_at(__u32 rule)
