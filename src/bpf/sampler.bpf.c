@@ -249,6 +249,9 @@ static __always_inline const struct puc_build *puc_at(__u32 puc)
 struct known_frame;
 static __always_inline struct known_frame *known_frame(__u32 slot);
 
+struct outer_frames;
+static __always_inline struct outer_frames *outer_frames(__u32 tid);
+
 static __always_inline __u64 thread_vm(__u32 tid)
 {
 	__u32 slot = tid & (THREAD_VMS - 1);
@@ -323,6 +326,22 @@ static __always_inline struct known_frame *known_frame(__u32 slot)
 	return bpf_map_lookup_elem(&known_frames, &slot);
 }
 
+/* By thread: another one may have the same slot. */
+#define OUTER_SLOTS 8u
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, OUTER_SLOTS);
+	__type(key, __u32);
+	__type(value, struct outer_frames);
+} outer_slots SEC(".maps");
+
+static __always_inline struct outer_frames *outer_frames(__u32 tid)
+{
+	__u32 slot = tid & (OUTER_SLOTS - 1);
+
+	return bpf_map_lookup_elem(&outer_slots, &slot);
+}
+
 /* Protos whose description was sent, by id: a cheap filter in front of known_protos. */
 #define SENT_PROTOS 1024u
 struct {
@@ -331,6 +350,23 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } sent_protos SEC(".maps");
+
+/* The same for known_vms and known_calls. */
+#define SENT_VMS 64u
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SENT_VMS);
+	__type(key, __u32);
+	__type(value, struct vm_key);
+} sent_vms SEC(".maps");
+
+#define SENT_CALLS 1024u
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SENT_CALLS);
+	__type(key, __u32);
+	__type(value, __u64);
+} sent_calls SEC(".maps");
 
 static __always_inline struct walk *walk_state(void)
 {

@@ -146,8 +146,8 @@ __attribute__((noinline)) int line_of(__u32 i, __u32 position)
 {
 	struct walk *w = walk_state();
 	struct lua_place *place;
-	__u64 proto, table = 0;
-	__u32 header[2], entry = 0;
+	__u64 proto, table;
+	__u32 header[4], entry = 0;
 
 	if (!w || i >= MAX_LUA_FRAMES || position == BCPOS_NONE)
 		return 0;
@@ -156,14 +156,17 @@ __attribute__((noinline)) int line_of(__u32 i, __u32 position)
 		return 0;
 	if (place->puc)
 		return puc_line_of(i, position);
-	proto = place->proto;
-	if (bpf_probe_read_user(header, sizeof(header),
-				(void *)(proto + (w->gc64 ? GC64_PROTO_FIRSTLINE
-							  : GC32_PROTO_FIRSTLINE))) != 0 ||
-	    bpf_probe_read_user(
-		    &table, w->gc64 ? 8 : 4,
-		    (void *)(proto + (w->gc64 ? GC64_PROTO_LINEINFO : GC32_PROTO_LINEINFO))) != 0 ||
-	    !table)
+	/* The first line, the number of lines, and a pointer to the table. */
+	_Static_assert(GC64_PROTO_NUMLINE == GC64_PROTO_FIRSTLINE + 4 &&
+			       GC64_PROTO_LINEINFO == GC64_PROTO_FIRSTLINE + 8 &&
+			       GC32_PROTO_NUMLINE == GC32_PROTO_FIRSTLINE + 4 &&
+			       GC32_PROTO_LINEINFO == GC32_PROTO_FIRSTLINE + 8,
+		       "one read");
+	proto = place->proto + (w->gc64 ? GC64_PROTO_FIRSTLINE : GC32_PROTO_FIRSTLINE);
+	if (bpf_probe_read_user(header, w->gc64 ? 16 : 12, (void *)proto) != 0)
+		return 0;
+	table = w->gc64 ? header[2] | (__u64)header[3] << 32 : header[2];
+	if (!table)
 		return 0;
 	if (position) {
 		position--;
@@ -184,7 +187,8 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 	struct walk *w = walk_state();
 	struct lua_place *place, *callee_place;
 	struct record_call *record;
-	__u64 key, base;
+	__u64 key, base, *sent;
+	__u32 slot;
 	__u8 one = 1;
 
 	if (!w || i >= MAX_LUA_FRAMES - 1 || (__u32)word == BCPOS_NONE ||
@@ -195,8 +199,14 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 	if (!place || !callee_place || place->puc != callee_place->puc)
 		return 0;
 	key = hash_mix(hash_mix(hash_mix(callee, caller), (__u32)word), word & FRAME_LUA_COMPILED);
-	if (bpf_map_lookup_elem(&known_calls, &key))
+	slot = key & (SENT_CALLS - 1);
+	sent = bpf_map_lookup_elem(&sent_calls, &slot);
+	if (!sent || *sent == key)
 		return 0;
+	if (bpf_map_lookup_elem(&known_calls, &key)) {
+		*sent = key;
+		return 0;
+	}
 	record = bpf_ringbuf_reserve(&records, sizeof(*record), 0);
 	if (!record)
 		return 0;
@@ -219,6 +229,7 @@ __attribute__((noinline)) int send_call(__u32 i, __u64 callee, __u64 caller, __u
 		record->slot_count = MAX_CALL_SLOTS;
 	bpf_ringbuf_submit(record, wakeup_flags());
 	bpf_map_update_elem(&known_calls, &key, &one, BPF_ANY);
+	*sent = key;
 	return 0;
 }
 
@@ -336,7 +347,8 @@ __attribute__((noinline)) int send_vm(void)
 {
 	struct walk *w = walk_state();
 	struct record_vm record = {.type = RECORD_VM};
-	struct vm_key key = {};
+	struct vm_key key = {}, *sent;
+	__u32 slot;
 	__u8 one = 1;
 
 	if (!w)
@@ -344,8 +356,15 @@ __attribute__((noinline)) int send_vm(void)
 	key.g = w->g;
 	key.tgid = w->record.tgid;
 	key.exec_id = current_image();
-	if (bpf_map_lookup_elem(&known_vms, &key))
+	slot = (key.g >> 4 ^ key.tgid) & (SENT_VMS - 1);
+	sent = bpf_map_lookup_elem(&sent_vms, &slot);
+	if (sent && sent->g == key.g && sent->tgid == key.tgid && sent->exec_id == key.exec_id)
 		return 0;
+	if (bpf_map_lookup_elem(&known_vms, &key)) {
+		if (sent)
+			*sent = key;
+		return 0;
+	}
 	record.tgid = w->record.tgid;
 	record.g = w->g;
 	record.L = w->L;

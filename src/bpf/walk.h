@@ -178,41 +178,47 @@ SUBPROGRAM int find_rule(void)
  * Sets walk.file_id, vaddr and rule for walk.lookup_pc; negative when it is in no mapping. The
  * callers of a sample are mostly those of an earlier one, and searching for a pc touches a dozen
  * cache lines that are cold after a tick of the timer: so what was found for a pc is kept, for as
- * long as the process's mappings stay the same.
+ * long as the process's mappings stay the same. The pcs that were interrupted are many more, and
+ * have a place of their own.
  */
 SUBPROGRAM int find_frame(void)
 {
 	struct walk *w = walk_state();
 	struct known_frame *known;
-	__u64 pc;
+	__u64 pc, hash;
+	int found;
 
 	if (!w)
 		return -1;
 	pc = w->lookup_pc;
-	known = known_frame((pc * 0x9e3779b97f4a7c15ull) >> 52 & (KNOWN_FRAMES - 1));
+	hash = pc * 0x9e3779b97f4a7c15ull;
+	known = known_frame(w->exact_pc ? KNOWN_CALLERS + (hash >> 54 & (KNOWN_EXACT - 1))
+					: hash >> 52 & (KNOWN_CALLERS - 1));
 	if (known && known->pc == pc && known->tgid == w->record.tgid &&
 	    known->generation == w->generation) {
 		w->file_id = known->file_id;
 		w->vaddr = known->vaddr;
 		w->rule = known->rule;
-		return 0;
+		return known->unmapped ? -1 : 0;
 	}
-	if (find_mapping() < 0)
-		return -1;
-	find_rule();
+	found = find_mapping();
+	if (found == 0)
+		find_rule();
 	if (known) {
 		known->pc = pc;
 		known->tgid = w->record.tgid;
 		known->generation = w->generation;
 		known->file_id = w->file_id;
 		known->vaddr = w->vaddr;
-		known->rule = w->rule;
+		known->rule = (__u16)w->rule;
+		known->unmapped = found < 0;
 	}
-	return 0;
+	return found;
 }
 
 #include "walk_luajit.h"
 #include "walk_luajit_vm.h"
+#include "walk_outer.h"
 #include "walk_puc.h"
 
 /* ---- one native frame ----------------------------------------------------------------------- */
@@ -469,7 +475,8 @@ SUBPROGRAM int walk_step(void)
 {
 	struct walk *w = walk_state();
 	const struct unwind_rule *rule;
-	__u64 pc;
+	__u64 pc, rsp, rbp;
+	__u32 run, called;
 	int written;
 
 	if (!w)
@@ -480,6 +487,14 @@ SUBPROGRAM int walk_step(void)
 	if (w->native_frames >= MAX_NATIVE_FRAMES || w->words >= MAX_WORDS - 2)
 		return walk_end(w, STOP_TRUNCATED);
 	w->native_frames++;
+	called = !w->exact_pc;
+	rsp = w->regs[DW_REG_RSP];
+	run = w->outer_run;
+	if (rsp >= w->outer_rsp && called && outer_known()) {
+		outer_keep(1);
+		return walk_end(w, STOP_COMPLETE);
+	}
+	w->outer_run = 0;
 	w->lookup_pc = w->exact_pc ? pc : pc - 1;
 	if (find_frame() < 0) {
 		if (w->vm) {
@@ -498,8 +513,13 @@ SUBPROGRAM int walk_step(void)
 	if (rule->cfa_kind == CFA_NONE || rule->cfa_kind == CFA_END ||
 	    rule->cfa_kind == CFA_SIGNAL) {
 		emit(w, frame_native(w->file_id, w->vaddr));
-		if (rule->cfa_kind == CFA_END)
+		if (rule->cfa_kind == CFA_END) {
+			if (called) {
+				outer_note(w, rule, run, rsp, pc, 0);
+				outer_keep(0);
+			}
 			return walk_end(w, STOP_COMPLETE);
+		}
 		if (rule->cfa_kind == CFA_SIGNAL)
 			return unwind_signal(w);
 		return unwind_frame_pointer();
@@ -517,7 +537,12 @@ SUBPROGRAM int walk_step(void)
 		emit(w, frame_native(w->file_id, w->vaddr));
 	if (w->stop == STOP_TRUNCATED)
 		return 1;
-	return unwind_registers(w, rule);
+	rbp = w->regs[DW_REG_RBP];
+	if (unwind_registers(w, rule) != 0)
+		return 1;
+	if (called && !written && !(rule->flags & (RULE_LUAJIT | RULE_PUC)) && outer_may_keep(rule))
+		outer_note(w, rule, run, rsp, pc, rbp);
+	return 0;
 }
 
 /* The activations met and the frames on each Lua stack have to come out even (walk_luajit.h). */
@@ -575,6 +600,7 @@ SUBPROGRAM int walk_user(void)
 	w->mapping = w->first_mapping;
 	w->stop = STOP_COUNT; /* not ended */
 	walk_reset(w);
+	outer_begin(w);
 	for (i = 0; i < (int)MAX_NATIVE_FRAMES + 2; i++) {
 		step = walk_step();
 		if (step == STEP_TRACE)

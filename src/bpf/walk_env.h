@@ -54,8 +54,9 @@ typedef const struct walk_rows *table_handle;
 table_handle table_of(__u32 file_id);
 const __u64 *table_entry(table_handle table, __u32 index); /* NULL outside the table */
 const struct unwind_rule *rule_at(__u32 rule);
-struct known_frame *known_frame(__u32 slot); /* may be NULL */
-struct lua_place *lua_place(__u32 index);    /* may be NULL */
+struct known_frame *known_frame(__u32 slot);  /* may be NULL */
+struct outer_frames *outer_frames(__u32 tid); /* may be NULL */
+struct lua_place *lua_place(__u32 index);     /* may be NULL */
 const struct luajit_build *build_at(__u32 vm);
 const struct puc_build *puc_at(__u32 puc);
 __u64 thread_vm(__u32 tid); /* the global_State last seen on a thread, or 0 */
@@ -64,6 +65,9 @@ __u32 trace_hint(__u64 pc); /* the trace that had this pc, or 0 */
 void trace_hint_set(__u64 pc, __u32 trace);
 
 int find_frame(void);
+int outer_take(__u32 from);
+int outer_known(void);
+int outer_keep(__u32 taken);
 int walk_user(void);
 int walk_step(void);
 int unwind_frame_pointer(void);

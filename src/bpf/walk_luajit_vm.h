@@ -241,7 +241,8 @@ SUBPROGRAM int trace_leave(void)
 {
 	struct walk *w = walk_state();
 	const struct luajit_build *build;
-	__u64 pair[2], saved[5];
+	__u64 low, at;
+	const __u8 *words;
 
 	if (!w)
 		return -1;
@@ -251,19 +252,28 @@ SUBPROGRAM int trace_leave(void)
 	/* The interpreter's frame: rbp, rbx, r15, r14 below the CFA; r12 and r13 where BC_JLOOP put
 	 * them before it entered the trace. */
 	w->cfa = w->activation + build->frame_size;
-	if (bpf_probe_read_user(saved, sizeof(saved), (void *)(w->cfa - 40)) != 0 ||
-	    bpf_probe_read_user(pair, sizeof(pair), (void *)(w->activation - (w->gc64 ? 8 : 0))) !=
-		    0) {
+	low = w->activation - (w->gc64 ? 8 : 0);
+	if (block_load(&w->stack, low, w->cfa - low) != 0) {
 		w->stop = STOP_TRUNCATED;
 		return 0;
 	}
-	w->regs[DW_REG_R14] = saved[0];
-	w->regs[DW_REG_R15] = saved[1];
-	w->regs[DW_REG_RBX] = saved[2];
-	w->regs[DW_REG_RBP] = saved[3];
-	w->regs[DW_REG_RA] = saved[4];
-	w->regs[DW_REG_R12] = w->gc64 ? pair[1] : pair[0];
-	w->regs[DW_REG_R13] = w->gc64 ? pair[0] : pair[1];
+	at = w->cfa - 40 - w->stack.start;
+	low -= w->stack.start;
+	barrier_var(at);
+	barrier_var(low);
+	if (at > BLOCK_SIZE - 40 || low > BLOCK_SIZE - 16) {
+		w->stop = STOP_TRUNCATED;
+		return 0;
+	}
+	words = w->stack.bytes + at;
+	w->regs[DW_REG_R14] = load_u64(words);
+	w->regs[DW_REG_R15] = load_u64(words + 8);
+	w->regs[DW_REG_RBX] = load_u64(words + 16);
+	w->regs[DW_REG_RBP] = load_u64(words + 24);
+	w->regs[DW_REG_RA] = load_u64(words + 32);
+	words = w->stack.bytes + low;
+	w->regs[DW_REG_R12] = load_u64(words + (w->gc64 ? 8 : 0));
+	w->regs[DW_REG_R13] = load_u64(words + (w->gc64 ? 0 : 8));
 	w->regs[DW_REG_RSP] = w->cfa;
 	w->valid = REGISTERS_KEPT;
 	w->exact_pc = 0;

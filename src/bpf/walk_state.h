@@ -22,15 +22,38 @@
 	 1u << DW_REG_R13 | 1u << DW_REG_R14 | 1u << DW_REG_R15 | 1u << DW_REG_RA)
 #define REGISTERS_ALL ((1u << DW_REG_COUNT) - 1)
 
-/* Where a return address was found; see find_frame. */
-#define KNOWN_FRAMES 4096u
+/* Where a pc was found; see find_frame. */
+#define KNOWN_CALLERS 4096u
+#define KNOWN_EXACT   1024u
+#define KNOWN_FRAMES  (KNOWN_CALLERS + KNOWN_EXACT)
 struct known_frame {
 	__u64 pc;
 	__u64 vaddr;
 	__u32 tgid;
 	__u32 generation;
 	__u32 file_id;
-	__u32 rule;
+	__u16 rule;
+	__u16 unmapped; /* in no mapping */
+};
+
+/* The outermost frames of a thread; see walk_outer.h. */
+#define OUTER_FRAMES 64u
+struct outer_frame {
+	__u64 rsp; /* when it had made its call */
+	__u64 pc;
+	__u64 rbp;
+	__u64 word;	 /* of the stack that is sent */
+	__u32 needs_rbp; /* it, or one outside of it before rbp is restored, has its CFA by rbp */
+	__u32 rbp_below; /* bytes below its CFA where it saved rbp; 0: it did not */
+};
+
+struct outer_frames {
+	__u32 tgid;
+	__u32 generation;
+	__u32 count;
+	__u32 passed_over;			 /* walks in a row of fewer frames */
+	struct outer_frame frames[OUTER_FRAMES]; /* the outermost one first */
+	struct outer_frame run[OUTER_FRAMES];	 /* of a walk, the innermost one first */
 };
 
 /* A copy of a piece of the target's memory. One bulk read costs little more than one word. */
@@ -183,6 +206,11 @@ struct walk {
 	__u32 puc_begun;   /* the function that was looked at last is past its first instruction */
 	__u32 puc_entered; /* luaV_execute was entered for L->ci, which does not say so yet */
 	__u32 puc_rest;	   /* no activation has these frames: PUC_LEFT, PUC_SUSPENDED */
+
+	/* the frames that are kept from one walk to the next; see walk_outer.h */
+	__u32 outer_left; /* of those that are kept, so many stand at or above the frame */
+	__u64 outer_rsp;  /* of the innermost of them */
+	__u32 outer_run;  /* frames in a row that can be kept, up to the one that is looked at */
 
 	/* the trace that is looked at; see walk_luajit_trace.h */
 	__u64 g;	/* of the innermost activation */

@@ -20,6 +20,7 @@ struct user_walk {
 	uint64_t hashes;
 	bool not_begun; /* its only frame is that of a function that was not called yet */
 	struct known_frame known[KNOWN_FRAMES];
+	struct outer_frames outer;
 	struct lua_place places[MAX_LUA_FRAMES];
 	uint64_t sent[SENT_KEYS];
 	__u64 nothing;
@@ -95,6 +96,11 @@ struct known_frame *known_frame(__u32 slot)
 	return slot < KNOWN_FRAMES && !current->view->no_memory ? &current->known[slot] : NULL;
 }
 
+struct outer_frames *outer_frames(__u32 tid)
+{
+	return current->view->no_memory ? NULL : &current->outer;
+}
+
 struct lua_place *lua_place(__u32 index)
 {
 	return index < MAX_LUA_FRAMES ? &current->places[index] : NULL;
@@ -138,9 +144,10 @@ void trace_hint_set(__u64 pc, __u32 trace)
 /* ---- what the descriptions are written with (sampler_results.h) --------------------------------
  */
 
-/* The maps of what was sent already, as numbers that are mixed into their keys; sent_protos is the
- * kernel's quicker filter in front of known_protos, which is not needed here. */
-static const uint64_t sent_protos = 0, known_protos = 1, known_calls = 2, known_vms = 3;
+/* The maps of what was sent already, as numbers that are mixed into their keys; the sent_*
+ * are the kernel's quicker filters in front of known_*, which are not needed here. */
+static const uint64_t sent_protos = 0, known_protos = 1, known_calls = 2, known_vms = 3,
+		      sent_calls = 4, sent_vms = 5;
 
 struct vm_key {
 	__u64 g;
@@ -149,6 +156,8 @@ struct vm_key {
 };
 
 #define SENT_PROTOS 1024u
+#define SENT_VMS    64u
+#define SENT_CALLS  1024u
 
 static uint64_t *sent_slot(uint64_t map, uint64_t key, uint64_t *mark)
 {
@@ -160,7 +169,9 @@ static void *map_find(const uint64_t *map, uint64_t key)
 {
 	uint64_t mark, *slot = sent_slot(*map, key, &mark);
 
-	if (map == &sent_protos) {
+	if (map == &sent_vms)
+		return NULL;
+	if (map == &sent_protos || map == &sent_calls) {
 		current->nothing = 0;
 		return &current->nothing;
 	}

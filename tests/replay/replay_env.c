@@ -276,7 +276,7 @@ void replay__walk(struct replay *self, struct replay_result *result)
 		.thread_vm = self->thread_vm,
 		.read = read_memory,
 		.context = self,
-		.no_memory = self->log, /* a log has to see the rows themselves */
+		.no_memory = self->no_memory || self->log, /* a log has to see the rows */
 	};
 
 	user_walk__thread(self->walk, &view, self->registers, result);
