@@ -65,10 +65,12 @@ __u32 trace_hint(__u64 pc); /* the trace that had this pc, or 0 */
 void trace_hint_set(__u64 pc, __u32 trace);
 
 int find_frame(void);
+int outer_take_one(__u32 at, __u32 i);
 int outer_take(__u32 from);
 int outer_known(void);
+int outer_keep_one(__u32 from, __u32 to, __u32 needs_rbp);
 int outer_keep(__u32 taken);
-int walk_user(void);
+int walk_some_steps(void);
 int walk_step(void);
 int unwind_frame_pointer(void);
 int walk_check_order(void);
