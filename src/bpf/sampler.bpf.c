@@ -539,14 +539,10 @@ int on_sample(struct bpf_perf_event_data *ctx)
 		if (bytes > 0)
 			w->words = (__u64)bytes / 8;
 	}
-	if (with_user) {
-		if (user) {
-			set_registers(w, &ctx->regs);
-			walk_user();
-		} else if (kernel_entry_registers() == 0) {
-			walk_user();
-		}
-	}
+	if (with_user && user)
+		set_registers(w, &ctx->regs);
+	if (with_user && (user || kernel_entry_registers() == 0))
+		walk_user();
 	walk_finish(w);
 	return 0;
 }

@@ -587,12 +587,35 @@ INLINE void walk_reset(struct walk *w)
 	w->calls.size = 0;
 }
 
-/* The whole walk. The caller has set regs, valid, the mappings, vm, tid and sample; walk.words may
- * already hold kernel frames. */
-SUBPROGRAM int walk_user(void)
+/* As a loop of walk_user alone, the verifier would go through each of its rounds (FRAMES_BLOCK). */
+#define STEPS_BLOCK 16
+
+/* A few frames; 1 when the walk has ended. */
+SUBPROGRAM int walk_some_steps(void)
 {
 	struct walk *w = walk_state();
 	int i, step;
+
+	if (!w)
+		return 1;
+	for (i = 0; i < STEPS_BLOCK; i++) {
+		step = walk_step();
+		if (step == STEP_TRACE)
+			step = walk_trace();
+		if (!step)
+			continue;
+		if (w->stop == STOP_COMPLETE || w->stop == STOP_TRUNCATED || vm_resume() != 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* The whole walk. The caller has set regs, valid, the mappings, vm, tid and sample; walk.words may
+ * already hold kernel frames. */
+INLINE int walk_user(void)
+{
+	struct walk *w = walk_state();
+	int i;
 
 	if (!w)
 		return 0;
@@ -601,13 +624,8 @@ SUBPROGRAM int walk_user(void)
 	w->stop = STOP_COUNT; /* not ended */
 	walk_reset(w);
 	outer_begin(w);
-	for (i = 0; i < (int)MAX_NATIVE_FRAMES + 2; i++) {
-		step = walk_step();
-		if (step == STEP_TRACE)
-			step = walk_trace();
-		if (!step)
-			continue;
-		if (w->stop == STOP_COMPLETE || w->stop == STOP_TRUNCATED || vm_resume() != 0)
+	for (i = 0; i < (int)MAX_NATIVE_FRAMES + 2; i += STEPS_BLOCK) {
+		if (walk_some_steps() != 0)
 			break;
 	}
 	if (w->stop >= STOP_COUNT)

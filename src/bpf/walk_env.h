@@ -68,14 +68,16 @@ __u32 trace_hint(__u64 pc); /* the trace that had this pc, or 0 */
 void trace_hint_set(__u64 pc, __u32 trace);
 
 int find_frame(void);
+int outer_take_one(__u32 at, __u32 i);
 int outer_take(__u32 from);
 int outer_known(void);
+int outer_keep_one(__u32 from, __u32 to, __u32 needs_rbp);
 int outer_keep(__u32 taken);
-int walk_user(void);
+int walk_some_steps(void);
 int walk_step(void);
 int unwind_frame_pointer(void);
 int walk_check_order(void);
-int lua_frames(void);
+int lua_some_frames(void);
 int coroutine_find(void);
 int vm_check(__u64 g);
 int vm_try(__u32 offset);
@@ -114,7 +116,7 @@ int puc_lua_frame(void);
 int puc_look(void);
 int puc_find_current(void);
 int puc_frame(void);
-int puc_frames(void);
+int puc_some_frames(void);
 int puc_activation(void);
 int puc_exchange_words(__u32 from, __u32 to);
 int puc_reverse_words(__u32 from, __u32 to);

@@ -26,6 +26,10 @@
 
 #include "luajit_layout.h"
 
+/* Of a long loop the verifier goes through each round: so the frames of an activation are walked in
+ * blocks of this many, each of them a subprogram's loop. 4 * MAX_LUA_FRAMES is a multiple. */
+#define FRAMES_BLOCK 32u
+
 /* ---- the Lua stack -------------------------------------------------------------------------- */
 
 /* Makes lua_stack hold the slots around `frame`: up to 4 below it and the one it stands in. The
@@ -233,9 +237,22 @@ INLINE void vm_state_read(struct walk *w, const struct luajit_build *build, __u6
 		w->vm_state = VM_STATE_INTERPRETED + ~state;
 }
 
+/* A few frames of an activation; as lua_frame. */
+SUBPROGRAM int lua_some_frames(void)
+{
+	int i, result = 0;
+
+	for (i = 0; i < (int)FRAMES_BLOCK; i++) {
+		result = lua_frame();
+		if (result)
+			break;
+	}
+	return result;
+}
+
 /* Walks the frames of the activation from walk.frame on; the rest is kept for the next activation
  * of the same L in walk.coroutine_index. Negative on an error. */
-SUBPROGRAM int lua_frames(void)
+INLINE int lua_frames(void)
 {
 	struct walk *w = walk_state();
 	int i, result = 0;
@@ -245,8 +262,8 @@ SUBPROGRAM int lua_frames(void)
 		return -1;
 	index = w->coroutine_index;
 
-	for (i = 0; i < (int)(4 * MAX_LUA_FRAMES); i++) {
-		result = lua_frame();
+	for (i = 0; i < (int)(4 * MAX_LUA_FRAMES); i += FRAMES_BLOCK) {
+		result = lua_some_frames();
 		if (result)
 			break;
 	}

@@ -32,32 +32,49 @@ INLINE int outer_same(struct walk *w, __u64 address, __u64 value)
 	return at <= BLOCK_SIZE - 8 && load_u64(w->stack.bytes + at) == value;
 }
 
+/* Writes the kept frame `at`, the i-th of those that are taken, if it is as it was. 0 when it did,
+ * 1 when there is no such frame, negative when it has changed. */
+SUBPROGRAM int outer_take_one(__u32 at, __u32 i)
+{
+	struct walk *w = walk_state();
+	struct outer_frames *outer = w ? outer_frames(w->tid) : NULL;
+	const struct outer_frame *f;
+	__u32 inner = at + 1, rbp_below;
+
+	barrier_var(at);
+	if (!outer || at >= OUTER_FRAMES)
+		return 1;
+	f = &outer->frames[at];
+	barrier_var(inner);
+	if (i && inner < OUTER_FRAMES) {
+		rbp_below = outer->frames[inner].rbp_below;
+		if (!outer_same(w, f->rsp - 8, f->pc) ||
+		    (f->needs_rbp && rbp_below && !outer_same(w, f->rsp - rbp_below, f->rbp)))
+			return -1;
+	}
+	emit(w, f->word);
+	return 0;
+}
+
 /* Writes the kept frame `from` and those outside of it, if all are as they were; else none. Returns
  * whether it did. */
 SUBPROGRAM int outer_take(__u32 from)
 {
 	struct walk *w = walk_state();
-	struct outer_frames *outer = w ? outer_frames(w->tid) : NULL;
-	const struct outer_frame *f;
-	__u32 i, at, words, rbp_below = 0;
+	__u32 i, words;
+	int taken;
 
-	if (!outer)
+	if (!w)
 		return 0;
 	words = w->words;
 	for (i = 0; i < OUTER_FRAMES; i++) {
-		at = from - i;
-		barrier_var(at);
-		if (at >= OUTER_FRAMES)
-			break; /* that was the outermost one */
-		f = &outer->frames[at];
-		if (i &&
-		    (!outer_same(w, f->rsp - 8, f->pc) ||
-		     (f->needs_rbp && rbp_below && !outer_same(w, f->rsp - rbp_below, f->rbp)))) {
+		taken = outer_take_one(from - i, i);
+		if (taken < 0) {
 			w->words = words;
 			return 0;
 		}
-		rbp_below = f->rbp_below;
-		emit(w, f->word);
+		if (taken > 0)
+			break; /* that was the outermost one */
 	}
 	w->native_frames += i - 1; /* one was counted */
 	return 1;
@@ -143,6 +160,25 @@ INLINE void outer_begin(struct walk *w)
 	}
 }
 
+/* Keeps the frame `from` of the last run as frame `to`. Does it need its frame pointer? */
+SUBPROGRAM int outer_keep_one(__u32 from, __u32 to, __u32 needs_rbp)
+{
+	struct walk *w = walk_state();
+	struct outer_frames *outer = w ? outer_frames(w->tid) : NULL;
+	struct outer_frame *f;
+
+	barrier_var(from);
+	barrier_var(to);
+	if (!outer || from >= OUTER_FRAMES || to >= OUTER_FRAMES)
+		return 0;
+	f = &outer->run[from];
+	/* Its caller's frame pointer is its own, where it does not save that. */
+	needs_rbp = f->needs_rbp || (needs_rbp && !f->rbp_below);
+	outer->frames[to] = *f;
+	outer->frames[to].needs_rbp = needs_rbp;
+	return (int)needs_rbp;
+}
+
 /*
  * The walk has come to its end by frames that can be kept: those of the last run, and outside of
  * them, if `taken`, the first walk.outer_left that are kept already. Fewer than are kept replace
@@ -152,8 +188,7 @@ SUBPROGRAM int outer_keep(__u32 taken)
 {
 	struct walk *w = walk_state();
 	struct outer_frames *outer = w ? outer_frames(w->tid) : NULL;
-	struct outer_frame *f;
-	__u32 i, from, to, needs_rbp = 0, base, run;
+	__u32 i, from, needs_rbp = 0, base, run;
 
 	if (!outer)
 		return 0;
@@ -171,17 +206,9 @@ SUBPROGRAM int outer_keep(__u32 taken)
 	if (base && from < OUTER_FRAMES)
 		needs_rbp = outer->frames[from].needs_rbp;
 	for (i = 0; i < OUTER_FRAMES; i++) {
-		from = run - 1 - i;
-		barrier_var(from);
-		to = base + i;
-		barrier_var(to);
-		if (from >= OUTER_FRAMES || to >= OUTER_FRAMES)
+		if (i >= run)
 			break;
-		f = &outer->run[from];
-		/* Its caller's frame pointer is its own, where it does not save that. */
-		needs_rbp = f->needs_rbp || (needs_rbp && !f->rbp_below);
-		outer->frames[to] = *f;
-		outer->frames[to].needs_rbp = needs_rbp;
+		needs_rbp = (__u32)outer_keep_one(run - 1 - i, base + i, needs_rbp);
 	}
 	outer->tgid = w->record.tgid;
 	outer->generation = w->generation;

@@ -426,8 +426,21 @@ SUBPROGRAM int puc_frame(void)
 	return fresh && !w->puc_rest ? PUC_END : PUC_GO_ON;
 }
 
+/* A few of them; as puc_frame. */
+SUBPROGRAM int puc_some_frames(void)
+{
+	int i, result = -1;
+
+	for (i = 0; i < (int)FRAMES_BLOCK; i++) {
+		result = puc_frame();
+		if (result != PUC_GO_ON)
+			break;
+	}
+	return result;
+}
+
 /* Writes the frames of an activation, or with walk.puc_rest those that are left. As puc_frame. */
-SUBPROGRAM int puc_frames(void)
+INLINE int puc_frames(void)
 {
 	struct walk *w = walk_state();
 	int i, result = -1;
@@ -436,8 +449,8 @@ SUBPROGRAM int puc_frames(void)
 		return -1;
 	w->puc_called = 0;
 	w->puc_func = ~0ull;
-	for (i = 0; i < (int)(4 * MAX_LUA_FRAMES); i++) {
-		result = puc_frame();
+	for (i = 0; i < (int)(4 * MAX_LUA_FRAMES); i += FRAMES_BLOCK) {
+		result = puc_some_frames();
 		if (result != PUC_GO_ON)
 			break;
 	}

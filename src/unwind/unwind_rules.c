@@ -24,7 +24,7 @@ struct unwind_rules {
 
 static uint32_t rule_hash(const struct unwind_rule *rule)
 {
-	uint32_t words[sizeof(*rule) / sizeof(uint32_t)];
+	uint64_t words[sizeof(*rule) / sizeof(uint64_t)];
 	uint64_t hash = 0;
 
 	_Static_assert(sizeof(words) == sizeof(*rule), "a rule is a whole number of words");
