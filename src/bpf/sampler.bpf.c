@@ -74,8 +74,8 @@ struct table_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct table_piece);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct table_piece));
 };
 
 struct {

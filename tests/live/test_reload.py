@@ -88,7 +88,8 @@ def main():
     lived = {pid: time.time() for pid in nginx.workers()}  # when each was first seen, then for how long
     recorder = live.start([live.LUASPY, "record", "-F", "199", "-f", "folded", "--threads", "-o", OUT, "-p",
                            str(nginx.pid)], stderr=subprocess.PIPE)
-    time.sleep(1.5)
+    live.wait_until(lambda: bpf_objects(recorder.pid)["prog_id"], 30)
+    time.sleep(0.5)
     opened = bpf_objects(recorder.pid)
     maps = maps_of(recorder.pid)
     states = []
