@@ -41,13 +41,13 @@ SUBPROGRAM int outer_take_one(__u32 at, __u32 i)
 	const struct outer_frame *f;
 	__u32 inner = at + 1, rbp_below;
 
-	barrier_var(at);
 	if (!outer || at >= OUTER_FRAMES)
 		return 1;
-	f = &outer->frames[at];
+	barrier_var(at); /* masked where it is used, for the verifier */
+	f = &outer->frames[at & (OUTER_FRAMES - 1)];
 	barrier_var(inner);
 	if (i && inner < OUTER_FRAMES) {
-		rbp_below = outer->frames[inner].rbp_below;
+		rbp_below = outer->frames[inner & (OUTER_FRAMES - 1)].rbp_below;
 		if (!outer_same(w, f->rsp - 8, f->pc) ||
 		    (f->needs_rbp && rbp_below && !outer_same(w, f->rsp - rbp_below, f->rbp)))
 			return -1;
@@ -95,10 +95,10 @@ SUBPROGRAM int outer_known(void)
 	rsp = w->regs[DW_REG_RSP];
 	for (i = 0; i < OUTER_FRAMES; i++) {
 		at = w->outer_left - 1;
-		barrier_var(at);
 		if (at >= OUTER_FRAMES)
 			return 0;
-		f = &outer->frames[at];
+		barrier_var(at);
+		f = &outer->frames[at & (OUTER_FRAMES - 1)];
 		if (f->rsp >= rsp)
 			break;
 		w->outer_left = at;
@@ -126,7 +126,8 @@ INLINE void outer_note(struct walk *w, const struct unwind_rule *rule, __u32 run
 
 	if (!outer || run >= OUTER_FRAMES)
 		return;
-	f = &outer->run[run];
+	barrier_var(run); /* masked where it is used, for the verifier */
+	f = &outer->run[run & (OUTER_FRAMES - 1)];
 	f->rsp = rsp;
 	f->pc = pc;
 	f->rbp = rbp;
@@ -167,13 +168,14 @@ SUBPROGRAM int outer_keep_one(__u32 from, __u32 to, __u32 needs_rbp)
 	struct outer_frames *outer = w ? outer_frames(w->tid) : NULL;
 	struct outer_frame *f;
 
-	barrier_var(from);
-	barrier_var(to);
 	if (!outer || from >= OUTER_FRAMES || to >= OUTER_FRAMES)
 		return 0;
-	f = &outer->run[from];
+	barrier_var(from); /* masked where they are used, for the verifier */
+	barrier_var(to);
+	f = &outer->run[from & (OUTER_FRAMES - 1)];
 	/* Its caller's frame pointer is its own, where it does not save that. */
 	needs_rbp = f->needs_rbp || (needs_rbp && !f->rbp_below);
+	to &= OUTER_FRAMES - 1;
 	outer->frames[to] = *f;
 	outer->frames[to].needs_rbp = needs_rbp;
 	return (int)needs_rbp;
@@ -202,9 +204,10 @@ SUBPROGRAM int outer_keep(__u32 taken)
 	/* What is half written must not be taken for whole: off_cpu's program may come between. */
 	outer->count = 0;
 	from = base - 1;
-	barrier_var(from);
-	if (base && from < OUTER_FRAMES)
-		needs_rbp = outer->frames[from].needs_rbp;
+	if (base && from < OUTER_FRAMES) {
+		barrier_var(from);
+		needs_rbp = outer->frames[from & (OUTER_FRAMES - 1)].needs_rbp;
+	}
 	for (i = 0; i < OUTER_FRAMES; i++) {
 		if (i >= run)
 			break;
