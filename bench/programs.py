@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs that are profiled: recursions of known depth in C and Lua, and nginx under a load that can be counted."""
+import os
+import shutil
+
+from common import LOAD_CPU, TARGET_CPU, live, pin, pin_process
+
+DEEP_C = r"""
+#include <stdlib.h>
+static volatile unsigned long x;
+__attribute__((noinline)) static int down(int n) {
+	volatile char pad[40];
+	pad[0] = (char)n;
+	if (!n) for (;;) x++;
+	return down(n - 1) + pad[0];
+}
+int main(int argc, char **argv) { return down(atoi(argv[1])); }
+"""
+PING_PONG = r"""
+#include <pthread.h>
+#include <unistd.h>
+static int a[2], b[2];
+static void *other(void *x) { char c; while (read(a[0], &c, 1) == 1 && write(b[1], &c, 1) == 1) ; return x; }
+int main(void) {
+	pthread_t t;
+	char c = 'x';
+	if (pipe(a) || pipe(b)) return 1;
+	pthread_create(&t, 0, other, 0);
+	while (write(a[1], &c, 1) == 1 && read(b[0], &c, 1) == 1) ;
+}
+"""
+DEEP_LUA = "local function down(n) if n == 0 then while true do end end return down(n - 1) + 1 end down(%d)"
+# LuaJIT gives up compiling a recursion that is not a tail call after a few levels. So: interpreted calls, at whose
+# bottom a compiled loop runs into which five functions are inlined, each called by the one before.
+COMPILED = """
+local t = {}
+local function e(i) t[i % 16 + 1] = i % 7 return t[i % 16 + 1] + 1 end
+local function d(i) return e(i) + 1 end
+local function c(i) return d(i) + 1 end
+local function b(i) return c(i) + 1 end
+local function a(i) return b(i) + 1 end
+local function down(n)
+  if n == 0 then local sum, i = 0, 0 while true do i = i + 1 sum = sum + a(i % 1024) end end
+  return down(n - 1) + 1
+end
+down(%d)
+"""
+# Each level is two Lua functions and one call by C: pcall, table.sort's comparison, string.gsub's replacement.
+MIXED = """
+local level
+local function step(n) if n == 0 then while true do end end level(n) end
+function level(n)
+  local kind = n % 3
+  if kind == 0 then pcall(step, n - 1)
+  elseif kind == 1 then table.sort({ 2, 1 }, function() step(n - 1) end)
+  else string.gsub("a", "a", function() step(n - 1) end) end
+end
+step(%d)
+"""
+MIXED_100 = 18  # levels that are 100 frames, C and Lua together, in Debian's LuaJIT
+
+
+def luajit():
+    """LuaJIT's command: a fixture's or an installed one; None without."""
+    return live.fixture("bookworm-luajit") or shutil.which("luajit")
+
+
+def puc():
+    """The PUC Lua interpreters that are there, by version."""
+    found = {}
+    for version in ("5.1", "5.2", "5.3", "5.4", "5.5"):
+        fixture = os.path.join(live.FIXTURES, "sid-lua" + version, "lua")
+        path = shutil.which("lua" + version) or (fixture if os.access(fixture, os.X_OK) else None)
+        if path:
+            found[version] = path
+    return found
+
+
+def start(*command):
+    """Starts a target on the targets' CPU."""
+    return live.start([*pin(TARGET_CPU), *command])
+
+
+class Web:
+    """The demo's nginx, its worker on the targets' CPU."""
+
+    def __init__(self):
+        self.nginx = live.Nginx()
+        self.worker, self.port = self.nginx.worker, self.nginx.port
+        if not self.worker:
+            raise SystemExit("bench: nginx did not start; demo/run --serve says why")
+        pin_process(self.worker, TARGET_CPU)
+
+    def busy(self, seconds, connections=8):
+        """wrk on it for so long."""
+        return live.start([*pin(LOAD_CPU), "wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds, "-s",
+                           os.path.join(live.TOP, "demo", "load.lua"), "http://127.0.0.1:%d" % self.port])
+
+    def stop(self):
+        self.nginx.stop()
