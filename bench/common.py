@@ -17,10 +17,11 @@ LOAD_CPU, TARGET_CPU, PROFILER_CPU = 0, 1, 2
 class Settings:
     """What the command line says, and the luaspy binaries by name: one, or the two to be compared."""
 
-    def __init__(self, quick=False, pairs=None, cold=False, binary=None, against=None):
+    def __init__(self, quick=False, pairs=None, cold=False, load=None, binary=None, against=None):
         self.quick = quick
         self.pairs = pairs
         self.cold = cold
+        self.load = load
         self.binaries = {"luaspy": binary or os.environ.get("LUASPY") or live.LUASPY}
         if against:
             self.binaries["against"] = against

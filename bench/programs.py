@@ -2,6 +2,7 @@
 """The programs that are profiled: recursions of known depth in C and Lua, and nginx under a load that can be counted."""
 import os
 import shutil
+import subprocess
 
 from common import LOAD_CPU, TARGET_CPU, live, pin, pin_process
 
@@ -31,16 +32,24 @@ int main(void) {
 """
 DEEP_LUA = "local function down(n) if n == 0 then while true do end end return down(n - 1) + 1 end down(%d)"
 # LuaJIT gives up compiling a recursion that is not a tail call after a few levels. So: interpreted calls, at whose
-# bottom a compiled loop runs into which five functions are inlined, each called by the one before.
+# bottom a compiled loop runs with five functions inlined, each called by the one before. Each store in the innermost
+# one makes a snapshot, by which the inlined frames are known.
 COMPILED = """
 local t = {}
-local function e(i) t[i % 16 + 1] = i % 7 return t[i % 16 + 1] + 1 end
+for i = 1, 16 do t[i] = { n = i } end
+local function e(i)
+  local x = t[i % 16 + 1] x.n = (x.n + i) % 1021
+  x = t[x.n % 16 + 1] x.n = (x.n + i) % 1021
+  x = t[x.n % 16 + 1] x.n = (x.n + i) % 1021
+  x = t[x.n % 16 + 1] x.n = (x.n + i) % 1021
+  return x.n
+end
 local function d(i) return e(i) + 1 end
 local function c(i) return d(i) + 1 end
 local function b(i) return c(i) + 1 end
 local function a(i) return b(i) + 1 end
 local function down(n)
-  if n == 0 then local sum, i = 0, 0 while true do i = i + 1 sum = sum + a(i % 1024) end end
+  if n == 0 then local sum, i = 0, 0 while true do i = i + 1 sum = (sum + a(i)) % 65536 end end
   return down(n - 1) + 1
 end
 down(%d)
@@ -57,7 +66,7 @@ function level(n)
 end
 step(%d)
 """
-MIXED_100 = 18  # levels that are 100 frames, C and Lua together, in Debian's LuaJIT
+MIXED_100 = 20  # levels that are 100 frames, C and Lua together, in Debian's LuaJIT
 
 
 def luajit():
@@ -98,3 +107,29 @@ class Web:
 
     def stop(self):
         self.nginx.stop()
+
+
+class Load:
+    """A load whose windows are all the same requests in the same order (bench/load.c)."""
+
+    def __init__(self, port, connections, rate=0):
+        here = os.path.dirname(os.path.abspath(__file__))
+        with open(os.path.join(here, "load.c")) as f:
+            path = live.compile_c(f.read(), "load", "-D_GNU_SOURCE")
+        self.child = live.start([*pin(LOAD_CPU), path, str(port), str(connections), str(rate)],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self, requests):
+        """Sends so many; ns that it took."""
+        self.child.stdin.write("%d\n" % requests)
+        self.child.stdin.flush()
+        words = self.child.stdout.readline().split()
+        if len(words) != 2:
+            raise SystemExit("bench: the load lost its connection to nginx")
+        if int(words[1]):
+            raise SystemExit("bench: nginx answered %s requests with an error" % words[1])
+        return int(words[0])
+
+    def stop(self):
+        self.child.stdin.close()
+        live.stop(self.child)
