@@ -86,6 +86,15 @@ def program_cost(pid):
     return best
 
 
+def maps_kb(pid):
+    """Kernel memory of the BPF maps that a process has open."""
+    found = {}
+    for facts in fd_facts(pid):
+        if "map_id" in facts:
+            found[facts["map_id"]] = int(facts.get("memlock", 0))
+    return sum(found.values()) // 1024
+
+
 def has_events(pid):
     """Has it opened perf events?"""
     try:

@@ -37,15 +37,18 @@ class Profiler:
         with open(self.path + ".out", "wb") as out, open(self.path + ".err", "wb") as err:
             self.child = subprocess.Popen([*pin(PROFILER_CPU), *self.command(pid, rate)], stdin=subprocess.DEVNULL,
                                           stdout=out, stderr=err)
-        child = self.child
-        good = live.wait_until(lambda: child.poll() is not None or has_events(child.pid), 30)
+        live.wait_until(lambda: self.has_ended() or has_events(self.child.pid), 30)
         time.sleep(0.1)  # perf enables its events after it has opened them
-        return bool(good) and child.poll() is None
+        return has_events(self.child.pid) and not self.has_ended()
+
+    def has_ended(self):
+        """Without collecting its status, which stop() does."""
+        return os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def stop(self):
         """Ends the recording; user and system seconds that the process has used, and its peak RSS in KB."""
-        if self.child.returncode is None:
-            self.child.send_signal(signal.SIGINT)
+        if not self.has_ended():
+            os.kill(self.child.pid, signal.SIGINT)
         _, status, usage = os.wait4(self.child.pid, 0)
         self.child.returncode = os.waitstatus_to_exitcode(status)
         return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
