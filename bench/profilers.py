@@ -47,8 +47,11 @@ class Profiler:
 
     def stop(self):
         """Ends the recording; user and system seconds that the process has used, and its peak RSS in KB."""
-        if not self.has_ended():
-            os.kill(self.child.pid, signal.SIGINT)
+        for number, seconds in ((signal.SIGINT, 30), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+            if self.has_ended():
+                break
+            os.kill(self.child.pid, number)
+            live.wait_until(self.has_ended, seconds)
         _, status, usage = os.wait4(self.child.pid, 0)
         self.child.returncode = os.waitstatus_to_exitcode(status)
         return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
@@ -119,13 +122,20 @@ class Perf(Profiler):
 
 
 class Bcc(Profiler):
-    """bcc's profile. It samples every CPU and leaves in its program what is not of the process."""
+    """bcc's profile. It samples every CPU; its program leaves out what is not of the process.
+
+    It compiles its program with the running kernel's headers. Where there are none, those that tests/fixtures/fetch gets
+    will do: the program looks into no structure of the kernel that is another in another release.
+    """
 
     def __init__(self, name="bcc profile"):
         super().__init__(name)
         self.program = next((p for p in ("profile-bpfcc", "/usr/share/bcc/tools/profile") if shutil.which(p)),
                             "profile-bpfcc")
         self.path += ".out"
+        headers = os.path.join(live.FIXTURES, "bookworm-headers", "headers")
+        if not os.path.exists("/lib/modules/%s/build" % os.uname().release) and os.path.isdir(headers):
+            os.environ.setdefault("BCC_KERNEL_SOURCE", headers)
 
     def start(self, pid, rate):
         self.path = self.path[:-len(".out")]  # its stdout is the result
