@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the timer's interrupt costs that every sampling profiler shares: a perf cpu-clock event without program or buffer.
+"""What the timer's interrupt costs that every sampling profiler shares: a cpu-clock event without program or buffer.
 
-A C program that does a fixed amount of work is given such an event at 10,000 Hz, and none, in turns; the difference of its
-CPU time over the number of interrupts is the price of one.
+A C program that does a fixed amount of work is given such an event at 10,000 Hz, and none, in turns; the difference of
+its CPU time over the number of interrupts is the price of one.
 """
 import ctypes
 import fcntl
@@ -47,7 +47,8 @@ def open_event(pid, rate):
 
 
 def measure(settings, _web):
-    child = live.start([*pin(TARGET_CPU), live.compile_c(WORK_C, "work")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child = live.start([*pin(TARGET_CPU), live.compile_c(WORK_C, "work")], stdin=subprocess.PIPE,
+                       stdout=subprocess.PIPE)
 
     def work():
         before = cpu_ns(child.pid)

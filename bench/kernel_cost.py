@@ -35,7 +35,8 @@ def cases(web, quick):
     found = [Case("C %d" % n, program(deep, str(n))) for n in depths]
     luajit = programs.luajit()
     if luajit:
-        found += [Case("LuaJIT interpreted %d" % n, program(luajit, "-joff", "-e", programs.DEEP_LUA % n)) for n in depths]
+        found += [Case("LuaJIT interpreted %d" % n, program(luajit, "-joff", "-e", programs.DEEP_LUA % n))
+                  for n in depths]
         found += [Case("LuaJIT compiled %d" % n, program(luajit, "-e", programs.COMPILED.replace("%d", str(n - 5))))
                   for n in depths]
         found.append(Case("mixed 100", program(luajit, "-joff", "-e",

@@ -43,7 +43,7 @@ def setups(settings):
             if missing:
                 say("%s: %s" % (profiler.name, missing))
             else:
-                found.append(Setup("%s %d Hz" % (profiler.name, rate), profiler, rate, max(3, few * 4 // 5)))
+                found.append(Setup("%s %d Hz" % (profiler.name, rate), profiler, rate, settings.pairs or few * 4 // 5))
     return found
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The profiler's own CPU time, until there is something to read, and its memory.
 
-luaspy: user and system time of `luaspy record -o x.html`, start and end included. perf: `perf record` and `perf script`,
-which makes text of its samples (and no picture). bcc and bpftrace: all of the run, which ends with text.
+luaspy: user and system time of `luaspy record -o x.html`, start and end included. perf: `perf record` and
+`perf script`, which makes text of its samples (and no picture). bcc and bpftrace: all of the run, which ends with text.
 """
 import time
 
@@ -35,26 +35,39 @@ def count(profiler):
     return sum(n for _, n in profiler.stacks())
 
 
+def solve(matrix, right):
+    """Linear equations by Gauss; None if they do not determine the unknowns."""
+    rows = [list(row) + [value] for row, value in zip(matrix, right)]
+    size = len(rows)
+    for i in range(size):
+        pivot = max(range(i, size), key=lambda k: abs(rows[k][i]))
+        if abs(rows[pivot][i]) < 1e-9:
+            return None
+        rows[i], rows[pivot] = rows[pivot], rows[i]
+        for k in range(size):
+            if k != i:
+                factor = rows[k][i] / rows[i][i]
+                rows[k] = [a - factor * b for a, b in zip(rows[k], rows[i])]
+    return [row[-1] / row[i] for i, row in enumerate(rows)]
+
+
 def parts_of(runs):
     """luaspy's CPU seconds as a fixed part, per second of recording and per sample: by least squares over the runs of
-    different rates and lengths, None if these are too few."""
-    rows = [((1.0, seconds, run["samples"]), run["record s"] + run["script s"]) for seconds, run in runs]
-    if len({row[0][1] for row in rows}) < 2 or len(rows) < 3:
+    different rates and lengths. With one length, its seconds are in the fixed part."""
+    lengths = {seconds for seconds, _ in runs}
+    terms = ["fixed s", "per sample s"] + (["per second s"] if len(lengths) > 1 else [])
+    rows = [([1.0, run["samples"] / 1000, seconds][:len(terms)], run["record s"] + run["script s"])
+            for seconds, run in runs]
+    if len(rows) < len(terms):
         return None
-    # The normal equations, three unknowns, by Cramer's rule.
-    matrix = [[sum(x[i] * x[j] for x, _ in rows) for j in range(3)] for i in range(3)]
-    right = [sum(x[i] * y for x, y in rows) for i in range(3)]
-
-    def determinant(m):
-        return (m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
-                + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]))
-
-    whole = determinant(matrix)
-    if not whole:
+    numbers = range(len(terms))
+    matrix = [[sum(x[i] * x[j] for x, _ in rows) for j in numbers] for i in numbers]
+    found = solve(matrix, [sum(x[i] * y for x, y in rows) for i in numbers])
+    if not found:
         return None
-    parts = [determinant([[right[i] if k == j else matrix[i][k] for k in range(3)] for i in range(3)]) / whole
-             for j in range(3)]
-    return {"fixed s": parts[0], "per second s": parts[1], "per sample us": 1e6 * parts[2]}
+    parts = dict(zip(terms, found))
+    return {"fixed s": parts["fixed s"], "per second s": parts.get("per second s", 0.0),
+            "per sample us": 1000 * parts["per sample s"]}
 
 
 def measure(settings, web):
@@ -98,7 +111,7 @@ def tell(title, runs):
     for name, list_of in runs.items():
         good = [r for r in list_of if r["samples"]]
         if not good:
-            say("%-16s %-12s no samples" % (title, name))
+            say("%-13s %-11s no samples" % (title, name))
             continue
         entry = {key: median([r[key] for r in good]) for key in good[0]}
         per_sample = [1e6 * (r["record s"] + r["script s"]) / r["samples"] for r in good]
@@ -107,7 +120,7 @@ def tell(title, runs):
     base = entries.get("luaspy", {}).get("us per sample")
     for name, entry in entries.items():
         entry["ratio to luaspy"] = entry["us per sample"] / base if base else None
-        say("%-16s %-12s %8.1f us per sample (%.2f s, and %.2f s for text), x%.2f, %d samples, RSS %.1f MB, maps %.1f MB" %
+        say("%-13s %-11s %8.1f us per sample (%.2f s, text %.2f s), x%.2f, %d samples, RSS %.1f MB, maps %.1f MB" %
             (title, name, entry["us per sample"], entry["record s"], entry["script s"], entry["ratio to luaspy"] or 0,
              entry["samples"], entry["rss kb"] / 1024, entry["maps kb"] / 1024))
     return entries

@@ -124,8 +124,8 @@ class Perf(Profiler):
 class Bcc(Profiler):
     """bcc's profile. It samples every CPU; its program leaves out what is not of the process.
 
-    It compiles its program with the running kernel's headers. Where there are none, those that tests/fixtures/fetch gets
-    will do: the program looks into no structure of the kernel that is another in another release.
+    It compiles its program with the running kernel's headers. Where there are none, those that tests/fixtures/fetch
+    gets will do: the program looks into no structure of the kernel that is another in another release.
     """
 
     def __init__(self, name="bcc profile"):
@@ -153,7 +153,7 @@ class Bcc(Profiler):
 class Bpftrace(Profiler):
     """A bpftrace one-liner with user stacks. It samples every CPU, as bcc's profile does.
 
-    Without BPFTRACE_CACHE_USER_SYMBOLS it reads the symbols of all files anew for each stack at its end: a minute of CPU.
+    Without BPFTRACE_CACHE_USER_SYMBOLS it reads all files' symbols anew for each stack at its end: a minute of CPU.
     """
 
     program = "bpftrace"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs that are profiled: recursions of known depth in C and Lua, and nginx under a load that can be counted."""
+"""The programs that are profiled: recursions of known depth in C and Lua, nginx, and its load."""
 import os
 import shutil
 import subprocess

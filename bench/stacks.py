@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is in the results: how many of the samples that the CPU time makes, whole stacks, Lua names; and how big they are.
+"""What is in the results: of the samples that the CPU time makes, how many; whole stacks, Lua names; their size.
 
 All profilers are on the same busy nginx worker, one after the other. A stack is whole when it reaches main.
 """
@@ -38,7 +38,8 @@ def look_at(profiler, expected):
         lua += count if found else 0
         of_lua += count * len(found)
         named += count * sum(1 for frame in found if frame["name"])
-    return {"samples": samples, "expected": expected, "whole %": 100 * whole / samples, "with Lua %": 100 * lua / samples,
+    return {"samples": samples, "expected": expected,
+            "whole %": 100 * whole / samples, "with Lua %": 100 * lua / samples,
             "Lua frames named %": 100 * named / of_lua if of_lua else None,
             "bytes per 1,000 samples": 1000 * os.path.getsize(profiler.path) / samples}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the start to the first sample, on an nginx worker with OpenSSL, PCRE, zlib and LuaJIT; and the peak of memory."""
+"""From the start to the first sample, on an nginx worker with OpenSSL, PCRE, zlib and LuaJIT; memory's peak."""
 import os
 import re
 import subprocess
@@ -10,8 +10,8 @@ from common import PROFILER_CPU, live, maps_kb, median, pin, say, summary
 
 def one_start(binary, pid):
     """Of a recording of half a second: ms to the first sample, ms of CPU time, peak RSS in KB, KB of BPF maps."""
-    child = subprocess.Popen([*pin(PROFILER_CPU), binary, "record", "-v", "-d", "0.5", "-f", "folded", "-o", "/dev/null", "-p",
-                              str(pid)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    command = [binary, "record", "-v", "-d", "0.5", "-f", "folded", "-o", "/dev/null", "-p", str(pid)]
+    child = subprocess.Popen([*pin(PROFILER_CPU), *command], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     maps = 0
     while child.poll() is None and maps < 1024:
         time.sleep(0.1)

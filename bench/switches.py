@@ -19,8 +19,8 @@ def switch_cost(pid):
 
 
 def one(settings, pid, seconds):
-    child = live.start([*pin(PROFILER_CPU), settings.luaspy, "record", "-q", "--off-cpu", "-p", str(pid), "-f", "folded", "-o",
-                        "/dev/null"])
+    command = [settings.luaspy, "record", "-q", "--off-cpu", "-p", str(pid), "-f", "folded", "-o", "/dev/null"]
+    child = live.start([*pin(PROFILER_CPU), *command])
     live.wait_until(lambda: switch_cost(child.pid)[0] > 0, 20)
     time.sleep(0.3)
     before = switch_cost(child.pid)

@@ -33,13 +33,14 @@ def loss_lines(results):
                      "%.2f %% + %.2f %%" % (100 * parts["walk"], 100 * parts["interrupt"]) if parts else "",
                      len(entry["cpu"]["values"])))
     lines = ["### What the nginx worker loses", "",
-             "CPU time per request, and time per request of a saturated worker: trimmed mean of the ratios to the plain "
-             "windows around, and its 95 % interval.",
+             "CPU time per request, and time per request of a saturated worker: trimmed mean of the ratios to the",
+             "plain windows around, and its 95 % interval.",
              "Plain: %.1f us per request, %d requests per window, %d connections." %
              (loss["plain us per request"]["value"], loss["requests per window"], loss["connections"])]
     if loss.get("interrupt time is left out"):
         lines.append("This kernel leaves interrupts out of a task's CPU time: only the time per request has them.")
-    return lines + ["", *table(("", "CPU per request", "time per request", "walk + interrupt, computed", "pairs"), rows)]
+    return lines + ["", *table(("", "CPU per request", "time per request", "computed: walk + interrupt", "pairs"),
+                               rows)]
 
 
 def jp_lines(results):
@@ -54,8 +55,9 @@ def nanoseconds(entry, name):
     found = entry["profilers"].get(name)
     if not found:
         return ""
-    ns = found["ns"]
-    return "{:,.0f} ({:,.0f} to {:,.0f})".format(ns["value"], ns["low"], ns["high"])
+    ns, ratio = found["ns"], found["ratio_to_luaspy"]
+    text = "{:,.0f} ({:,.0f} to {:,.0f})".format(ns["value"], ns["low"], ns["high"])
+    return text if name == "luaspy" or not ratio["values"] else text + ", x%.3f" % ratio["value"]
 
 
 def kernel_lines(results):
@@ -68,7 +70,7 @@ def kernel_lines(results):
         frames = entry["frames"] or {"native": 0, "lua": 0, "kernel": 0}
         rows.append((case, "%.0f / %.0f / %.0f" % (frames["native"], frames["lua"], frames["kernel"]),
                      *(nanoseconds(entry, n) for n in names)))
-    lines = ["### In the kernel, per sample", "", "Nanoseconds: median of rounds, and its 95 % interval."]
+    lines = ["### In the kernel, per sample", "", "Nanoseconds: median of rounds, and its 95 % interval; ratios are medians within the rounds."]
     if "interrupt" in results:
         ns = results["interrupt"]["ns"]
         lines.append("The timer's interrupt alone, which is not in these: %.0f ns (%.0f to %.0f)." %
@@ -96,11 +98,12 @@ def cpu_lines(results):
                          "x%.2f" % e["ratio to luaspy"] if e["ratio to luaspy"] else "", "%.2f" % e["record s"],
                          "%.2f" % e["script s"], "%.1f" % (e["rss kb"] / 1024), "%.1f" % (e["maps kb"] / 1024)))
     lines = ["### The profiler's own CPU time, until there is something to read", "",
-             *table(("", "", "us per sample", "", "recording, s", "`perf script`, s", "peak RSS, MB", "BPF maps, MB"), rows)]
+             *table(("", "", "us per sample", "", "recording, s", "`perf script`, s", "peak RSS, MB", "BPF maps, MB"),
+                    rows)]
     if cpu.get("parts"):
+        parts = cpu["parts"]
         lines += ["luaspy's is made of %.0f ms for start and end, %.1f ms per second of recording and %.1f us per sample." %
-                  (1000 * cpu["parts"]["fixed s"], 1000 * cpu["parts"]["per second s"], cpu["parts"]["per sample us"]),
-                  ""]
+                  (1000 * parts["fixed s"], 1000 * parts["per second s"], parts["per sample us"]), ""]
     return lines
 
 
@@ -108,7 +111,8 @@ def start_lines(results):
     start = results.get("startup")
     if not start:
         return []
-    rows = [(name, "%d (%d to %d)" % (e["first ms"]["value"], min(e["first ms"]["values"]), max(e["first ms"]["values"])),
+    rows = [(name, "%d (%d to %d)" % (e["first ms"]["value"], min(e["first ms"]["values"]),
+                                      max(e["first ms"]["values"])),
              "%.0f" % e["cpu ms"], "%.1f" % (e["rss kb"] / 1024), "%.1f" % (e["maps kb"] / 1024))
             for name, e in start.items() if name != "binary bytes"]
     return ["### From the start to the first sample", "",
