@@ -46,6 +46,11 @@ def pin_process(pid, role):
         os.sched_setaffinity(pid, {cpu_of(role)})
 
 
+def adopt(child):
+    """Has a process stopped when the bench ends, however it ends."""
+    live._children.append(child)
+
+
 class BpfStats:
     """The kernel counts BPF programs' runs and their time while this is entered."""
 

@@ -23,9 +23,9 @@
 #define REPLY_BYTES	65536
 
 struct connection {
+	size_t have;
 	int fd;
 	bool busy;
-	size_t have;
 	char reply[REPLY_BYTES + 1];
 };
 

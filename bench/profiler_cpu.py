@@ -82,7 +82,7 @@ def measure(settings, web):
             found = [p for p in others() if not p.missing()]
             # In a minute only what is compared by the aims; in a hurry, what starts fast.
             profilers += [p for p in found if not (settings.quick or seconds >= 60) or p.name == "perf dwarf"]
-        rounds = settings.pairs or (1 if settings.quick else 2 if seconds >= 60 else 3)
+        rounds = settings.pairs or (1 if settings.quick or seconds >= 60 else 2)
         rounds = max(rounds, 3) if len(own) > 1 else rounds
         runs = {p.name: [] for p in profilers}
         load = web.busy(int(rounds * len(profilers) * (seconds + 20)))

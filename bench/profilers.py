@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from common import PROFILER_CPU, has_events, live, pin
+from common import PROFILER_CPU, adopt, has_events, live, pin
 
 SCRATCH = live.SCRATCH
 
@@ -37,6 +37,7 @@ class Profiler:
         with open(self.path + ".out", "wb") as out, open(self.path + ".err", "wb") as err:
             self.child = subprocess.Popen([*pin(PROFILER_CPU), *self.command(pid, rate)], stdin=subprocess.DEVNULL,
                                           stdout=out, stderr=err)
+        adopt(self.child)
         live.wait_until(lambda: self.has_ended() or has_events(self.child.pid), 30)
         time.sleep(0.1)  # perf enables its events after it has opened them
         return has_events(self.child.pid) and not self.has_ended()
@@ -54,6 +55,7 @@ class Profiler:
             live.wait_until(self.has_ended, seconds)
         _, status, usage = os.wait4(self.child.pid, 0)
         self.child.returncode = os.waitstatus_to_exitcode(status)
+        live.stop(self.child)  # is no longer to be stopped
         return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
     def said(self):

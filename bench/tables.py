@@ -70,7 +70,8 @@ def kernel_lines(results):
         frames = entry["frames"] or {"native": 0, "lua": 0, "kernel": 0}
         rows.append((case, "%.0f / %.0f / %.0f" % (frames["native"], frames["lua"], frames["kernel"]),
                      *(nanoseconds(entry, n) for n in names)))
-    lines = ["### In the kernel, per sample", "", "Nanoseconds: median of rounds, and its 95 % interval; ratios are medians within the rounds."]
+    lines = ["### In the kernel, per sample", "",
+             "Nanoseconds: median of rounds, and its 95 % interval; ratios are medians within the rounds."]
     if "interrupt" in results:
         ns = results["interrupt"]["ns"]
         lines.append("The timer's interrupt alone, which is not in these: %.0f ns (%.0f to %.0f)." %
@@ -102,7 +103,7 @@ def cpu_lines(results):
                     rows)]
     if cpu.get("parts"):
         parts = cpu["parts"]
-        lines += ["luaspy's is made of %.0f ms for start and end, %.1f ms per second of recording and %.1f us per sample." %
+        lines += ["luaspy's: %.0f ms for start and end, %.1f ms per second of recording and %.1f us per sample." %
                   (1000 * parts["fixed s"], 1000 * parts["per second s"], parts["per sample us"]), ""]
     return lines
 
