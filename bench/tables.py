@@ -13,8 +13,9 @@ def table(head, rows):
 
 
 def machine_lines(machine):
-    return ["%(date)s, %(cpu)s, %(cpus)s CPUs%(virtual)s, Linux %(kernel)s, %(system)s; load average at the start "
-            "%(load)s, at the end %(load at end)s. luaspy %(luaspy)s." % machine, ""]
+    return ["%(date)s, %(cpu)s, %(cpus)s CPUs%(virtual)s, Linux %(kernel)s, %(system)s;\nload average at the "
+            "start %(load)s, at the end %(load at end)s." % machine,
+            "luaspy %(luaspy)s, %(perf)s, %(bpftrace)s." % machine + (" A quick run." if machine["quick"] else ""), ""]
 
 
 def aims_lines(results):
