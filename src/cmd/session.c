@@ -49,22 +49,21 @@ void session__print_load_error(const struct session *self, int err, bool verbose
 	char why[PRIVILEGES_TEXT_BYTES];
 	struct utsname kernel = {};
 	unsigned int major = 0, minor = 0;
+	bool denied = err == -EPERM || err == -EACCES, old;
 
 	uname(&kernel);
 	sscanf(kernel.release, "%u.%u", &major, &minor);
+	old = major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR);
 	if (err == -EXDEV) {
 		print_wrong_proc();
-	} else if ((err == -EPERM || err == -EACCES) && !privileges__complete()) {
+	} else if (denied && (!privileges__complete() || (!old && !self->refusal.program[0]))) {
 		privileges__explain(why, sizeof(why));
 		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s\n", why);
-	} else if (major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR)) {
+	} else if (old) {
 		fprintf(stderr, "luaspy: Linux %s is too old: it has to be %d.%d or newer.\n",
 			kernel.release, OLDEST_MAJOR, OLDEST_MINOR);
 	} else if (self->refusal.program[0]) {
 		print_refusal(&self->refusal, kernel.release, verbose);
-	} else if (err == -EPERM || err == -EACCES) {
-		privileges__explain(why, sizeof(why));
-		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s\n", why);
 	} else if (err == -ENOMEM) {
 		fprintf(stderr, "luaspy: out of memory for the BPF maps (about 30 MB).\n");
 	} else if (access(BTF_PATH, R_OK) != 0) {

@@ -83,7 +83,7 @@ static int load(struct bpf_object *object, const struct wanted *wanted, unsigned
 {
 	struct log logs[MAX_PROGRAMS];
 	struct bpf_program *program;
-	int i, count = 0, err;
+	int i, count = 0, err = -ENOMEM;
 
 	bpf_object__for_each_program(program, object)
 	{
@@ -93,7 +93,7 @@ static int load(struct bpf_object *object, const struct wanted *wanted, unsigned
 		logs[count].program = program;
 		logs[count].text = calloc(1, LOG_SIZE);
 		if (!logs[count].text)
-			return -ENOMEM;
+			goto out;
 		bpf_program__set_log_level(program, level);
 		bpf_program__set_log_buf(program, logs[count].text, LOG_SIZE);
 		count++;
@@ -108,8 +108,10 @@ static int load(struct bpf_object *object, const struct wanted *wanted, unsigned
 		if (!(level & LOG_STATES) && !(err && i == count - 1))
 			printf("%s %lu\n", bpf_program__name(logs[i].program),
 			       processed(logs[i].text));
-		free(logs[i].text);
 	}
+out:
+	for (i = 0; i < count; i++)
+		free(logs[i].text);
 	return err;
 }
 
