@@ -144,6 +144,7 @@ static void check_trial(struct doctor_section *section, const pid_t *pids, size_
 	uint64_t samples, complete, through, lua;
 	int err = doctor_trial__run(&trial, pids, count, TRIAL_SECONDS, NULL);
 
+	refusal__clear(&trial.refusal);
 	if (err == -ESRCH) {
 		doctor_check__found(check, DOCTOR_NOTE, "none: the processes have ended meanwhile");
 		return;

@@ -16,11 +16,9 @@
 #include "../target/process_info.h"
 #include "../target/small_file.h"
 #include "doctor_trial.h"
+#include "kernel_needs.h"
 #include "privileges.h"
 
-#define BTF_PATH	"/sys/kernel/btf/vmlinux"
-#define OLDEST_MAJOR	5
-#define OLDEST_MINOR	10
 #define DEFAULT_RATE_HZ 99
 #define LARGEST_RATE_HZ 9999
 #define TRIAL_SECONDS	0.15
@@ -191,9 +189,15 @@ static void check_sampling(struct doctor_section *section, long max_rate)
 
 	err = doctor_trial__run(&trial, &self, 1, TRIAL_SECONDS, burn);
 	if (err && !trial.failed_pid) {
-		doctor_check__found(programs, DOCTOR_FAIL, "the kernel refused them: %s",
-				    strerror(-err));
+		if (trial.refusal.program[0])
+			doctor_check__found(programs, DOCTOR_FAIL,
+					    "the kernel's verifier refused %s: %s",
+					    trial.refusal.program, strerror(-err));
+		else
+			doctor_check__found(programs, DOCTOR_FAIL, "the kernel refused them: %s",
+					    strerror(-err));
 		explain_refusal(programs, err);
+		refusal__clear(&trial.refusal);
 		return;
 	}
 	doctor_check__found(programs, DOCTOR_OK, "loaded in %.2f s", trial.load_seconds);

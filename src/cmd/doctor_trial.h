@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "../bpf/contract.h"
+#include "../sample/program_logs.h"
 
 struct doctor_trial {
 	double load_seconds;  /* to load the programs into the kernel */
@@ -16,6 +17,7 @@ struct doctor_trial {
 	uint32_t rate_hz;
 	pid_t failed_pid; /* could not be added, for `add_error`; 0: none */
 	int add_error;
+	struct refusal refusal; /* of the program that did not load; the caller clears it */
 	uint64_t counters[COUNTER_COUNT];
 };
 

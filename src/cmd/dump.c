@@ -119,9 +119,9 @@ static int open_session(struct dump_command *self)
 	err = session__open(&self->common, &sampler);
 	if (err)
 		return err;
-	err = thread_states__new(&session->states);
+	err = thread_states__new(&session->states, &self->common.refusal);
 	if (err) {
-		session__print_load_error(err);
+		session__print_load_error(&self->common, err, self->verbose);
 		return err;
 	}
 	session->dump = &self->dump;

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "../target/process_info.h"
+#include "kernel_needs.h"
 #include "record_files.h"
 
 static void print_wrong_proc(void)
@@ -30,35 +32,51 @@ int session__find(struct session *self, struct target_options *options, uint32_t
 	return record_targets__find(&self->targets, options, rate_hz, self->quiet);
 }
 
-void session__print_load_error(int err)
+static void print_refusal(const struct refusal *refusal, const char *release, bool verbose)
+{
+	if (verbose && refusal->log)
+		fprintf(stderr, "%s", refusal->log);
+	fprintf(stderr,
+		"luaspy: the verifier of this kernel (Linux %s) refused the BPF program %s: a "
+		"mistake in luaspy, or in the kernel. %s.\n",
+		release, refusal->program,
+		verbose ? "Please report it with the log above"
+			: "Run again with -v for the verifier's log, and report it");
+}
+
+void session__print_load_error(const struct session *self, int err, bool verbose)
 {
 	char why[PRIVILEGES_TEXT_BYTES];
-	struct utsname kernel;
+	struct utsname kernel = {};
+	unsigned int major = 0, minor = 0;
+	bool denied = err == -EPERM || err == -EACCES, old;
 
-	if (err == -EACCES && privileges__complete()) {
-		/* What is not permitted is -EPERM; this comes from the verifier. */
-		fprintf(stderr,
-			"luaspy: the kernel's BPF verifier refused luaspy's programs. That is not "
-			"a "
-			"matter of privileges but a mistake in luaspy, or in this kernel (%s). "
-			"Please report it with what -v shows.\n",
-			uname(&kernel) == 0 ? kernel.release : "unknown");
-	} else if (err == -EPERM || err == -EACCES) {
+	uname(&kernel);
+	sscanf(kernel.release, "%u.%u", &major, &minor);
+	old = major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR);
+	if (err == -EXDEV) {
+		print_wrong_proc();
+	} else if (denied && (!privileges__complete() || (!old && !self->refusal.program[0]))) {
 		privileges__explain(why, sizeof(why));
 		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s\n", why);
-	} else if (err == -EXDEV) {
-		print_wrong_proc();
+	} else if (old) {
+		fprintf(stderr, "luaspy: Linux %s is too old: it has to be %d.%d or newer.\n",
+			kernel.release, OLDEST_MAJOR, OLDEST_MINOR);
+	} else if (self->refusal.program[0]) {
+		print_refusal(&self->refusal, kernel.release, verbose);
 	} else if (err == -ENOMEM) {
 		fprintf(stderr, "luaspy: out of memory for the BPF maps (about 30 MB).\n");
-	} else {
-		uname(&kernel);
+	} else if (access(BTF_PATH, R_OK) != 0) {
 		fprintf(stderr,
-			"luaspy: the BPF programs do not load on Linux %s: %s. It has to be 5.10 "
-			"or "
-			"newer with BPF and BTF (CONFIG_BPF_SYSCALL, CONFIG_DEBUG_INFO_BTF); -v "
-			"shows "
-			"what the kernel says.\n",
-			kernel.release, strerror(-err));
+			"luaspy: the BPF programs need the kernel's BTF, but " BTF_PATH
+			" cannot be read (%s). In a container, mount /sys into it; else the kernel "
+			"has to be built with CONFIG_DEBUG_INFO_BTF.\n",
+			strerror(errno));
+	} else {
+		fprintf(stderr, "luaspy: the BPF programs do not load on Linux %s: %s. %s.\n",
+			kernel.release, strerror(-err),
+			verbose ? "Please report it with the lines above"
+				: "Run again with -v, which shows at which step, and report it");
 	}
 }
 
@@ -93,13 +111,15 @@ static int open_names(struct session *self)
 
 int session__open(struct session *self, const struct sampler_options *options)
 {
+	struct sampler_options own = *options;
 	int err;
 
+	own.refusal = &self->refusal;
 	self->start.found = record_start__now();
-	err = sampler__new(options, self->targets.found, self->targets.found_count, &self->sampler);
+	err = sampler__new(&own, self->targets.found, self->targets.found_count, &self->sampler);
 	self->start.loaded = record_start__now();
 	if (err) {
-		session__print_load_error(err);
+		session__print_load_error(self, err, options->verbose);
 		return err;
 	}
 	return open_names(self);
@@ -193,6 +213,7 @@ void session__title(const struct session *self, char *title, size_t size)
 
 void session__free(struct session *self)
 {
+	refusal__clear(&self->refusal);
 	kernel_symbols__free(self->kernel);
 	kernel_names__free(self->kernel_names);
 	if (self->kernel_symbols)

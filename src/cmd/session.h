@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "../sample/kernel_names.h"
+#include "../sample/program_logs.h"
 #include "../sample/sampler.h"
 #include "../symbol/frame_names.h"
 #include "../symbol/kernel_symbols.h"
@@ -29,6 +30,7 @@ struct session {
 	struct record_containers *containers;
 	struct record_start start;
 	struct sampler *sampler;
+	struct refusal refusal; /* of the program that did not load */
 	struct lua_names *lua_names;
 	struct lua_functions *lua_functions;
 	struct kernel_symbols *kernel;
@@ -50,8 +52,9 @@ int session__find(struct session *self, struct target_options *options, uint32_t
 /* Loads the programs; prepares the names. */
 int session__open(struct session *self, const struct sampler_options *options);
 
-/* Says why programs could not be loaded; `err` is that of sampler__new or thread_states__new. */
-void session__print_load_error(int err);
+/* Says in one line why programs could not be loaded; `err` is that of sampler__new or
+ * thread_states__new, with what they left in `refusal`. `verbose`: after the verifier's log. */
+void session__print_load_error(const struct session *self, int err, bool verbose);
 
 /* Adds what was found. */
 int session__add_targets(struct session *self);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "program_logs.h"
 #include "sampler.skel.h"
 
 /* The sections of the programs that take long. libbpf makes all maps before it loads the first
@@ -23,6 +24,7 @@ static const struct {
 
 struct bpf_loading {
 	struct sampler_bpf *bpf;
+	struct program_logs *logs;
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock; /* of what follows */
@@ -97,6 +99,9 @@ int bpf_loading__start(struct bpf_loading *self)
 {
 	int err;
 
+	self->logs = program_logs__new(self->bpf->obj);
+	if (!self->logs)
+		return -ENOMEM;
 	current = self;
 	err = -pthread_create(&self->thread, NULL, load, self);
 	if (err)
@@ -117,12 +122,19 @@ int bpf_loading__finish(struct bpf_loading *self)
 	return self->err;
 }
 
+void bpf_loading__refusal(struct bpf_loading *self, struct refusal *refusal)
+{
+	if (self->logs)
+		program_logs__take(self->logs, refusal);
+}
+
 void bpf_loading__free(struct bpf_loading *self)
 {
 	if (!self)
 		return;
 	if (self->running)
 		pthread_join(self->thread, NULL);
+	program_logs__free(self->logs);
 	pthread_cond_destroy(&self->changed);
 	pthread_mutex_destroy(&self->lock);
 	free(self);

@@ -9,6 +9,7 @@
 
 struct sampler_bpf; /* the BPF skeleton */
 struct bpf_loading;
+struct refusal;
 
 /* Opens the skeleton: *bpf, whose settings are to be made before bpf_loading__start and which the
  * caller destroys, after bpf_loading__free. One at a time in a process. 0 or a negative errno. */
@@ -21,6 +22,9 @@ int bpf_loading__start(struct bpf_loading *self);
 
 /* Waits until all is loaded: 0, or the negative errno of bpf(2). To be called once. */
 int bpf_loading__finish(struct bpf_loading *self);
+
+/* After either has failed: did the verifier refuse a program? *refusal as of program_logs__take. */
+void bpf_loading__refusal(struct bpf_loading *self, struct refusal *refusal);
 
 /* Waits for the thread if that was not done. */
 void bpf_loading__free(struct bpf_loading *self);

@@ -203,13 +203,18 @@ static int start_loading(struct sampler *self)
 	/* The sampling program has no attach point of its own: cpu_events attaches it. */
 	bpf_program__set_autoattach(bpf->progs.on_sample, false);
 	bpf_program__set_autoload(bpf->progs.on_sample, self->options.kind != SAMPLER_OFF_CPU);
-	return bpf_loading__start(self->loading);
+	err = bpf_loading__start(self->loading);
+	if (err && self->options.refusal)
+		bpf_loading__refusal(self->loading, self->options.refusal);
+	return err;
 }
 
 static int finish_loading(struct sampler *self)
 {
 	int err = bpf_loading__finish(self->loading);
 
+	if (err && self->options.refusal)
+		bpf_loading__refusal(self->loading, self->options.refusal);
 	bpf_loading__free(self->loading);
 	self->loading = NULL;
 	if (err)

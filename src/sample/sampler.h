@@ -16,6 +16,7 @@
 #include "stack_store.h"
 #include "walk_tables.h"
 
+struct refusal;
 struct sampler;
 struct targets;
 
@@ -28,22 +29,23 @@ enum sampler_kind {
 
 struct sampler_options {
 	enum sampler_kind kind;
-	uint32_t rate_hz;    /* of CPU time */
-	uint64_t off_min_ns; /* times off the CPU that are shorter do not count */
-	bool kernel;	     /* kernel frames */
-	bool per_thread;     /* keep the stacks of threads apart */
-	bool children;	     /* processes that a target forks are targets, too */
-	bool added_later;    /* processes may be added while others are sampled */
-	bool coroutines;     /* a frame where a coroutine begins */
-	bool times;	     /* when each sample (of CPU time) was taken: stored_stack.times */
-	bool user_walks;     /* walks in user space will be done, too: sampler__tables */
-	bool values;	     /* the values in Lua frames are sent: sampler__on_frame */
-	bool verbose;	     /* libbpf's warnings go to stderr */
+	uint32_t rate_hz;	 /* of CPU time */
+	uint64_t off_min_ns;	 /* times off the CPU that are shorter do not count */
+	bool kernel;		 /* kernel frames */
+	bool per_thread;	 /* keep the stacks of threads apart */
+	bool children;		 /* processes that a target forks are targets, too */
+	bool added_later;	 /* processes may be added while others are sampled */
+	bool coroutines;	 /* a frame where a coroutine begins */
+	bool times;		 /* when each sample (of CPU time) was taken: stored_stack.times */
+	bool user_walks;	 /* walks in user space will be done, too: sampler__tables */
+	bool values;		 /* the values in Lua frames are sent: sampler__on_frame */
+	bool verbose;		 /* libbpf's warnings go to stderr */
+	struct refusal *refusal; /* may be NULL: set when the verifier refuses a program */
 };
 
 /*
  * Loads the programs. `pids`, which may be NULL, are processes that will be targets: their files
- * are read while the kernel verifies the programs. Returns 0; -EPERM (privileges), -EACCES (also
+ * are read while the kernel verifies the programs. Returns 0; -EPERM and -EACCES (privileges, or
  * the verifier), -ENOTSUP (a kernel without what is needed), -EXDEV when the mounted /proc is not
  * that of luaspy's PID namespace, -ENOMEM, or another errno of bpf(2). The caller frees *sampler.
  */

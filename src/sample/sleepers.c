@@ -23,7 +23,7 @@ int sleepers__new(struct sleepers **out)
 
 	if (!self)
 		return -ENOMEM;
-	err = thread_states__new(&self->states);
+	err = thread_states__new(&self->states, NULL);
 	if (err) {
 		free(self);
 		return err;

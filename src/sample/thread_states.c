@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../target/process_info.h"
+#include "program_logs.h"
 #include "tasks.skel.h"
 
 #define READ_RECORDS 24u /* at once */
@@ -20,9 +21,10 @@ struct thread_states {
 	char bytes[READ_RECORDS * sizeof(struct record_task)];
 };
 
-int thread_states__new(struct thread_states **states)
+int thread_states__new(struct thread_states **states, struct refusal *refusal)
 {
 	struct thread_states *self = calloc(1, sizeof(*self));
+	struct program_logs *logs = NULL;
 	int err;
 
 	if (!self)
@@ -35,7 +37,15 @@ int thread_states__new(struct thread_states **states)
 	self->bpf->rodata->pid_namespace = process_info__pid_namespace();
 	self->bpf->rodata->has_task_pt_regs =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_task_pt_regs, NULL) == 1;
+	logs = program_logs__new(self->bpf->obj);
+	if (!logs) {
+		err = -ENOMEM;
+		goto out;
+	}
 	err = tasks_bpf__load(self->bpf);
+	if (err && refusal)
+		program_logs__take(logs, refusal);
+	program_logs__free(logs);
 	if (err)
 		goto out;
 	self->link = bpf_program__attach_iter(self->bpf->progs.on_task, NULL);

@@ -14,11 +14,13 @@
 
 #include "../bpf/task_record.h"
 
+struct refusal;
 struct thread_states;
 
 /* Loads the program, which takes some 30 ms. Returns 0; -EPERM, -EACCES, -ENOTSUP or another errno
- * of bpf(2); -ENOMEM. The caller frees *states. */
-int thread_states__new(struct thread_states **states);
+ * of bpf(2); -ENOMEM. `refusal` may be NULL; it is set when the verifier refuses the program. The
+ * caller frees *states. */
+int thread_states__new(struct thread_states **states, struct refusal *refusal);
 void thread_states__free(struct thread_states *self);
 
 /* From now on the threads of this process are read. 0 or negative errno. */
