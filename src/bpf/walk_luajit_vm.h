@@ -17,7 +17,8 @@
 /*
  * Is g the VM that runs here? Then sets walk.L (its cur_L), that one's stack, and walk.activation
  * to its innermost activation above rsp; *base is where its frames start, *compiled whether that is
- * in a trace (jit_base is only set while one runs).
+ * in a trace (jit_base is only set while one runs, and that is in the innermost activation of all:
+ * from a trace no other one begins).
  */
 INLINE int vm_check(struct walk *w, const struct luajit_build *build, __u64 g, __u64 *base,
 		    __u32 *compiled)
@@ -44,8 +45,8 @@ INLINE int vm_check(struct walk *w, const struct luajit_build *build, __u64 g, _
 		return -1;
 	w->activation = cframe;
 	w->g = g;
-	*compiled = jit_base != 0;
-	if (jit_base)
+	*compiled = jit_base != 0 && !i;
+	if (*compiled)
 		*base = jit_base;
 	return 0;
 }
