@@ -73,7 +73,7 @@ static int handle_process(struct sampler *self, const struct record_process *rec
 		self->ended(self->ended_context, (pid_t)record->tgid);
 	switch (record->event) {
 	case PROCESS_UNKNOWN_PC:
-		targets__refresh(self->targets, (pid_t)record->tgid);
+		targets__changed(self->targets, (pid_t)record->tgid);
 		break;
 	case PROCESS_EXEC:
 		err = lua_vms__new_image(self->vms, record->tgid);
