@@ -2,6 +2,7 @@
 """What the tests of scale share: targets' CPU time, what a recording holds in memory while it goes on, profiles
 read back. Needs root.
 """
+import json
 import os
 import re
 import signal
@@ -41,18 +42,46 @@ def rss_kb(pid):
     return tuple(int(f.group(1)) if f else 0 for f in found)
 
 
-def map_kb(pid):
-    """Memory of the BPF maps that a process has open; unwind tables inside a map of maps are not among them."""
+ARRAY_OF_MAPS = 12  # enum bpf_map_type
+
+
+def maps_of(pid):
+    """The BPF maps that a process has open: id to (type, bytes)."""
     found = {}
     try:
         for fd in os.listdir("/proc/%d/fdinfo" % pid):
             text = live.read("/proc/%d/fdinfo/%s" % (pid, fd)).decode()
             facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
             if "map_id" in facts:
-                found[facts["map_id"]] = int(facts["memlock"])
+                found[int(facts["map_id"])] = int(facts["map_type"]), int(facts["memlock"])
     except OSError:
         pass  # it has ended
-    return sum(found.values()) // 1024
+    return found
+
+
+def map_kb(pid):
+    """Memory of those, without the unwind tables."""
+    return sum(size for _, size in maps_of(pid).values()) // 1024
+
+
+def tables_kb(pid):
+    """Memory of the unwind tables, which are maps inside a map of maps."""
+    ids = set()
+    for outer, (kind, _) in maps_of(pid).items():
+        if kind == ARRAY_OF_MAPS:
+            for entry in bpftool("map", "dump", "id", str(outer)):
+                value = entry.get("value")
+                if isinstance(value, list) and len(value) == 4:
+                    ids.add(int.from_bytes(bytes(int(byte, 16) for byte in value), "little"))
+    return sum(m.get("bytes_memlock", 0) for m in bpftool("map", "show") if m["id"] in ids) // 1024
+
+
+def bpftool(*words):
+    done = subprocess.run(["bpftool", "-j", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        return []
 
 
 class Running:
