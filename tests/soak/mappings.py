@@ -127,9 +127,13 @@ def check(name, r, mappings, tables, whole):
     live.check(name + ": the summary's samples are the file's", scale.told(r)[0] == r.samples)
 
 
-def main():
+def compile_program():
     shared = os.path.join(live.FIXTURES, "bookworm-luajit", "shared", "libluajit-5.1.so.2")
-    program = live.compile_c(PROGRAM, "mappings", shared, "-ldl")
+    return shared, live.compile_c(PROGRAM, "mappings", shared, "-ldl")
+
+
+def main():
+    shared, program = compile_program()
     folder = make_libraries()
     environment = dict(os.environ, LD_LIBRARY_PATH=os.path.dirname(shared))
     target = live.start([program, folder, str(COUNT), str(COUNT), "0"], env=environment)
@@ -153,5 +157,6 @@ def main():
     live.stop(target)
 
 
-main()
-live.finish()
+if __name__ == "__main__":
+    main()
+    live.finish()
