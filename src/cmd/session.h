@@ -64,6 +64,8 @@ int session__poll(struct session *self, int timeout_ms);
 
 /* Forgets the stacks that have come, after sampler__take. */
 void session__clear_stacks(struct session *self);
+/* Forgets them all, after sampler__stop. */
+void session__drop_stacks(struct session *self);
 
 /* Kernel functions have names from now on, if they may; a warning if not. */
 void session__read_kernel_symbols(struct session *self);
