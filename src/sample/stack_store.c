@@ -16,7 +16,7 @@
 /* What an entry takes beside itself: of malloc, and of the table's buckets. */
 #define ENTRY_OVERHEAD 32u
 
-/* Beyond the limit, for stacks that are not kept: threads' entries. */
+/* What threads' entries for stacks that are not kept may take beside the limit, as its share. */
 #define NOT_KEPT_SHARE 16
 
 struct stack_entry {
@@ -45,6 +45,7 @@ struct stack_store {
 	struct call_entry *calls, *last_call;
 	uint64_t takings; /* that have begun */
 	size_t bytes, max_bytes;
+	size_t note_bytes; /* of entries for stacks that are not kept */
 	uint64_t not_kept;
 };
 
@@ -81,6 +82,8 @@ static size_t stack_bytes(const struct stack_entry *entry)
 static void free_stack(struct stack_store *self, struct stack_entry *entry)
 {
 	self->bytes -= stack_bytes(entry);
+	if (entry->stack.stop == STOP_NOT_KEPT)
+		self->note_bytes -= stack_bytes(entry);
 	HASH_DEL(self->stacks, entry); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 	free(entry->times);
 	free(entry);
@@ -174,7 +177,7 @@ static int count_only(struct stack_store *self, const struct record_stack *recor
 	hash = stack_fingerprint(STOP_NOT_KEPT, flags, record->tgid, record->tid, comm);
 	entry = find(self, hash);
 	if (!entry) {
-		if (self->bytes > self->max_bytes + self->max_bytes / NOT_KEPT_SHARE)
+		if (self->note_bytes > self->max_bytes / NOT_KEPT_SHARE)
 			return -ENOSPC;
 		entry = calloc(1, sizeof(*entry));
 		if (!entry)
@@ -187,6 +190,7 @@ static int count_only(struct stack_store *self, const struct record_stack *recor
 		memcpy(entry->stack.comm, record->comm, sizeof(record->comm));
 		if (add_entry(self, entry) != 0)
 			return -ENOMEM;
+		self->note_bytes += stack_bytes(entry);
 	}
 	entry->taking = self->takings;
 	entry->stack.count += samples;

@@ -101,19 +101,12 @@ def main():
             process.stdin.write(b"\n")
             process.stdin.flush()
         time.sleep(1 / TICKS)
-    live.wait_until(lambda: idle(pids), 60)
+    live.wait_until(lambda: scale.idle(pids), 60)
     cpu = {pid: (scale.cpu_ns(pid) - before[pid]) / 1e9 for pid in pids}
     for name, (_, mine) in chosen.items():
         check(name, runs[name].end(stop=True), {pid: cpu[pid] for pid in mine}, threads)
     for process in processes:
         live.stop(process)
-
-
-def idle(pids):
-    """No thread has run for a while."""
-    first = [scale.cpu_ns(pid) for pid in pids]
-    time.sleep(0.5)
-    return first == [scale.cpu_ns(pid) for pid in pids]
 
 
 def check(name, r, cpu, threads):

@@ -35,6 +35,13 @@ def cpu_ns(pid):
     return total
 
 
+def idle(pids):
+    """No thread has run for a while."""
+    first = [cpu_ns(pid) for pid in pids]
+    time.sleep(0.5)
+    return first == [cpu_ns(pid) for pid in pids]
+
+
 def rss_kb(pid):
     """(resident, its peak) of a process, 0 when it is gone."""
     text = live.read("/proc/%d/status" % pid).decode()
@@ -144,7 +151,7 @@ class Running:
                 text = f.read()
         r = live.Recording(self.child.returncode, self.errors.read().decode(errors="replace"), text)
         r.path, r.memory = self.path, self.memory
-        r.peak_kb = usage.ru_maxrss
+        r.peak_kb = self.peak_kb  # not ru_maxrss: that has this process's size at the fork in it
         r.cpu_seconds = usage.ru_utime + usage.ru_stime
         r.seconds = time.time() - self.began
         return r
