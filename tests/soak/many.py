@@ -91,7 +91,7 @@ def main():
     chosen = {"by pid": (("-p", ",".join(map(str, pids))), pids),
               "by name": (("-n", re.escape(os.path.basename(script))), [p.pid for p in lua]),
               "all": (("-a",), [p.pid for p in lua])}
-    runs = {name: scale.Running("-F", RATE, "--by", "pid", *words) for name, (words, _) in chosen.items()}
+    runs = {name: scale.Running("-v", "-F", RATE, "--by", "pid", *words) for name, (words, _) in chosen.items()}
     for run in runs.values():
         run.started()
     # They work only while all three record.
@@ -118,9 +118,9 @@ def check(name, r, cpu, threads):
     wrong = {pid: (samples[pid], seconds * RATE) for pid, seconds in cpu.items()
              if abs(samples[pid] - seconds * RATE) > 2 * threads[pid] + 0.02 * seconds * RATE}
     live.note("%s: %d processes, %.2f s of CPU time, %d samples of them (%+.2f %%), %d in all, lost %s, %s %% complete; "
-              "peak %d KB, BPF maps %d KB, %.2f s of its own CPU" %
+              "timers started after %s ms; peak %d KB, BPF maps %d KB, %.2f s of its own CPU" %
               (name, len(cpu), sum(cpu.values()), mine, 100 * (mine / max(1, expected) - 1), total, r.lost(),
-               r.complete(), r.peak_kb, max(kb for _, _, kb in r.memory), r.cpu_seconds))
+               r.complete(), r.figure(r"timers started (\d+)"), r.peak_kb, max(kb for _, _, kb in r.memory), r.cpu_seconds))
     live.check(name + ": recorded, nothing lost", r.status == 0 and r.lost() == 0, r.stderr)
     live.check(name + ": each process has the samples of its CPU time", not wrong and mine > 10 * len(cpu), wrong, r.stderr)
     live.check(name + ": the summary's samples are the file's", total == r.samples > 0, total, r.samples)
