@@ -120,7 +120,7 @@ def check(name, r, mappings, tables, whole):
                max(kb for _, _, kb in r.memory), tables, r.cpu_seconds, scale.errors(r)))
     live.check(name + ": recorded, nothing lost", r.status == 0 and r.lost() == 0 and r.samples > 300, r.stderr)
     live.check(name + ": complete", (r.complete() or 0) >= 99, r.stderr)
-    live.check(name + ": %d %% of the calls are whole" % whole, kinds["whole"] >= whole / 100 * sum(kinds.values()) > 200,
+    live.check(name + ": %d %% of the calls are whole" % whole, kinds["whole"] >= whole / 100 * sum(kinds.values()) and sum(kinds.values()) > 200,
                kinds, *[frames for kind, frames, _ in chains if kind != "whole"][:3])
     live.check(name + ": nothing is missing in silence", not kinds["silent"],
                *[frames for kind, frames, _ in chains if kind == "silent"][:3])

@@ -123,12 +123,11 @@ class Running:
         return os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def started(self, seconds=60):
-        """Waits until it samples: all its timers are there, and have been for a while."""
-        def same():
-            count = timers(self.child.pid)
-            time.sleep(0.7)
-            return self.ended() or count and count == timers(self.child.pid)
-        return live.wait_until(same, seconds)
+        """Waits until it samples: it has given up most capabilities, which is what it does right before."""
+        mine = capabilities("self")
+        found = live.wait_until(lambda: self.ended() or capabilities(self.child.pid) not in (mine, None), seconds)
+        time.sleep(0.3)
+        return found
 
     def end(self, timeout=300, stop=False):
         if stop:
@@ -157,18 +156,9 @@ class Running:
         return r
 
 
-def timers(pid):
-    """How many timers (perf events) a process has open."""
-    count = 0
-    try:
-        for fd in os.listdir("/proc/%d/fd" % pid):
-            try:
-                count += "perf_event" in os.readlink("/proc/%d/fd/%s" % (pid, fd))
-            except OSError:
-                continue  # closed meanwhile
-    except OSError:
-        pass  # it has ended
-    return count
+def capabilities(pid):
+    found = re.search(rb"^CapEff:\s+(\w+)", live.read("/proc/%s/status" % pid), re.M)
+    return found and found.group(1)
 
 
 def told(r):
