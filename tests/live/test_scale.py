@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Short forms of tests of scale (tests/soak): 300 libraries, half of which come while it is recorded, and stacks that are
-new at each sample.
+"""Short forms of tests of scale (tests/soak): 300 libraries, half of which come while it is recorded, and stacks that
+are new at each sample.
 """
 import os
 import subprocess

@@ -55,7 +55,8 @@ def make_files():
     functions = os.path.join(live.SCRATCH, "functions.s")
     with open(functions, "w") as f:
         f.write(FUNCTIONS % count)
-    first = live.compile_c(mappings.LIBRARY, "big.so", "-shared", "-fPIC", "-O2", "-fomit-frame-pointer", "-s", functions)
+    first = live.compile_c(mappings.LIBRARY, "big.so", "-shared", "-fPIC", "-O2", "-fomit-frame-pointer", "-s",
+                           functions)
     for i in range(FILES):
         shutil.copyfile(first, os.path.join(folder, "lib%d.so" % i))
     os.unlink(first)

@@ -28,7 +28,8 @@ THREADS = r"""
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
 static long wanted;
-static double used(void) { struct timespec t; clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); return t.tv_sec + t.tv_nsec / 1e9; }
+static double used(void)
+{ struct timespec t; clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); return t.tv_sec + t.tv_nsec / 1e9; }
 __attribute__((noinline)) static void work(long ms) { double end = used() + ms / 1e3; while (used() < end) ; }
 static void *run(void *n) {
 	for (long done = 0;; done++) {
@@ -54,7 +55,10 @@ int main(int argc, char **argv) {
 # The same for a line on stdin.
 LUA = """
 local ms = tonumber(arg[1]) / 1000
-local function work() local s, stop = 0, os.clock() + ms while os.clock() < stop do for i = 1, 100 do s = s + i % 7 end end end
+local function work()
+  local s, stop = 0, os.clock() + ms
+  while os.clock() < stop do for i = 1, 100 do s = s + i % 7 end end
+end
 for _ in io.lines() do work() end
 """
 
@@ -117,12 +121,14 @@ def check(name, r, cpu, threads):
     # A tick more or less for each thread.
     wrong = {pid: (samples[pid], seconds * RATE) for pid, seconds in cpu.items()
              if abs(samples[pid] - seconds * RATE) > 2 * threads[pid] + 0.02 * seconds * RATE}
-    live.note("%s: %d processes, %.2f s of CPU time, %d samples of them (%+.2f %%), %d in all, lost %s, %s %% complete; "
-              "timers started after %s ms; peak %d KB, BPF maps %d KB, %.2f s of its own CPU" %
+    live.note("%s: %d processes, %.2f s of CPU time, %d samples of them (%+.2f %%), %d in all, lost %s, "
+              "%s %% complete; timers started after %s ms; peak %d KB, BPF maps %d KB, %.2f s of its own CPU" %
               (name, len(cpu), sum(cpu.values()), mine, 100 * (mine / max(1, expected) - 1), total, r.lost(),
-               r.complete(), r.figure(r"timers started (\d+)"), r.peak_kb, max(kb for _, _, kb in r.memory), r.cpu_seconds))
+               r.complete(), r.figure(r"timers started (\d+)"), r.peak_kb,
+               max(kb for _, _, kb in r.memory), r.cpu_seconds))
     live.check(name + ": recorded, nothing lost", r.status == 0 and r.lost() == 0, r.stderr)
-    live.check(name + ": each process has the samples of its CPU time", not wrong and mine > 10 * len(cpu), wrong, r.stderr)
+    live.check(name + ": each process has the samples of its CPU time", not wrong and mine > 10 * len(cpu), wrong,
+               r.stderr)
     live.check(name + ": the summary's samples are the file's", total == r.samples > 0, total, r.samples)
     live.check(name + ": complete", (r.complete() or 0) >= 99.5 and (r.lua_complete() or 0) >= 99.5, r.stderr)
     if name != "all":
