@@ -20,7 +20,9 @@
 
 /*
  * Is g the VM that runs here? Then sets walk.L (its cur_L), that one's stack, walk.activation to
- * its innermost activation above rsp, and walk.base to where its frames start.
+ * its innermost activation above rsp, and walk.base to where its frames start. jit_base is only set
+ * while a trace runs, and that is in the innermost activation of all: from a trace no other one
+ * begins.
  */
 SUBPROGRAM int vm_check(__u64 g)
 {
@@ -33,7 +35,7 @@ SUBPROGRAM int vm_check(__u64 g)
 		return VM_NONE;
 	build = build_at(w->vm - 1);
 	rsp = w->regs[DW_REG_RSP];
-	/* cur_L, and jit_base behind it, which is only set while a trace runs. */
+	/* cur_L, and jit_base behind it. */
 	if (!build || !g || g & 3 ||
 	    bpf_probe_read_user(pair, w->gc64 ? 16 : 8, (void *)(g + build->cur_L)) != 0)
 		return VM_NONE;
@@ -52,8 +54,12 @@ SUBPROGRAM int vm_check(__u64 g)
 		return VM_NONE;
 	w->activation = cframe;
 	w->g = g;
-	w->base = jit_base ? jit_base : base;
-	return jit_base ? VM_COMPILED : VM_FOUND;
+	if (jit_base && !i) {
+		w->base = jit_base;
+		return VM_COMPILED;
+	}
+	w->base = base;
+	return VM_FOUND;
 }
 
 /* Is there an activation at rsp + offset? Then 1, and walk.candidate is its global_State. */

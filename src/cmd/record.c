@@ -120,6 +120,7 @@ static int open_session(struct recording *r)
 		.kind = kinds[r->options.kind],
 		.off_min_ns = r->options.min_block_us * 1000,
 		.rate_hz = r->options.rate_hz,
+		.stack_bytes = (size_t)r->options.memory_mb << 20,
 		.kernel = r->options.view.view.kernel && r->options.view.view.native,
 		.per_thread = r->options.per_thread,
 		.children = r->options.command != NULL ||
@@ -423,10 +424,14 @@ static int finish(struct recording *r)
 		info.host = host.nodename;
 	sampler__counters(r->session.sampler, counters);
 	profile_builder__off_cpu(sampler__stacks(r->session.sampler), &off_cpu);
-	record_summary__make(&summary, counters, &off_cpu, &info);
+	record_summary__make(&summary, counters,
+			     stack_store__not_kept(sampler__stacks(r->session.sampler)), &off_cpu,
+			     &info);
 	summary.target_cpu_seconds = sampler__cpu_seconds(r->session.sampler);
 	summary.min_block_us = r->options.min_block_us;
 	profile_builder__vm_states(sampler__stacks(r->session.sampler), summary.vm_states);
+	/* A million stacks need not be there three times. */
+	session__drop_stacks(&r->session);
 	profile__set_info(profile, &info);
 	format__adapt(r->options.format, &r->options.view.view);
 	err = profile_view__make(&r->options.view.view, profile, shown);
@@ -434,6 +439,8 @@ static int finish(struct recording *r)
 		fprintf(stderr, "luaspy: out of memory while writing the result.\n");
 		goto out;
 	}
+	profile__free(profile);
+	profile = NULL;
 	err = write_result(r, shown);
 	summary.profiler_cpu_seconds = record_summary__own_cpu_seconds();
 	if (r->options.verbose)

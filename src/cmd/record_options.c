@@ -14,6 +14,7 @@
 #define OPT_WALL      259
 #define OPT_MIN_BLOCK 260
 #define OPT_TIMES     261
+#define OPT_MEMORY    262
 
 static const struct argp_option options[] = {
 	{"duration", 'd', "SECONDS", 0,
@@ -24,6 +25,10 @@ static const struct argp_option options[] = {
 	{"wall", OPT_WALL, 0, 0, "both: CPU time by samples, and time off the CPU", 2},
 	{"min-block", OPT_MIN_BLOCK, "USEC", 0,
 	 "leave out times off the CPU that are shorter, in microseconds (default 0)", 2},
+	{"memory", OPT_MEMORY, "MB", 0,
+	 "for distinct stacks while they come; of what does not fit only the samples are counted "
+	 "(default 256)",
+	 2},
 	{"output", 'o', "FILE", 0, "write there; - is stdout (default: luaspy-COMM-PID-TIME.html)",
 	 3},
 	{"format", 'f', FORMAT_CHOICES, 0, "default: by the file's ending", 3},
@@ -148,6 +153,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_MIN_BLOCK:
 		self->min_block_us =
 			(uint64_t)parse_number(state, arg, "--min-block", 0, 1000000000);
+		break;
+	case OPT_MEMORY:
+		self->memory_mb = (uint64_t)parse_number(state, arg, "--memory", 1, 1 << 20);
 		break;
 	case OPT_TIMES:
 		self->times = true;

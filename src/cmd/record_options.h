@@ -22,6 +22,7 @@ struct record_options {
 	enum profile_kind kind;
 	uint32_t rate_hz;
 	uint64_t min_block_us; /* times off the CPU that are shorter do not count */
+	uint64_t memory_mb;    /* for distinct stacks; 0: the default */
 	const char *output;    /* NULL: a name of our own; "-": stdout */
 	const struct format *format;
 	bool per_thread; /* stacks of threads are to be kept apart */

@@ -25,7 +25,7 @@ double record_summary__own_cpu_seconds(void)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-void record_summary__make(struct record_summary *self, const uint64_t *counters,
+void record_summary__make(struct record_summary *self, const uint64_t *counters, uint64_t not_kept,
 			  const struct off_cpu_totals *off_cpu, struct profile_info *info)
 {
 	uint32_t i;
@@ -42,6 +42,7 @@ void record_summary__make(struct record_summary *self, const uint64_t *counters,
 	add_error(self, "native frames skipped", counters[COUNTER_SKIPPED]);
 	add_error(self, "descriptions of Lua functions lost", counters[COUNTER_LOST_PROTO]);
 	add_error(self, "times of samples lost", counters[COUNTER_LOST_TIME]);
+	add_error(self, "samples whose stacks were not kept", not_kept);
 	self->profiler_cpu_seconds = record_summary__own_cpu_seconds();
 
 	info->with_lua = counters[COUNTER_WITH_LUA];

@@ -16,7 +16,7 @@
 struct record_summary {
 	uint64_t counters[COUNTER_COUNT];
 	uint64_t vm_states[VM_STATE_COUNT]; /* samples */
-	struct profile_count errors[STOP_COUNT + LUA_ERROR_COUNT + 3];
+	struct profile_count errors[STOP_COUNT + LUA_ERROR_COUNT + 4];
 	size_t error_count;
 	struct off_cpu_totals off_cpu;
 	uint64_t min_block_us;
@@ -24,8 +24,9 @@ struct record_summary {
 	double profiler_cpu_seconds; /* luaspy's own, user space */
 };
 
-/* Fills `self` from the kernel's counters and the counts of `info`. `info` borrows self->errors. */
-void record_summary__make(struct record_summary *self, const uint64_t *counters,
+/* Fills `self` from the kernel's counters, the samples whose stacks were not kept, and the counts
+ * of `info`. `info` borrows self->errors. */
+void record_summary__make(struct record_summary *self, const uint64_t *counters, uint64_t not_kept,
 			  const struct off_cpu_totals *off_cpu, struct profile_info *info);
 
 /* CPU time of this process so far, user and kernel. */

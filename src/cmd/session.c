@@ -174,6 +174,13 @@ void session__open_kernel_symbols(struct session *self)
 	self->kernel_names = kernel_names__new();
 }
 
+void session__drop_stacks(struct session *self)
+{
+	/* Those that came before it are what clear forgets. */
+	stack_store__begin_taking(sampler__stacks(self->sampler));
+	session__clear_stacks(self);
+}
+
 void session__read_kernel_symbols(struct session *self)
 {
 	if (self->kernel_symbols &&

@@ -69,6 +69,8 @@ int session__poll(struct session *self, int timeout_ms);
 
 /* Forgets the stacks that have come, after sampler__take. */
 void session__clear_stacks(struct session *self);
+/* Forgets them all, after sampler__stop. */
+void session__drop_stacks(struct session *self);
 
 /* Prepares names of kernel functions, with the privileges that it takes: session__drop_privileges
  * does. */

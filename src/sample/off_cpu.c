@@ -221,6 +221,8 @@ static void take_sleeper(struct rest *rest, uint32_t tgid, uint32_t tid, uint64_
 	record.hash = stack_fingerprint(record.stop, record.flags, tgid, record.tid,
 					(const __u64 *)record.comm);
 	rest->err = stack_store__add_stack(rest->stacks, &record, RECORD_STACK_HEADER, 0, 0);
+	if (rest->err == -ENOSPC)
+		rest->err = 0; /* then its time counts as lost */
 	if (!rest->err)
 		add(rest, record.hash, rest->until_ns - from_ns);
 }

@@ -73,7 +73,7 @@ static int handle_process(struct sampler *self, const struct record_process *rec
 		self->ended(self->ended_context, (pid_t)record->tgid);
 	switch (record->event) {
 	case PROCESS_UNKNOWN_PC:
-		targets__refresh(self->targets, (pid_t)record->tgid);
+		targets__changed(self->targets, (pid_t)record->tgid);
 		break;
 	case PROCESS_EXEC:
 		err = lua_vms__new_image(self->vms, record->tgid);
@@ -98,17 +98,29 @@ static int handle_process(struct sampler *self, const struct record_process *rec
 	return err;
 }
 
+/* What the store had no room for is counted. */
+static int count_lost(struct sampler *self, int err, uint32_t counter)
+{
+	if (err != -ENOSPC)
+		return err;
+	self->counters[counter]++;
+	return 0;
+}
+
 static int handle_stack(struct sampler *self, const struct record_stack *record, size_t size)
 {
 	uint32_t image = 0;
 	uint8_t flags = 0;
+	int err;
 
 	if (size >= RECORD_STACK_HEADER) {
 		image = lua_vms__image(self->vms, record->tgid);
 		if (lua_vms__distrusts(self->vms, record->tgid))
 			flags = STACK_LUA_DISTRUST;
 	}
-	return stack_store__add_stack(self->stacks, record, size, image, flags);
+	err = stack_store__add_stack(self->stacks, record, size, image, flags);
+	return count_lost(self, err,
+			  record->flags & STACK_OFF_CPU_MASK ? COUNTER_OFF_LOST : COUNTER_LOST);
 }
 
 static int handle_record(void *context, void *data, size_t size)
@@ -125,7 +137,9 @@ static int handle_record(void *context, void *data, size_t size)
 		err = handle_stack(self, data, size);
 		break;
 	case RECORD_TIME:
-		err = stack_store__add_time(self->stacks, data, size, self->start_ns);
+		err = count_lost(self,
+				 stack_store__add_time(self->stacks, data, size, self->start_ns),
+				 COUNTER_LOST_TIME);
 		break;
 	case RECORD_OFF_CPU:
 		if (size >= sizeof(*off_cpu) &&
@@ -135,7 +149,8 @@ static int handle_record(void *context, void *data, size_t size)
 		}
 		break;
 	case RECORD_PROTO:
-		err = stack_store__add_proto(self->stacks, data, size);
+		err = count_lost(self, stack_store__add_proto(self->stacks, data, size),
+				 COUNTER_LOST_PROTO);
 		break;
 	case RECORD_CALL:
 		err = stack_store__add_call(self->stacks, data, size);
@@ -234,6 +249,8 @@ static int open_tables(struct sampler *self)
 	self->stacks = stack_store__new();
 	if (!self->tables || !self->stacks)
 		return -ENOMEM;
+	if (self->options.stack_bytes)
+		stack_store__limit(self->stacks, self->options.stack_bytes);
 	self->modules = modules__new(self->tables);
 	if (!self->modules)
 		return -ENOMEM;
@@ -435,9 +452,22 @@ int sampler__poll(struct sampler *self, int timeout_ms)
 	return self->record_error;
 }
 
+enum reading {
+	READ_SO_FAR, /* more will come */
+	READ_TAKE,   /* what is read is removed from the map */
+	READ_LAST,   /* nothing comes any more */
+};
+
+/* What is not in the store will not come: its record had no room there. */
+static void count_unknown(struct sampler *self, const struct stack_count *count)
+{
+	self->counters[count->ns ? COUNTER_OFF_LOST : COUNTER_LOST] += count->count;
+	self->counters[COUNTER_OFF_LOST_NS] += count->ns;
+}
+
 /* What the kernel has counted, bucket by bucket of its map, each under its lock: a stack that is
- * new meanwhile may be left out, but none comes twice. With `take` it is removed from the map. */
-static int read_counts(struct sampler *self, bool take)
+ * new meanwhile may be left out, but none comes twice. */
+static int read_counts(struct sampler *self, enum reading how)
 {
 	int fd = bpf_map__fd(self->bpf->maps.stacks), err = 0;
 	uint32_t batch = 0, read, i;
@@ -450,20 +480,23 @@ static int read_counts(struct sampler *self, bool take)
 	while (!err) {
 		read = COUNT_BATCH;
 		/* -ENOENT comes with the last ones. */
-		if ((take ? bpf_map_lookup_and_delete_batch : bpf_map_lookup_batch)(
+		if ((how == READ_TAKE ? bpf_map_lookup_and_delete_batch : bpf_map_lookup_batch)(
 			    fd, begun ? &batch : NULL, &batch, keys, counts, &read, NULL) != 0)
 			err = -errno;
 		if (err && err != -ENOENT)
 			break;
 		begun = true;
 		/* A stack's record comes before its count: then these are in the store. */
-		if (take)
+		if (how == READ_TAKE)
 			ring_buffer__consume(self->ring);
 		for (i = 0; i < read; i++) {
-			if (!take)
-				stack_store__set_count(self->stacks, keys[i], &counts[i]);
-			else if (!stack_store__take_count(self->stacks, keys[i], &counts[i]))
+			if (how == READ_TAKE &&
+			    !stack_store__take_count(self->stacks, keys[i], &counts[i]))
 				self->counters[COUNTER_LOST] += counts[i].count;
+			else if (how != READ_TAKE &&
+				 !stack_store__set_count(self->stacks, keys[i], &counts[i]) &&
+				 how == READ_LAST)
+				count_unknown(self, &counts[i]);
 		}
 	}
 	free(keys);
@@ -471,15 +504,20 @@ static int read_counts(struct sampler *self, bool take)
 	return err == -ENOENT ? 0 : err;
 }
 
-int sampler__collect(struct sampler *self)
+static int collect(struct sampler *self, enum reading how)
 {
 	int err;
 
 	/* First the records: a count of a stack that is not there is left for the next time. */
 	ring_buffer__consume(self->ring);
-	err = read_counts(self, false);
+	err = read_counts(self, how);
 	stack_store__mark(self->stacks);
 	return err ? err : self->record_error;
+}
+
+int sampler__collect(struct sampler *self)
+{
+	return collect(self, READ_SO_FAR);
 }
 
 int sampler__take(struct sampler *self)
@@ -487,7 +525,7 @@ int sampler__take(struct sampler *self)
 	int err;
 
 	stack_store__begin_taking(self->stacks);
-	err = read_counts(self, true);
+	err = read_counts(self, READ_TAKE);
 	stack_store__mark(self->stacks);
 	return err ? err : self->record_error;
 }
@@ -511,7 +549,7 @@ int sampler__stop(struct sampler *self)
 	if (self->off_cpu)
 		err = off_cpu__take_rest(self->off_cpu, self->stacks, self->counters);
 	lua_vms__refresh(self->vms);
-	collect_err = sampler__collect(self);
+	collect_err = collect(self, READ_LAST);
 	return err ? err : collect_err;
 }
 

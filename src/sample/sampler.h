@@ -31,6 +31,7 @@ struct sampler_options {
 	enum sampler_kind kind;
 	uint32_t rate_hz;	 /* of CPU time */
 	uint64_t off_min_ns;	 /* times off the CPU that are shorter do not count */
+	size_t stack_bytes;	 /* stack_store__limit; 0: its default */
 	bool kernel;		 /* kernel frames */
 	bool per_thread;	 /* keep the stacks of threads apart */
 	bool children;		 /* processes that a target forks are targets, too */

@@ -4,7 +4,20 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A failed add leaves hh.tbl NULL instead of ending the process. */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
+
+#include "../bpf/fingerprint.h"
+
+#define DEFAULT_BYTES (256ul << 20)
+
+/* What an entry takes beside itself: of malloc, and of the table's buckets. */
+#define ENTRY_OVERHEAD 32u
+
+/* What threads' entries for stacks that are not kept may take beside the limit, as its share. */
+#define NOT_KEPT_SHARE 16
 
 struct stack_entry {
 	UT_hash_handle hh;	   /* keyed by stack.hash; its list keeps the order of arrival */
@@ -31,15 +44,46 @@ struct stack_store {
 	struct proto_entry *protos;
 	struct call_entry *calls, *last_call;
 	uint64_t takings; /* that have begun */
+	size_t bytes, max_bytes;
+	size_t note_bytes; /* of entries for stacks that are not kept */
+	uint64_t not_kept;
 };
 
 struct stack_store *stack_store__new(void)
 {
-	return calloc(1, sizeof(struct stack_store));
+	struct stack_store *self = calloc(1, sizeof(*self));
+
+	if (self)
+		self->max_bytes = DEFAULT_BYTES;
+	return self;
+}
+
+void stack_store__limit(struct stack_store *self, size_t bytes)
+{
+	self->max_bytes = bytes;
+}
+
+uint64_t stack_store__not_kept(const struct stack_store *self)
+{
+	return self->not_kept;
+}
+
+static bool has_room(const struct stack_store *self, size_t bytes)
+{
+	return self->bytes + bytes <= self->max_bytes;
+}
+
+static size_t stack_bytes(const struct stack_entry *entry)
+{
+	return sizeof(*entry) + entry->stack.word_count * sizeof(uint64_t) +
+	       entry->time_room * sizeof(uint64_t) + ENTRY_OVERHEAD;
 }
 
 static void free_stack(struct stack_store *self, struct stack_entry *entry)
 {
+	self->bytes -= stack_bytes(entry);
+	if (entry->stack.stop == STOP_NOT_KEPT)
+		self->note_bytes -= stack_bytes(entry);
 	HASH_DEL(self->stacks, entry); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 	free(entry->times);
 	free(entry);
@@ -110,6 +154,50 @@ static void put_image(struct stored_stack *stack, uint32_t image)
 	}
 }
 
+static int add_entry(struct stack_store *self, struct stack_entry *entry)
+{
+	HASH_ADD(hh, self->stacks, stack.hash, sizeof(entry->stack.hash), entry);
+	if (!entry->hh.tbl) {
+		free(entry);
+		return -ENOMEM;
+	}
+	self->bytes += stack_bytes(entry);
+	return 0;
+}
+
+/* Counts a stack for its thread only; what the VM did, and why it was off the CPU, is kept. */
+static int count_only(struct stack_store *self, const struct record_stack *record, uint64_t samples)
+{
+	uint8_t flags = record->flags & (uint8_t) ~(STACK_LUA_ORDER | STACK_LUA_DISTRUST);
+	struct stack_entry *entry;
+	__u64 comm[2];
+	uint64_t hash;
+
+	memcpy(comm, record->comm, sizeof(comm));
+	hash = stack_fingerprint(STOP_NOT_KEPT, flags, record->tgid, record->tid, comm);
+	entry = find(self, hash);
+	if (!entry) {
+		if (self->note_bytes > self->max_bytes / NOT_KEPT_SHARE)
+			return -ENOSPC;
+		entry = calloc(1, sizeof(*entry));
+		if (!entry)
+			return -ENOMEM;
+		entry->stack.hash = hash;
+		entry->stack.tgid = record->tgid;
+		entry->stack.tid = record->tid;
+		entry->stack.stop = STOP_NOT_KEPT;
+		entry->stack.flags = flags;
+		memcpy(entry->stack.comm, record->comm, sizeof(record->comm));
+		if (add_entry(self, entry) != 0)
+			return -ENOMEM;
+		self->note_bytes += stack_bytes(entry);
+	}
+	entry->taking = self->takings;
+	entry->stack.count += samples;
+	self->not_kept += samples;
+	return 0;
+}
+
 int stack_store__add_stack(struct stack_store *self, const struct record_stack *record, size_t size,
 			   uint32_t image, uint8_t flags)
 {
@@ -131,6 +219,9 @@ int stack_store__add_stack(struct stack_store *self, const struct record_stack *
 		return 0;
 	}
 	words = record->word_count;
+	if (HASH_COUNT(self->stacks) >= MAX_STACKS &&
+	    !has_room(self, sizeof(*entry) + words * sizeof(uint64_t) + ENTRY_OVERHEAD))
+		return count_only(self, record, samples);
 	entry = calloc(1, sizeof(*entry) + words * sizeof(uint64_t));
 	if (!entry)
 		return -ENOMEM;
@@ -145,13 +236,13 @@ int stack_store__add_stack(struct stack_store *self, const struct record_stack *
 	memcpy(entry->stack.comm, record->comm, sizeof(record->comm));
 	memcpy(entry->stack.words, record->words, words * sizeof(uint64_t));
 	put_image(&entry->stack, image);
-	HASH_ADD(hh, self->stacks, stack.hash, sizeof(entry->stack.hash), entry);
-	return 0;
+	return add_entry(self, entry);
 }
 
 int stack_store__add_proto(struct stack_store *self, const struct record_proto *record, size_t size)
 {
 	struct proto_entry *entry;
+	size_t length, bytes;
 	uint64_t id;
 
 	if (size < sizeof(*record))
@@ -160,7 +251,11 @@ int stack_store__add_proto(struct stack_store *self, const struct record_proto *
 	HASH_FIND(hh, self->protos, &id, sizeof(id), entry);
 	if (entry)
 		return 0;
-	entry = calloc(1, sizeof(*entry));
+	length = strnlen(record->chunk, sizeof(record->chunk) - 1);
+	bytes = sizeof(*entry) + length + 1;
+	if (!has_room(self, bytes + ENTRY_OVERHEAD))
+		return -ENOSPC;
+	entry = calloc(1, bytes);
 	if (!entry)
 		return -ENOMEM;
 	entry->proto.id = id;
@@ -174,9 +269,13 @@ int stack_store__add_proto(struct stack_store *self, const struct record_proto *
 	entry->proto.vararg = record->vararg != 0;
 	entry->proto.stripped = record->stripped != 0;
 	entry->proto.bytecode_count = record->bytecode_count;
-	memcpy(entry->proto.chunk, record->chunk, sizeof(record->chunk));
-	entry->proto.chunk[sizeof(entry->proto.chunk) - 1] = '\0';
+	memcpy(entry->proto.chunk, record->chunk, length);
 	HASH_ADD(hh, self->protos, proto.id, sizeof(entry->proto.id), entry);
+	if (!entry->hh.tbl) {
+		free(entry);
+		return -ENOMEM;
+	}
+	self->bytes += bytes + ENTRY_OVERHEAD;
 	return 0;
 }
 
@@ -221,12 +320,16 @@ int stack_store__add_time(struct stack_store *self, const struct record_time *re
 		return 0;
 	entry = find(self, record->hash);
 	if (!entry)
-		return 0;
+		return self->not_kept ? -ENOSPC : 0;
 	if (entry->stack.time_count == entry->time_room) {
-		room = entry->time_room ? 2 * entry->time_room : 4;
+		/* Most stacks of a long recording come once. */
+		room = entry->time_room ? 2 * entry->time_room : 1;
+		if (!has_room(self, (room - entry->time_room) * sizeof(*grown)))
+			return -ENOSPC;
 		grown = reallocarray(entry->times, room, sizeof(*grown));
 		if (!grown)
 			return -ENOMEM;
+		self->bytes += (room - entry->time_room) * sizeof(*grown);
 		entry->times = grown;
 		entry->stack.times = grown;
 		entry->time_room = room;
@@ -236,16 +339,17 @@ int stack_store__add_time(struct stack_store *self, const struct record_time *re
 	return 0;
 }
 
-void stack_store__set_count(struct stack_store *self, uint64_t hash,
+bool stack_store__set_count(struct stack_store *self, uint64_t hash,
 			    const struct stack_count *count)
 {
 	struct stack_entry *entry = find(self, hash);
 
 	if (!entry)
-		return;
+		return false;
 	entry->stack.count += count->count - entry->kernel.count;
 	entry->stack.ns += count->ns - entry->kernel.ns;
 	entry->kernel = *count;
+	return true;
 }
 
 bool stack_store__add_off_cpu(struct stack_store *self, uint64_t hash, uint64_t ns)

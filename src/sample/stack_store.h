@@ -14,6 +14,10 @@
 
 struct stack_store;
 
+/* stored_stack.stop, beside enum walk_stop: the stacks of a thread for which there was no room, as
+ * one without words. */
+#define STOP_NOT_KEPT 0xff
+
 struct stored_stack {
 	uint64_t hash;
 	uint64_t count; /* samples, or times off the CPU, so far: as of the last set_count or record
@@ -46,30 +50,44 @@ struct stored_proto {
 	bool vararg;
 	bool stripped; /* its lines are not known */
 	uint32_t bytecode_count;
-	char chunk[MAX_CHUNK_NAME]; /* terminated */
+	char chunk[]; /* terminated; cut to MAX_CHUNK_NAME - 1 bytes */
 };
 
 struct stack_store *stack_store__new(void);
 void stack_store__free(struct stack_store *self);
 
+/*
+ * How much memory distinct stacks, their times and descriptions may take, in bytes. What comes
+ * beyond it: a stack's samples are counted for its thread as STOP_NOT_KEPT; a time or description
+ * is not taken (-ENOSPC). The first MAX_STACKS stacks are always taken: those are the ones that the
+ * kernel may go on counting by their hash.
+ */
+void stack_store__limit(struct stack_store *self, size_t bytes);
+
+/* Samples, so far, of stacks that were not kept. */
+uint64_t stack_store__not_kept(const struct stack_store *self);
+
 /* Takes a record of `size` bytes; one that is too short for what it claims is ignored. `image` is
- * put into its BUILTIN frames, `flags` (STACK_*) are added. 0 or -ENOMEM. */
+ * put into its BUILTIN frames, `flags` (STACK_*) are added. 0, -ENOMEM, or -ENOSPC if there is no
+ * room to count it even as one that was not kept. */
 int stack_store__add_stack(struct stack_store *self, const struct record_stack *record, size_t size,
 			   uint32_t image, uint8_t flags);
+/* The same for the description of a Lua function. */
 int stack_store__add_proto(struct stack_store *self, const struct record_proto *record,
 			   size_t size);
 
 int stack_store__add_call(struct stack_store *self, const struct record_call *record, size_t size);
 
 /* Adds the time of a sample, `start_ns` being the recording's start, CLOCK_MONOTONIC. A record that
- * is too short or of an unknown stack is ignored. 0 or -ENOMEM. */
+ * is too short or of an unknown stack is ignored. 0, -ENOMEM, or -ENOSPC: it, or its stack, was not
+ * kept. */
 int stack_store__add_time(struct stack_store *self, const struct record_time *record, size_t size,
 			  uint64_t start_ns);
 
 /* What the kernel has counted so far of a stack, beyond the records. It only grows, and what was
- * said before is not added again. An unknown hash is ignored: its record has not come yet, and a
+ * said before is not added again. False for an unknown hash: its record has not come yet, and a
  * later call says the same and more. */
-void stack_store__set_count(struct stack_store *self, uint64_t hash,
+bool stack_store__set_count(struct stack_store *self, uint64_t hash,
 			    const struct stack_count *count);
 
 /* Adds a time off the CPU that the kernel's map has not counted. False when the stack is unknown.

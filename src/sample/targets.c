@@ -18,12 +18,19 @@
 
 #define LOOK_EVERY_MS 1000
 
+/* Reading a list of 10,000 mappings takes 10 ms, and a process may change it all the time: a read
+ * that takes longer than this is repeated so seldom that a tenth of a CPU goes into it. */
+#define SHORT_READ_NS 2000000ull
+#define READ_SHARE    10
+
 struct target {
 	pid_t pid;
 	int pidfd; /* readable when the process has ended; -1 where pidfds are not available */
 	bool ended, end_taken;
 	bool distrusted;
-	bool until_exec; /* it will execute the program that is meant */
+	bool until_exec;       /* it will execute the program that is meant */
+	bool stale;	       /* its mappings may have changed */
+	uint64_t next_read_ms; /* not before */
 	uint32_t vm;
 	bool has_puc;
 	struct mapping *mappings; /* as sent to the kernel */
@@ -49,6 +56,14 @@ static uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static uint64_t own_cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
 struct targets *targets__new(struct kernel_tables *tables, struct modules *modules, int epoll_fd)
@@ -128,12 +143,17 @@ static int collect(struct targets *self, struct target *target, const struct map
 
 static int refresh(struct targets *self, struct target *target)
 {
+	uint64_t began_ns = own_cpu_ns(), taken_ns;
 	struct mapping *mappings;
 	struct maps maps;
 	uint32_t count, vm;
 	int err;
 
+	target->stale = false;
 	err = maps__read(target->pid, &maps);
+	taken_ns = own_cpu_ns() - began_ns;
+	if (taken_ns > SHORT_READ_NS)
+		target->next_read_ms = now_ms() + taken_ns * (READ_SHARE - 1) / 1000000;
 	if (!err)
 		err = collect(self, target, &maps, &mappings, &count, &vm);
 	maps__free(&maps);
@@ -222,14 +242,13 @@ void targets__remove(struct targets *self, pid_t pid)
 	target_free(target);
 }
 
-void targets__refresh(struct targets *self, pid_t pid)
+void targets__changed(struct targets *self, pid_t pid)
 {
 	struct target *target;
 
 	HASH_FIND_INT(self->by_pid, &pid, target);
-	if (!target || target->ended)
-		return;
-	refresh(self, target);
+	if (target)
+		target->stale = true;
 }
 
 /* The next list is sent even if it is an equal one. */
@@ -332,7 +351,8 @@ void targets__tend(struct targets *self)
 			kernel_tables__remove_process(self->tables, (uint32_t)target->pid);
 			continue;
 		}
-		if (map_events__pending(target->events) || look)
+		target->stale |= map_events__pending(target->events) || look;
+		if (target->stale && now >= target->next_read_ms)
 			refresh(self, target);
 	}
 }

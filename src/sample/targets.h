@@ -32,8 +32,8 @@ int targets__add(struct targets *self, pid_t pid, bool will_exec);
  */
 void targets__remove(struct targets *self, pid_t pid);
 
-/* Reads the process's mappings again if it is followed. */
-void targets__refresh(struct targets *self, pid_t pid);
+/* Has the process's mappings read again, by targets__tend: of many that say so in a row, once. */
+void targets__changed(struct targets *self, pid_t pid);
 
 /* The same for a process that has executed another program. */
 void targets__executed(struct targets *self, pid_t pid);

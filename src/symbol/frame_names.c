@@ -63,7 +63,7 @@ static void chunk_name(const struct stored_proto *proto, char *out, size_t size)
 
 	if (*chunk == '@' || *chunk == '=') {
 		snprintf(out, size, "%s%s", chunk + 1,
-			 proto->chunk_length >= sizeof(proto->chunk) ? "..." : "");
+			 proto->chunk_length >= MAX_CHUNK_NAME ? "..." : "");
 		return;
 	}
 	/* As LuaJIT does it: a chunk that was loaded from bytecode starts with an escape. */

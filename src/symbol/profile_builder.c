@@ -349,6 +349,8 @@ static int push_end(struct profile_builder *b, const struct stored_stack *stack)
 
 	if (stack->stop == STOP_TRUNCATED)
 		return push_named(b, PROFILE_NOTE, "[truncated]");
+	if (stack->stop == STOP_NOT_KEPT)
+		return push_named(b, PROFILE_NOTE, "[stacks that were not kept]");
 	if (!why)
 		return 0;
 	snprintf(name, sizeof(name), PROFILE_NOTE_INCOMPLETE "%s]", why);

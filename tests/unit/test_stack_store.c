@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The store of stacks: counts from records and from the kernel's map, what is recent, times. */
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../test.h"
 #include "sample/stack_store.h"
@@ -209,8 +211,99 @@ static void what_is_forgotten_begins_anew(void)
 	stack_store__free(store);
 }
 
+static int add_of_thread(uint64_t hash, uint32_t tid, uint8_t state)
+{
+	record = (struct record_stack){.type = RECORD_STACK,
+				       .tgid = 7,
+				       .tid = tid,
+				       .flags = (uint8_t)(state << STACK_VM_STATE_SHIFT) |
+						STACK_LUA_ORDER,
+				       .hash = hash,
+				       .comm = "x"};
+	return stack_store__add_stack(store, &record, size_of(0), 0, 0);
+}
+
+static const struct stored_stack *not_kept_of(uint32_t tid, uint8_t state)
+{
+	static const struct stored_stack none;
+	const struct stored_stack *stack;
+
+	for (stack = stack_store__next(store, NULL); stack;
+	     stack = stack_store__next(store, stack)) {
+		if (stack->stop == STOP_NOT_KEPT && stack->tid == tid &&
+		    stack->flags >> STACK_VM_STATE_SHIFT == state)
+			return stack;
+	}
+	return &none;
+}
+
+static void beyond_the_limit_samples_are_counted_for_their_thread(void)
+{
+	struct record_proto proto = {.type = RECORD_PROTO, .proto_id = 9, .chunk = "@x.lua"};
+	uint64_t hash, sum = 0;
+	const struct stored_stack *stack;
+
+	store = stack_store__new();
+	CHECK_EQ(stack_store__add_proto(store, &proto, sizeof(proto)), 0);
+	CHECK(strcmp(stack_store__proto(store, 9)->chunk, "@x.lua") == 0);
+	stack_store__limit(store, 64 << 10);
+	/* The kernel goes on counting those by their hash. */
+	for (hash = 1; hash <= MAX_STACKS; hash++)
+		add(hash);
+	CHECK_EQ(stack_store__count(store), MAX_STACKS);
+	CHECK_EQ(stack_store__not_kept(store), 0);
+	for (; hash <= MAX_STACKS + 10; hash++)
+		CHECK_EQ(add_of_thread(hash, (uint32_t)hash % 2, VM_STATE_GC), 0);
+	CHECK_EQ(add_of_thread(hash, 1, VM_STATE_C), 0);
+	CHECK_EQ(stack_store__count(store), MAX_STACKS + 3);
+	CHECK_EQ(not_kept_of(0, VM_STATE_GC)->count, 5);
+	CHECK_EQ(not_kept_of(1, VM_STATE_GC)->count, 5);
+	CHECK_EQ(not_kept_of(1, VM_STATE_C)->count, 1);
+	CHECK_EQ(not_kept_of(1, VM_STATE_C)->flags & STACK_LUA_ORDER, 0);
+	CHECK_EQ(not_kept_of(1, VM_STATE_C)->word_count, 0);
+	CHECK_EQ(stack_store__not_kept(store), 11);
+	/* One that is known still is. */
+	CHECK_EQ(add(5), 0);
+	CHECK_EQ(find(5)->count, 2);
+	/* Times and descriptions are refused. */
+	CHECK_EQ(add_time(MAX_STACKS + 1, 2000), -ENOSPC);
+	CHECK_EQ(add_time(5, 2000), -ENOSPC);
+	proto.proto_id = 10;
+	CHECK_EQ(stack_store__add_proto(store, &proto, sizeof(proto)), -ENOSPC);
+	CHECK(!stack_store__proto(store, 10));
+	/* Thread after thread is no way around the limit either. */
+	for (hash = 1; hash <= 10000 && add_of_thread(~hash, (uint32_t)hash + 10, 0) == 0; hash++)
+		;
+	CHECK(hash > 1 && hash < 100);
+	for (stack = stack_store__next(store, NULL); stack; stack = stack_store__next(store, stack))
+		sum += stack->count;
+	CHECK_EQ(sum, MAX_STACKS + 1 + stack_store__not_kept(store));
+	stack_store__free(store);
+}
+
+static void forgotten_stacks_make_room(void)
+{
+	uint64_t hash;
+
+	store = stack_store__new();
+	stack_store__limit(store, 1 << 20);
+	for (hash = 1; hash <= MAX_STACKS + 1; hash++)
+		add(hash);
+	CHECK_EQ(stack_store__not_kept(store), 1);
+	stack_store__begin_taking(store);
+	stack_store__clear(store);
+	CHECK_EQ(stack_store__count(store), 0);
+	CHECK_EQ(add(1), 0);
+	CHECK_EQ(add_time(1, 2000), 0);
+	CHECK_EQ(find(1)->time_count, 1);
+	stack_store__free(store);
+}
+
 int main(void)
 {
+	RUN(beyond_the_limit_samples_are_counted_for_their_thread,
+	    "beyond the limit samples are counted for their thread");
+	RUN(forgotten_stacks_make_room, "stacks that are forgotten make room");
 	RUN(the_kernel_s_count_is_added_once, "the kernel's count of a stack is added once");
 	RUN(a_count_that_is_before_its_record_is_not_lost,
 	    "a count that comes before its stack is taken the next time");
