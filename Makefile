@@ -84,9 +84,10 @@ $(B)/%.skel.h: $(B)/%.bpf.o Makefile
 C_BYTES := od -An -v -tu1 | sed 's/ \+/,/g; s/^,//; s/$$/,/'
 
 $(B)/%.object.h: $(B)/%.bpf.o Makefile
+	@gzip -9 -n < $< > $@.gz
 	@{ echo '#define $(shell echo $* | tr a-z A-Z)_OBJECT_BYTES' $$(wc -c < $<); \
 		echo 'static const unsigned char $*_object[] = {'; \
-		gzip -9 -n < $< | $(C_BYTES); echo '};'; } > $@.tmp
+		cat $@.gz | $(C_BYTES); echo '};'; } > $@.tmp
 	@mv $@.tmp $@
 
 # What protobuf-c makes of the profile format is not ours to mend.

@@ -90,5 +90,5 @@ def aims(results):
                          start["first ms"]["value"] <= 200))
     size = get(results, "startup", "binary bytes", "luaspy")
     if size:
-        found.append(Aim("size of the program", "%.2f MB" % (size / 1e6), "at most 4 MB", size <= 4e6))
+        found.append(Aim("size of the program", "%.2f MB" % (size / 2**20), "at most 4 MB", size <= 4 << 20))
     return found

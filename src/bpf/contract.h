@@ -217,16 +217,16 @@ _Static_assert(sizeof(struct unwind_rule) == 40, "unwind_rule is part of the con
  * the rows in ascending order of pc: bits 0-31 = pc - text_base, bits 32-47 = rule id. A row holds
  * up to the next one.
  */
+#define ROW_PC(row)	   ((__u32)(row))
+#define ROW_RULE(row)	   ((__u32)((row) >> 32) & 0xffffu)
+#define ROW_MAKE(pc, rule) ((__u64)(__u32)(pc) | (__u64)(rule) << 32)
+
 /* A table goes to the kernel in pieces, each a value of its map: what is in one piece is found
  * without another call. */
 #define TABLE_PIECE 512u
 struct table_piece {
 	__u64 entries[TABLE_PIECE];
 };
-
-#define ROW_PC(row)	   ((__u32)(row))
-#define ROW_RULE(row)	   ((__u32)((row) >> 32) & 0xffffu)
-#define ROW_MAKE(pc, rule) ((__u64)(__u32)(pc) | (__u64)(rule) << 32)
 
 /* ---- processes, files, VMs --------------------------------------------------------------- */
 

@@ -588,7 +588,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 		/* Nothing that was known of the old image holds for the new one. */
 		process->mapping_count = 0;
 		process->vm = 0;
-		process->generation++;
+		process->generation |= 1; /* user space's are even */
 		if (process->flags & PROCESS_UNTIL_EXEC) {
 			process->flags = 0;
 			process->since_ns = bpf_ktime_get_ns();

@@ -201,8 +201,6 @@ SUBPROGRAM int outer_keep(__u32 taken)
 	if (taken && base + run < outer->count && ++outer->passed_over < 16)
 		return 0;
 	outer->passed_over = 0;
-	/* What is half written must not be taken for whole: off_cpu's program may come between. */
-	outer->count = 0;
 	from = base - 1;
 	if (base && from < OUTER_FRAMES) {
 		barrier_var(from);

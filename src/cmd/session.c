@@ -49,14 +49,18 @@ void session__print_load_error(const struct session *self, int err, bool verbose
 	char why[PRIVILEGES_TEXT_BYTES];
 	struct utsname kernel = {};
 	unsigned int major = 0, minor = 0;
-	bool denied = err == -EPERM || err == -EACCES, old;
+	bool denied = err == -EPERM || err == -EACCES, old, may_load;
 
 	uname(&kernel);
 	sscanf(kernel.release, "%u.%u", &major, &minor);
 	old = major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR);
+	/* What the verifier has refused to somebody who may load programs is no matter of
+	 * privilege. */
+	may_load = privileges__have(CAP_BPF) && privileges__have(CAP_PERFMON);
 	if (err == -EXDEV) {
 		print_wrong_proc();
-	} else if (denied && (!privileges__complete() || (!old && !self->refusal.program[0]))) {
+	} else if (denied &&
+		   (self->refusal.program[0] ? !may_load : !old || !privileges__complete())) {
 		privileges__explain(why, sizeof(why));
 		fprintf(stderr, "luaspy: not permitted to load BPF programs: %s\n", why);
 	} else if (old) {

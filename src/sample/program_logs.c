@@ -10,8 +10,9 @@
 /* The most that every kernel takes (log.len_total in kernel/bpf/verifier.c of Linux 5.10): in one
  * that is too small the older ones keep the beginning. It is touched only when there is something
  * to say. */
-#define LOG_BYTES  ((16u << 20) - 1)
-#define KEPT_BYTES (64u << 10) /* of its end */
+#define LONG_LOG_BYTES ((16u << 20) - 1) /* of the programs that walk */
+#define LOG_BYTES      (1u << 20)
+#define KEPT_BYTES     (64u << 10) /* of its end */
 
 struct program_logs {
 	struct {
@@ -25,6 +26,7 @@ struct program_logs *program_logs__new(struct bpf_object *object)
 {
 	struct program_logs *self = calloc(1, sizeof(*self));
 	struct bpf_program *program;
+	size_t size;
 	char *text;
 
 	if (!self)
@@ -33,11 +35,13 @@ struct program_logs *program_logs__new(struct bpf_object *object)
 	{
 		if (!bpf_program__autoload(program) || self->count == MAX_PROGRAMS)
 			continue;
-		text = calloc(1, LOG_BYTES);
-		if (!text || bpf_program__set_log_buf(program, text, LOG_BYTES) != 0) {
+		size = bpf_program__type(program) == BPF_PROG_TYPE_PERF_EVENT ? LONG_LOG_BYTES
+									      : LOG_BYTES;
+		text = calloc(1, size);
+		/* Where memory is short, what is not needed must not be missed. */
+		if (!text || bpf_program__set_log_buf(program, text, size) != 0) {
 			free(text);
-			program_logs__free(self);
-			return NULL;
+			continue;
 		}
 		self->logs[self->count].program = program;
 		self->logs[self->count++].text = text;

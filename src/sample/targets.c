@@ -141,9 +141,8 @@ static int collect(struct targets *self, struct target *target, const struct map
 	return 0;
 }
 
-static int refresh(struct targets *self, struct target *target)
+static int read_mappings(struct targets *self, struct target *target)
 {
-	uint64_t began_ns = own_cpu_ns(), taken_ns;
 	struct mapping *mappings;
 	struct maps maps;
 	uint32_t count, vm;
@@ -151,9 +150,6 @@ static int refresh(struct targets *self, struct target *target)
 
 	target->stale = false;
 	err = maps__read(target->pid, &maps);
-	taken_ns = own_cpu_ns() - began_ns;
-	if (taken_ns > SHORT_READ_NS)
-		target->next_read_ms = now_ms() + taken_ns * (READ_SHARE - 1) / 1000000;
 	if (!err)
 		err = collect(self, target, &maps, &mappings, &count, &vm);
 	maps__free(&maps);
@@ -176,6 +172,17 @@ static int refresh(struct targets *self, struct target *target)
 	target->mapping_count = count;
 	target->vm = vm;
 	return 0;
+}
+
+static int refresh(struct targets *self, struct target *target)
+{
+	uint64_t began_ns = own_cpu_ns(), taken_ns;
+	int err = read_mappings(self, target);
+
+	taken_ns = own_cpu_ns() - began_ns;
+	if (taken_ns > SHORT_READ_NS)
+		target->next_read_ms = now_ms() + taken_ns * (READ_SHARE - 1) / 1000000;
+	return err;
 }
 
 void targets__read_files(struct targets *self, pid_t pid)
@@ -269,6 +276,7 @@ void targets__executed(struct targets *self, pid_t pid)
 	forget_mappings(target);
 	target->distrusted = false;
 	target->until_exec = false;
+	target->next_read_ms = 0; /* that was the old image's */
 	refresh(self, target);
 }
 

@@ -98,7 +98,7 @@ struct known_frame *known_frame(__u32 slot)
 
 struct outer_frames *outer_frames(__u32 tid)
 {
-	return current->view->no_memory ? NULL : &current->outer;
+	return current->view->generation ? &current->outer : NULL;
 }
 
 struct lua_place *lua_place(__u32 index)
@@ -270,7 +270,7 @@ static struct walk *begin(struct user_walk *self, struct user_walk_view *view)
 	self->view = view;
 	self->rows = NULL;
 	w->sample++;
-	w->generation = 1; /* not that of an empty cache entry */
+	w->generation = view->generation ? view->generation : 1; /* that of an empty entry is 0 */
 	w->record.tgid = view->tgid;
 	w->record.hash = ++self->hashes;
 	w->tid = view->tid;

@@ -224,6 +224,8 @@ static void print_lacks(bool has_task_pt_regs)
 		printf("lacks batches for maps of maps\n");
 	if (!has_inherit_thread())
 		printf("lacks inherit_thread\n");
+	if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_FUNC_snprintf, NULL) != 1)
+		printf("lacks bpf_snprintf\n");
 	if (!has_maps_in_cgroup())
 		printf("lacks maps in the control group's memory\n");
 }

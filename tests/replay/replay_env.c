@@ -145,6 +145,7 @@ struct replay *replay__new(void)
 
 	if (!self)
 		return NULL;
+	self->generation = 1;
 	self->walk = user_walk__new();
 	if (!self->walk || replay__add_rule(self, &none) < 0) {
 		replay__free(self);
@@ -276,7 +277,8 @@ void replay__walk(struct replay *self, struct replay_result *result)
 		.thread_vm = self->thread_vm,
 		.read = read_memory,
 		.context = self,
-		.no_memory = self->no_memory || self->log, /* a log has to see the rows */
+		.no_memory = self->log, /* a log has to see the rows themselves */
+		.generation = self->log ? 0 : self->generation,
 	};
 
 	user_walk__thread(self->walk, &view, self->registers, result);

@@ -53,7 +53,7 @@ struct replay {
 	bool (*fetch)(void *context, uint64_t address, void *bytes, size_t size);
 	void *fetch_context;
 	bool log;
-	bool no_memory; /* of frames that were found in an earlier walk */
+	uint32_t generation; /* user_walk_view's; 1 at first */
 
 	struct user_walk *walk;
 };

@@ -163,6 +163,26 @@ static void test_changed_frame_pointer_register(void)
 	check_pages(far, 4);
 }
 
+/* The same stack, but another file is mapped there. */
+static void test_changed_mappings(void)
+{
+	uint64_t before;
+
+	target_new();
+	start_in(PAGE_PLAIN);
+	return_to(STACK + 16, pc_in(PAGE_OTHER));
+	return_to(STACK + 32, pc_in(PAGE_END));
+	walk_expecting(STOP_COMPLETE, LUA_OK);
+	before = result.words[1];
+	target->mappings[0].bias = (uint64_t)-0x1000;
+	target->files[0].text_base += 0x1000;
+	walk_expecting(STOP_COMPLETE, LUA_OK);
+	CHECK_EQ(result.words[1], before);
+	target->generation++;
+	walk_expecting(STOP_COMPLETE, LUA_OK);
+	CHECK_EQ(result.words[1], before + 0x1000);
+}
+
 /* More frames than are kept: the rest is unwound. */
 static void test_many(void)
 {
@@ -193,9 +213,9 @@ static int same_walks(struct replay *replay)
 {
 	uint64_t thread_vm = replay->thread_vm;
 
-	replay->no_memory = true;
+	replay->generation = 0;
 	replay__walk(replay, &expected);
-	replay->no_memory = false;
+	replay->generation = 1;
 	replay->thread_vm = thread_vm;
 	replay__walk(replay, &result);
 	replay->thread_vm = thread_vm;
@@ -269,6 +289,7 @@ int main(void)
 	RUN(test_changed_return_address, "but not when a return address has changed");
 	RUN(test_changed_frame_pointer, "nor when a saved frame pointer has that one needs");
 	RUN(test_changed_frame_pointer_register, "nor when the register has");
+	RUN(test_changed_mappings, "nor when the mappings have");
 	RUN(test_many, "more frames than are kept");
 	RUN(test_recorded, "recorded stacks, each word of them changed");
 	replay__free(target);

@@ -15,6 +15,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "live"))
 import live  # noqa: E402
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is stopped at the exit
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
