@@ -95,7 +95,9 @@ def report(name, r, cpu):
                stacks, r.lost(), first, last, r.peak_kb, min(maps), max(maps), r.cpu_seconds))
     live.check(name + ": nothing is lost", r.status == 0 and r.lost() == 0, r.stderr)
     live.check(name + ": as many samples as the CPU time is worth, within 1 %",
-               expected > 0 and abs(samples / expected - 1) <= 0.01, samples, expected, r.stderr)
+               expected > 0 and abs(samples - expected) <= 0.01 * expected + 20, samples, expected, r.stderr)
+    live.check(name + ": it grows by its distinct stacks and functions only",
+               (last - first) * 1024 <= 1000 * stacks + 2000000, first, last, stacks)
     live.check(name + ": complete", (r.complete() or 0) >= 99.5 and (r.lua_complete() or 0) >= 99.5, r.stderr)
     return {"cpu_seconds": cpu, "samples": samples, "unique": stacks, "lost": r.lost(), "first_kb": first,
             "last_kb": last, "peak_kb": r.peak_kb, "maps_kb": [min(maps), max(maps)],

@@ -105,6 +105,7 @@ class Running:
         self.memory, self.peak_kb = [], 0
         self.errors = tempfile.TemporaryFile(dir=live.SCRATCH)
         self.began = time.time()
+        self.fork_kb = rss_kb(os.getpid())[0]
         # Not live.start: its status and usage are asked for by wait4.
         self.child = subprocess.Popen([luaspy or live.LUASPY, "record", "-o", self.path, *map(str, arguments)],
                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors)
@@ -152,7 +153,8 @@ class Running:
                 text = f.read()
         r = live.Recording(self.child.returncode, self.errors.read().decode(errors="replace"), text)
         r.path, r.memory = self.path, self.memory
-        r.peak_kb = self.peak_kb  # not ru_maxrss: that has this process's size at the fork in it
+        # ru_maxrss begins with this process's size at the fork.
+        r.peak_kb = max(self.peak_kb, usage.ru_maxrss if usage.ru_maxrss > 1.05 * self.fork_kb else 0)
         r.cpu_seconds = usage.ru_utime + usage.ru_stime
         r.seconds = time.time() - self.began
         return r
