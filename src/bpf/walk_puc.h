@@ -79,6 +79,7 @@ SUBPROGRAM int puc_state_read(void)
 	w->stack_high = puc_word(w, build->L_stack_last) + PUC_EXTRA_STACK;
 	w->bottom = w->L + build->L_base_ci;
 	w->puc_savedpc = 0;
+	w->puc_replaced = 0;
 	if (build->boundary == PUC_FRESH_CALLER) {
 		w->bottom = puc_word(w, build->L_base_ci);
 		w->puc_savedpc = puc_word(w, build->L_savedpc);
@@ -420,7 +421,8 @@ SUBPROGRAM int puc_frame(void)
 		return puc_gone(w, ci, previous, fresh);
 	if (result != PUC_GO_ON)
 		return result;
-	if (tail)
+	/* (It is noted there an instruction later than its function is.) */
+	if (tail || ci == w->puc_replaced)
 		emit(w, (__u64)FRAME_KIND_TAIL_CALL << FRAME_KIND_SHIFT);
 	w->frame = previous;
 	return fresh && !w->puc_rest ? PUC_END : PUC_GO_ON;

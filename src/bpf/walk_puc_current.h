@@ -62,8 +62,10 @@ INLINE int puc_called_by_lua(struct walk *w, const struct puc_build *build)
 	if (bpf_probe_read_user(&savedpc, sizeof(savedpc), (void *)(caller + build->ci_savedpc)) !=
 	    0)
 		return 0;
-	if (savedpc == pc)
-		return 1; /* it has been replaced already: a tail call */
+	if (savedpc == pc) {
+		w->puc_replaced = caller; /* already: a tail call */
+		return 1;
+	}
 	w->puc_pc = savedpc;
 	kind = puc_look();
 	w->frame = caller;

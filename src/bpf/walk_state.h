@@ -196,8 +196,9 @@ struct walk {
 	__u64 puc_pc;	/* luaV_execute's position, behind the current instruction; 0: not known */
 	__u64 puc_ci;	/* luaV_execute's CallInfo; 0: not known */
 	__u64 puc_savedpc;
-	__u64 puc_second; /* L->ci's caller */
-	__u32 puc_words;  /* walk.words and walk.lua_frames in front of L->ci's frame */
+	__u64 puc_second;   /* L->ci's caller */
+	__u64 puc_replaced; /* the CallInfo that a tail call has put its function into; 0: none */
+	__u32 puc_words;    /* walk.words and walk.lua_frames in front of L->ci's frame */
 	__u32 puc_lua;
 	__u32 puc_moving;  /* L's stack has just been moved: not all that points into it has */
 	__u32 puc;	   /* 1 + index of its build */

@@ -282,8 +282,9 @@ def redis():
                  ["check@", "cmsgpack.unpack"]])
     memory = re.search(r"used_memory_vm_eval:(\d+)", server.ask("INFO", "memory"))
     row = listed(server.server.pid)
+    # (With garbage, which is as much again at each one's moment.)
     live.check("redis: list's heap is about what redis says of its scripts'", memory and
-               0.5 < row["heap_bytes"] / int(memory.group(1)) < 2, row, memory)
+               0.25 < row["heap_bytes"] / int(memory.group(1)) < 4, row, memory)
     server.stop()
     return r
 
