@@ -15,7 +15,7 @@ local function hook_N() work_N(200) end
 local function final_N() work_N(300) end
 local function closer_N() work_N(300) end
 local function loader_N() work_N(300) return true end
-local function index_N(_, k) return work_N(300) end
+local function index_N(_, k) return (work_N(300)) end
 local function add_N(a, b) return (work_N(300)) end
 local function inner_N()
   for _ = 1, 3 do
