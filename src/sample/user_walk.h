@@ -33,7 +33,8 @@ struct user_walk_view {
 	int (*record)(void *context, void *data, size_t size);
 	void *record_context;
 	bool with_values;
-	bool no_memory; /* each frame is looked up in the tables, also what was found before (tests) */
+	bool no_memory; /* each frame is looked up in the tables, also what was found before (tests)
+			 */
 	/* Of the mappings: with the same one, frames are kept from one walk to the next
 	 * (walk_outer.h). 0: none are. */
 	uint32_t generation;
