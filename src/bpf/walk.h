@@ -581,6 +581,7 @@ INLINE void walk_reset(struct walk *w)
 	w->vm_state = VM_STATE_NONE;
 	w->in_trace = 0;
 	w->base_function = 0;
+	w->limits_of = 0;
 	w->stack.size = 0;
 	w->lua_stack.size = 0;
 	w->calls.start = ~0ull;

@@ -307,6 +307,7 @@ INLINE int lua_state_read(struct walk *w, __u64 *base, __u64 *cframe, __u64 *g)
 	__u8 *bytes = w->scratch;
 	__u32 gct;
 
+	w->limits_of = 0;
 	if (!w->L || w->L & 3 || bpf_probe_read_user(bytes, L_SIZE, (void *)w->L) != 0)
 		return -1;
 	if (w->gc64) {
@@ -349,9 +350,15 @@ INLINE int coroutine_continue(struct walk *w, __u32 index)
 {
 	__u64 base, cframe, g;
 
-	if (index >= MAX_COROUTINES || lua_state_read(w, &base, &cframe, &g) != 0)
+	if (index >= MAX_COROUTINES)
 		return lua_fail(w, LUA_READ_STATE);
-	w->g = g;
+	/* Mostly the one before was of the same L, which stands still. */
+	if (w->limits_of != w->L) {
+		if (lua_state_read(w, &base, &cframe, &g) != 0)
+			return lua_fail(w, LUA_READ_STATE);
+		w->g = g;
+		w->limits_of = w->L;
+	}
 	w->frame = w->coroutine[index].next;
 	/* Nothing left for this activation: an inner one was given its frames. */
 	if (w->frame <= w->bottom)
@@ -559,6 +566,7 @@ SUBPROGRAM int lua_activation(void)
 	thread_vm_set(w->tid, g);
 	vm_state_read(w, build, g);
 	w->g = g;
+	w->limits_of = w->L;
 	if (coroutine_add(w, index) != 0)
 		return lua_lost(w);
 

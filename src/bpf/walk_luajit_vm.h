@@ -54,6 +54,7 @@ SUBPROGRAM int vm_check(__u64 g)
 		return VM_NONE;
 	w->activation = cframe;
 	w->g = g;
+	w->limits_of = w->L;
 	if (jit_base && !i) {
 		w->base = jit_base;
 		return VM_COMPILED;

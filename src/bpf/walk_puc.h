@@ -78,6 +78,7 @@ SUBPROGRAM int puc_state_read(void)
 	w->stack_low = puc_word(w, build->L_stack);
 	w->stack_high = puc_word(w, build->L_stack_last) + PUC_EXTRA_STACK;
 	w->bottom = w->L + build->L_base_ci;
+	w->limits_of = 0;
 	w->puc_savedpc = 0;
 	w->puc_replaced = 0;
 	if (build->boundary == PUC_FRESH_CALLER) {

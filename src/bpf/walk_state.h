@@ -167,6 +167,8 @@ struct walk {
 	/* the activation that is looked at; see walk_luajit.h */
 	__u64 activation; /* rsp inside the interpreter's C frame */
 	__u64 L;
+	__u64 limits_of; /* LuaJIT's lua_State whose stack's limits and g are in the walk; 0: none's
+			  */
 	__u64 frame;
 	__u64 bottom;
 	__u64 stack_low;
