@@ -100,6 +100,16 @@ def maps_kb(pid):
     return sum(found.values()) // 1024
 
 
+def peak_kb(pid):
+    """The peak RSS of a process that lives, else 0. (What wait4 tells of a child begins with the memory of the
+    process that it was forked from.)"""
+    try:
+        with open("/proc/%d/status" % pid) as f:
+            return next((int(line.split()[1]) for line in f if line.startswith("VmHWM")), 0)
+    except OSError:
+        return 0
+
+
 def has_events(pid):
     """Has it opened perf events?"""
     try:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from common import PROFILER_CPU, adopt, has_events, live, pin
+from common import PROFILER_CPU, adopt, has_events, live, peak_kb, pin
 
 SCRATCH = live.SCRATCH
 
@@ -48,15 +48,21 @@ class Profiler:
 
     def stop(self):
         """Ends the recording; user and system seconds that the process has used, and its peak RSS in KB."""
+        peak = 0
+
+        def ended():
+            nonlocal peak
+            peak = max(peak, peak_kb(self.child.pid))
+            return self.has_ended()
         for number, seconds in ((signal.SIGINT, 30), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-            if self.has_ended():
+            if ended():
                 break
             os.kill(self.child.pid, number)
-            live.wait_until(self.has_ended, seconds)
+            live.wait_until(ended, seconds)
         _, status, usage = os.wait4(self.child.pid, 0)
         self.child.returncode = os.waitstatus_to_exitcode(status)
         live.stop(self.child)  # is no longer to be stopped
-        return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+        return usage.ru_utime + usage.ru_stime, peak
 
     def said(self):
         """What it has printed."""

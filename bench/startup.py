@@ -5,26 +5,27 @@ import re
 import subprocess
 import time
 
-from common import PROFILER_CPU, live, maps_kb, median, pin, say, summary
+from common import PROFILER_CPU, live, maps_kb, median, peak_kb, pin, say, summary
 
 
 def one_start(binary, pid):
     """Of a recording of half a second: ms to the first sample, ms of CPU time, peak RSS in KB, KB of BPF maps."""
     command = [binary, "record", "-v", "-d", "0.5", "-f", "folded", "-o", "/dev/null", "-p", str(pid)]
     child = subprocess.Popen([*pin(PROFILER_CPU), *command], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    maps = 0
-    while child.poll() is None and maps < 1024:
-        time.sleep(0.1)
-        maps = maps_kb(child.pid)
-    time.sleep(0.2)
-    maps = max(maps, maps_kb(child.pid))
+    maps = peak = looks = 0
+    while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.02)
+        peak = max(peak, peak_kb(child.pid))
+        looks += 1
+        if looks % 8 == 0:
+            maps = max(maps, maps_kb(child.pid))
     errors = child.stderr.read().decode(errors="replace")
     child.stderr.close()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     found = re.search(r"first sample (\d+) ms", errors)
     return {"first ms": int(found.group(1)) if found else None, "cpu ms": 1000 * (usage.ru_utime + usage.ru_stime),
-            "rss kb": usage.ru_maxrss, "maps kb": maps}
+            "rss kb": peak, "maps kb": maps}
 
 
 def drop_caches():
