@@ -98,7 +98,8 @@ def cpu_lines(results):
         for name, e in entries.items():
             rows.append((title, name, "%.1f" % e["us per sample"],
                          "x%.2f" % e["ratio to luaspy"] if e["ratio to luaspy"] else "", "%.2f" % e["record s"],
-                         "%.2f" % e["script s"], "%.1f" % (e["rss kb"] / 1024), "%.1f" % (e["maps kb"] / 1024)))
+                         "%.2f" % e["script s"], "%.1f" % (e["rss kb"] / 1024) if e["rss kb"] else "",
+                         "%.1f" % (e["maps kb"] / 1024)))
     lines = ["### The profiler's own CPU time, until there is something to read", "",
              *table(("", "", "us per sample", "", "recording, s", "`perf script`, s", "peak RSS, MB", "BPF maps, MB"),
                     rows)]
