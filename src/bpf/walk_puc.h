@@ -283,6 +283,10 @@ INLINE int puc_gone(struct walk *w, __u64 ci, __u64 previous, __u32 ends)
 {
 	if (ci != w->puc_top || w->puc_rest)
 		return lua_fail(w, LUA_FUNCTION);
+	/* 5.1: the position was this one's (L->savedpc). Its caller has saved its own; and a tail
+	 * call, which moves the function into its caller's place, has not put that right yet. */
+	if (w->puc_savedpc)
+		w->puc_pc = 0;
 	w->frame = previous;
 	return ends ? PUC_END : PUC_GO_ON;
 }
