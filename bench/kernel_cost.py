@@ -10,6 +10,7 @@ import statistics
 import time
 
 import programs
+import targets
 from common import BpfStats, cpu_ns, live, median, program_cost, say, summary, turns
 from profilers import Bcc, Bpftrace, Luaspy
 
@@ -30,7 +31,7 @@ def program(*command):
 
 
 def cases(web, quick):
-    deep = live.compile_c(programs.DEEP_C, "deep")
+    deep = live.compile_c(targets.DEEP_C, "deep")
     depths = (10, 60, 200)
     found = [Case("C %d" % n, program(deep, str(n))) for n in depths]
     luajit = programs.luajit()

@@ -6,17 +6,6 @@ import subprocess
 
 from common import LOAD_CPU, TARGET_CPU, live, pin, pin_process
 
-DEEP_C = r"""
-#include <stdlib.h>
-static volatile unsigned long x;
-__attribute__((noinline)) static int down(int n) {
-	volatile char pad[40];
-	pad[0] = (char)n;
-	if (!n) for (;;) x++;
-	return down(n - 1) + pad[0];
-}
-int main(int argc, char **argv) { return down(atoi(argv[1])); }
-"""
 PING_PONG = r"""
 #include <pthread.h>
 #include <unistd.h>

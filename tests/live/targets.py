@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Targets of several tests: an nginx of one's own configuration, a container without an engine."""
+"""Targets of several tests, and of the bench: an nginx of one's own configuration, a container without an engine, a
+recursion in C."""
 import json
 import os
 import re
@@ -8,6 +9,19 @@ import signal
 import subprocess
 
 import live
+
+# A recursion as deep as it is told.
+DEEP_C = r"""
+#include <stdlib.h>
+static volatile unsigned long x;
+__attribute__((noinline)) static int down(int n) {
+	volatile char pad[40];
+	pad[0] = (char)n;
+	if (!n) for (;;) x++;
+	return down(n - 1) + pad[0];
+}
+int main(int argc, char **argv) { return down(atoi(argv[1])); }
+"""
 
 MODULES = ("/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/share/nginx/modules")
 

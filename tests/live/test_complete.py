@@ -9,6 +9,7 @@ import os
 import time
 
 import live
+import targets
 
 WORK = """
 local function leaf(n) local s = 0 for i = 1, n do s = s + i % 7 end return s end
@@ -57,18 +58,6 @@ int main(void) {
 }
 """
 
-DEEP_C = r"""
-#include <stdlib.h>
-static volatile unsigned long x;
-__attribute__((noinline)) static int down(int n) {
-	volatile char pad[40];
-	pad[0] = (char)n;
-	if (!n) for (;;) x++;
-	return down(n - 1) + pad[0];
-}
-int main(int argc, char **argv) { return down(atoi(argv[1])); }
-"""
-
 
 def write(name, text):
     path = os.path.join(live.SCRATCH, name)
@@ -113,7 +102,7 @@ def deep(fixture, depth, truncated):
 
 
 def deep_c(depth, truncated):
-    target = live.start([live.compile_c(DEEP_C, "deep_c"), str(depth)])
+    target = live.start([live.compile_c(targets.DEEP_C, "deep_c"), str(depth)])
     time.sleep(0.2)
     r = live.record("-F", 499, "-d", 1, "-p", target.pid)
     live.stop(target)

@@ -39,6 +39,16 @@ static void target_new(void)
 	target_make((struct file_table){}, rules, PAGE_COUNT);
 }
 
+/* A stack whose innermost frame is in PAGE_PLAIN, 16 bytes each, and its callers in these pages. */
+static void stack_of(const enum page *pages, size_t count)
+{
+	size_t i;
+
+	start_in(PAGE_PLAIN);
+	for (i = 0; i < count; i++)
+		return_to(STACK + 16 * (i + 1), pc_in(pages[i]));
+}
+
 /* What the frames outside of the innermost one are, by page. */
 static void check_pages(const enum page *pages, size_t count)
 {
@@ -63,10 +73,7 @@ static void test_kept(void)
 	static const enum page pages[] = {PAGE_PLAIN, PAGE_OTHER, PAGE_END};
 
 	target_new();
-	start_in(PAGE_PLAIN);
-	return_to(STACK + 16, pc_in(PAGE_PLAIN));
-	return_to(STACK + 32, pc_in(PAGE_OTHER));
-	return_to(STACK + 48, pc_in(PAGE_END));
+	stack_of(pages, 3);
 	walk_expecting(STOP_COMPLETE, LUA_OK);
 	check_pages(pages, 3);
 	CHECK_EQ(result.native_frames, 4);
@@ -83,19 +90,16 @@ static void test_kept(void)
 /* Another inner part: what is outside of it is kept all the same. */
 static void test_joined(void)
 {
-	static const enum page pages[] = {PAGE_OTHER, PAGE_END};
+	static const enum page pages[] = {PAGE_PLAIN, PAGE_OTHER, PAGE_END};
 
 	target_new();
-	start_in(PAGE_PLAIN);
-	return_to(STACK + 16, pc_in(PAGE_PLAIN));
-	return_to(STACK + 32, pc_in(PAGE_OTHER));
-	return_to(STACK + 48, pc_in(PAGE_END));
+	stack_of(pages, 3);
 	walk_expecting(STOP_COMPLETE, LUA_OK);
 	spoil(PAGE_OTHER);
 	start_in(PAGE_PLAIN);
 	target->registers[DW_REG_RSP] = STACK + 16;
 	walk_expecting(STOP_COMPLETE, LUA_OK);
-	check_pages(pages, 2);
+	check_pages(pages + 1, 2);
 }
 
 static void test_changed_return_address(void)
@@ -104,10 +108,7 @@ static void test_changed_return_address(void)
 	static const enum page after[] = {PAGE_PLAIN, PAGE_OTHER, PAGE_END};
 
 	target_new();
-	start_in(PAGE_PLAIN);
-	return_to(STACK + 16, pc_in(PAGE_PLAIN));
-	return_to(STACK + 32, pc_in(PAGE_PLAIN));
-	return_to(STACK + 48, pc_in(PAGE_END));
+	stack_of(before, 3);
 	walk_expecting(STOP_COMPLETE, LUA_OK);
 	check_pages(before, 3);
 	return_to(STACK + 32, pc_in(PAGE_OTHER));
