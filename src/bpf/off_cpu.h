@@ -181,6 +181,8 @@ int on_switch(struct bpf_raw_tracepoint_args *ctx)
 	__u32 tgid;
 	long bytes;
 
+	if (!with_luajit || !with_puc)
+		bpf_tail_call(ctx, &whole_switch, 0);
 	if (!off_cpu_from_ns || off_cpu_until_ns)
 		return 0;
 	thread_comes(ctx->args[2]);

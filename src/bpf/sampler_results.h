@@ -100,7 +100,7 @@ __attribute__((noinline)) int send_proto(__u32 i, __u64 id)
 	place = lua_place(i);
 	if (!place)
 		return 0;
-	if (place->puc) {
+	if (with_puc && place->puc) {
 		if (send_puc_proto(i, id))
 			*sent = id;
 		return 0;
@@ -154,7 +154,7 @@ __attribute__((noinline)) int line_of(__u32 i, __u32 position)
 	place = lua_place(i);
 	if (!place)
 		return 0;
-	if (place->puc)
+	if (with_puc && place->puc)
 		return puc_line_of(i, position);
 	/* The first line, the number of lines, and a pointer to the table. */
 	_Static_assert(GC64_PROTO_NUMLINE == GC64_PROTO_FIRSTLINE + 4 &&

@@ -529,9 +529,9 @@ SUBPROGRAM int walk_step(void)
 		return 1;
 	}
 	written = 0;
-	if (rule->flags & RULE_LUAJIT)
+	if (with_luajit && rule->flags & RULE_LUAJIT)
 		written = lua_activation();
-	else if (rule->flags & RULE_PUC)
+	else if (with_puc && rule->flags & RULE_PUC)
 		written = puc_activation();
 	if (!written)
 		emit(w, frame_native(w->file_id, w->vaddr));
@@ -558,7 +558,7 @@ SUBPROGRAM int walk_check_order(void)
 	for (i = 0; i < (int)MAX_COROUTINES; i++) {
 		if (i >= (int)w->coroutines)
 			break;
-		if (w->coroutine[i].puc)
+		if (with_puc && w->coroutine[i].puc)
 			puc_leftover(i);
 		else if (w->coroutine[i].next > w->coroutine[i].bottom)
 			w->lua_error = LUA_ORDER;
@@ -602,10 +602,11 @@ SUBPROGRAM int walk_some_steps(void)
 	for (i = 0; i < STEPS_BLOCK; i++) {
 		step = walk_step();
 		if (step == STEP_TRACE)
-			step = walk_trace();
+			step = with_luajit ? walk_trace() : walk_end(w, STOP_NO_RULE);
 		if (!step)
 			continue;
-		if (w->stop == STOP_COMPLETE || w->stop == STOP_TRUNCATED || vm_resume() != 0)
+		if (w->stop == STOP_COMPLETE || w->stop == STOP_TRUNCATED ||
+		    !with_luajit || vm_resume() != 0)
 			return 1;
 	}
 	return 0;

@@ -30,6 +30,10 @@ struct walk;
 #include <stddef.h>
 #include <string.h>
 
+/* Which VMs are walked (sampler.bpf.c). */
+#define with_luajit true
+#define with_puc    true
+
 #define SUBPROGRAM
 #define INLINE					static inline
 #define bpf_probe_read_user(dst, size, address) env__read_user(dst, size, address)

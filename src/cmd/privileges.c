@@ -21,7 +21,7 @@
 enum keep {
 	KEEP_NEVER,
 	KEEP_ALWAYS,	  /* while recording */
-	KEEP_NEW_TARGETS, /* as long as processes may be added */
+	KEEP_NEW_TARGETS, /* while processes may be added; for programs only, not in effect */
 };
 
 static const struct row {
@@ -325,16 +325,18 @@ int privileges__drop(const struct privileges_needs *needs)
 		return err;
 	for (i = 0; i < ROWS; i++) {
 		number = one_for(&table[i], own.permitted);
-		if (number == NONE || table[i].keep == KEEP_NEVER ||
-		    (table[i].keep == KEEP_NEW_TARGETS && !needs->new_targets))
+		if (number == NONE || table[i].keep == KEEP_NEVER)
 			continue;
-		keep |= CAPABILITY_BIT(number);
+		if (table[i].keep == KEEP_ALWAYS || needs->new_targets)
+			keep |= CAPABILITY_BIT(number);
+		else if (needs->new_programs)
+			lowered |= CAPABILITY_BIT(number);
 	}
 	if (is_root() && needs->signal_child)
 		keep |= CAPABILITY_BIT(CAP_KILL);
 	/* Permitted, but not effective before the result is written. */
 	if (is_root() && needs->override_file)
-		lowered = CAPABILITY_BIT(CAP_DAC_OVERRIDE) | CAPABILITY_BIT(CAP_FOWNER);
+		lowered |= CAPABILITY_BIT(CAP_DAC_OVERRIDE) | CAPABILITY_BIT(CAP_FOWNER);
 	return capabilities__drop(keep | lowered, keep & own.effective);
 }
 

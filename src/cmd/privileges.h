@@ -67,6 +67,7 @@ void privileges__become_self(const struct capabilities *saved);
 /* What the rest of a recording needs. */
 struct privileges_needs {
 	bool new_targets;   /* processes may be added */
+	bool new_programs;  /* BPF programs may have to be loaded for a VM that comes */
 	bool signal_child;  /* a command of the user's, which may change its user */
 	bool override_file; /* root writes where the permissions do not let it */
 };

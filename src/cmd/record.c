@@ -229,6 +229,7 @@ static int drop_privileges(struct recording *r)
 		.new_targets = r->options.command != NULL ||
 			       record_targets__with_children(&r->session.targets) ||
 			       record_targets__goes_on(&r->session.targets),
+		.new_programs = sampler__may_load(r->session.sampler),
 		.signal_child = r->options.command != NULL,
 		.override_file = needs_override(r),
 	};

@@ -457,6 +457,7 @@ static int open_session(struct top *t)
 	err = session__open(&t->session, &options);
 	if (!err)
 		err = session__add_targets(&t->session);
+	needs.new_programs = !err && sampler__may_load(t->session.sampler);
 	if (!err)
 		err = session__drop_privileges(&t->session, &needs, t->options.kernel);
 	if (!err)

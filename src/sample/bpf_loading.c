@@ -43,6 +43,8 @@ static int before_program(struct bpf_program *program, struct bpf_prog_load_opts
 {
 	struct bpf_loading *self = current;
 
+	if (!self)
+		return 0; /* it has ended: this is another object */
 	pthread_mutex_lock(&self->lock);
 	self->has_maps = true;
 	pthread_cond_signal(&self->changed);
@@ -118,6 +120,7 @@ int bpf_loading__start(struct bpf_loading *self)
 int bpf_loading__finish(struct bpf_loading *self)
 {
 	pthread_join(self->thread, NULL);
+	current = NULL;
 	self->running = false;
 	return self->err;
 }
@@ -133,7 +136,7 @@ void bpf_loading__free(struct bpf_loading *self)
 	if (!self)
 		return;
 	if (self->running)
-		pthread_join(self->thread, NULL);
+		bpf_loading__finish(self);
 	program_logs__free(self->logs);
 	pthread_cond_destroy(&self->changed);
 	pthread_mutex_destroy(&self->lock);

@@ -13,6 +13,7 @@
 #include <uthash.h>
 
 #include "sampler.skel.h"
+#include "vm_kinds.h"
 
 /*
  * The mappings of all processes share one array. A process's new list is written to a free extent
@@ -40,10 +41,13 @@ struct process_entry {
 struct kernel_tables {
 	struct sampler_bpf *bpf;
 	struct walk_tables *copy; /* may be NULL */
+	int (*need)(void *context, unsigned int kind); /* may be NULL */
+	void *need_context;
 	uint32_t pending_count;
 	uint32_t pending_ids[MAX_PENDING];
 	int pending_tables[MAX_PENDING];
 	uint32_t rules_sent;
+	struct unwind_rule *rules; /* the map's memory; NULL until it is used */
 	uint32_t generation;   /* the kernel side adds 1 at an exec */
 	uint32_t next_mapping; /* above it nothing was ever used */
 	struct extent *freed;
@@ -83,6 +87,8 @@ void kernel_tables__free(struct kernel_tables *self)
 	if (!self)
 		return;
 	close_pending(self);
+	if (self->rules)
+		munmap(self->rules, MAX_RULES * sizeof(*self->rules));
 	HASH_ITER (hh, self->processes, entry, next) {
 		HASH_DEL(self->processes, entry); /* NOLINT(clang-analyzer-unix.Malloc): uthash */
 		free(entry);
@@ -91,21 +97,35 @@ void kernel_tables__free(struct kernel_tables *self)
 	free(self);
 }
 
+/* Writes to the memory of the map: a system call for each of a thousand rules takes a millisecond. */
+static int map_rules(struct kernel_tables *self)
+{
+	void *memory;
+
+	_Static_assert(sizeof(struct unwind_rule) % 8 == 0, "as the kernel places them");
+	if (self->rules)
+		return 0;
+	memory = mmap(NULL, MAX_RULES * sizeof(*self->rules), PROT_READ | PROT_WRITE, MAP_SHARED,
+		      bpf_map__fd(self->bpf->maps.rules), 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	self->rules = memory;
+	return 0;
+}
+
 int kernel_tables__put_rules(struct kernel_tables *self, const struct unwind_rules *rules)
 {
-	int fd = bpf_map__fd(self->bpf->maps.rules);
 	uint32_t count = unwind_rules__count(rules);
+	int err = map_rules(self);
 
-	for (; self->rules_sent < count; self->rules_sent++) {
+	for (; !err && self->rules_sent < count; self->rules_sent++) {
 		uint32_t id = self->rules_sent;
-		struct unwind_rule rule = unwind_rule__for_walk(unwind_rules__get(rules, id));
 
-		if (bpf_map_update_elem(fd, &id, &rule, BPF_ANY) != 0)
-			return -errno;
-		if (self->copy && walk_tables__put_rule(self->copy, &rule) != 0)
-			return -ENOMEM;
+		self->rules[id] = unwind_rule__for_walk(unwind_rules__get(rules, id));
+		if (self->copy)
+			err = walk_tables__put_rule(self->copy, &self->rules[id]);
 	}
-	return 0;
+	return err;
 }
 
 /* By way of its memory: an update of each entry, in batches too, takes twenty times as long. */
@@ -176,9 +196,25 @@ int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
 	return err;
 }
 
+void kernel_tables__on_vm(struct kernel_tables *self,
+			  int (*need)(void *context, unsigned int kind), void *context)
+{
+	self->need = need;
+	self->need_context = context;
+}
+
+static int prepare_vm(struct kernel_tables *self, unsigned int kind)
+{
+	return self->need ? self->need(self->need_context, kind) : 0;
+}
+
 int kernel_tables__put_build(struct kernel_tables *self, uint32_t vm,
 			     const struct luajit_build *build)
 {
+	int err = prepare_vm(self, VM_LUAJIT);
+
+	if (err)
+		return err;
 	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.builds), &vm, build, BPF_ANY) != 0)
 		return -errno;
 	return self->copy ? walk_tables__put_build(self->copy, build) : 0;
@@ -186,6 +222,10 @@ int kernel_tables__put_build(struct kernel_tables *self, uint32_t vm,
 
 int kernel_tables__put_puc(struct kernel_tables *self, uint32_t puc, const struct puc_build *build)
 {
+	int err = prepare_vm(self, VM_PUC);
+
+	if (err)
+		return err;
 	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.pucs), &puc, build, BPF_ANY) != 0)
 		return -errno;
 	return self->copy ? walk_tables__put_puc(self->copy, build) : 0;

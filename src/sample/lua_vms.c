@@ -35,6 +35,7 @@ struct vm_process {
 	uint32_t image;
 	uint32_t count;
 	bool distrusted;
+	bool lacks_names;
 	uint64_t read_ns; /* spent in reading its names */
 	struct lua_vm vms[MAX_VMS_PER_PROCESS];
 	/* When names were last read, for the addresses of C functions once the image is no more. */
@@ -326,17 +327,6 @@ uint32_t lua_vms__image(const struct lua_vms *self, uint32_t tgid)
 	return process ? process->image : 0;
 }
 
-void lua_vms__refresh(struct lua_vms *self)
-{
-	struct vm_process *process;
-	uint32_t i;
-
-	for (process = self->processes; process; process = process->hh.next) {
-		for (i = 0; i < process->count; i++)
-			read_names(self, process, &process->vms[i]);
-	}
-}
-
 /* The run-time address of a NATIVE or ADDRESS word, 0 when it is not known. */
 static uint64_t entry_address(const struct lua_vms *self, const struct vm_process *process,
 			      bool is_newest, uint64_t word)
@@ -381,4 +371,43 @@ const char *lua_vms__builtin(const struct lua_vms *self, uint32_t tgid, uint64_t
 			name = lua_builtins__by_entry(process->vms[i].builtins, address);
 	}
 	return name;
+}
+
+/* Marks the process if one of the stack's frames has no name. */
+static void look_for_names(struct lua_vms *self, const struct stored_stack *stack)
+{
+	struct vm_process *process;
+	uint32_t tgid = stack->tgid;
+	uint16_t i;
+
+	HASH_FIND(hh, self->processes, &tgid, sizeof(tgid), process);
+	if (!process || process->lacks_names)
+		return;
+	for (i = 0; i + 1 < stack->word_count; i++) {
+		switch (stack->words[i] >> FRAME_KIND_SHIFT) {
+		case FRAME_KIND_BUILTIN:
+			if (!lua_vms__builtin(self, tgid, stack->words[i], stack->words[i + 1]))
+				process->lacks_names = true;
+			i++;
+			break;
+		case FRAME_KIND_LUA:
+			i++;
+			break;
+		}
+	}
+}
+
+void lua_vms__refresh(struct lua_vms *self, const struct stack_store *stacks)
+{
+	const struct stored_stack *stack = NULL;
+	struct vm_process *process;
+	uint32_t i;
+
+	while ((stack = stack_store__next(stacks, stack)))
+		look_for_names(self, stack);
+	for (process = self->processes; process; process = process->hh.next) {
+		for (i = 0; process->lacks_names && i < process->count; i++)
+			read_names(self, process, &process->vms[i]);
+		process->lacks_names = false;
+	}
 }

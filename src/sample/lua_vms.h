@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The Lua VMs that samples were taken in, and the names of their built-in and C functions. Names
- * are read when a VM is first seen and once more at the end, for what was loaded in between.
+ * are read when a VM is first seen and, where some are missing, once more at the end, for what was
+ * loaded in between.
  *
  * When a VM is first seen, its build's offsets are held against its heap (vm/luajit_check.h). If
  * they disagree, nothing that was read with them is to be believed: the process is not trusted any
@@ -20,6 +21,7 @@
 
 #include "../bpf/contract.h"
 #include "modules.h"
+#include "stack_store.h"
 #include "targets.h"
 
 struct lua_vms;
@@ -60,8 +62,9 @@ int lua_vms__new_image(struct lua_vms *self, uint32_t tgid);
 /* The number of the process's image. */
 uint32_t lua_vms__image(const struct lua_vms *self, uint32_t tgid);
 
-/* Reads all VMs that are still there again. */
-void lua_vms__refresh(struct lua_vms *self);
+/* Reads the VMs of those processes again, which are still there, in whose stacks a built-in or C
+ * function has no name yet. */
+void lua_vms__refresh(struct lua_vms *self, const struct stack_store *stacks);
 
 /* The Lua name of a BUILTIN frame (both words of the contract) in process `tgid`; NULL when it has
  * none. Borrowed. */

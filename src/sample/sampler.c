@@ -21,6 +21,8 @@
 #include "sampler.skel.h"
 #include "sleepers.h"
 #include "targets.h"
+#include "vm_kinds.h"
+#include "vm_programs.h"
 
 #define WAKEUP_GAP_NS  2000000ll
 #define MAX_READ_AHEAD 64u
@@ -30,6 +32,7 @@ struct sampler {
 	struct sampler_options options;
 	struct sampler_bpf *bpf;
 	struct bpf_loading *loading; /* until it has ended */
+	struct vm_programs *programs;
 	struct kernel_tables *tables;
 	struct walk_tables copy; /* of them, with user_walks */
 	struct modules *modules;
@@ -188,8 +191,8 @@ static void raise_limits(void)
 	}
 }
 
-/* Begins to load the programs; the maps are there when it returns. */
-static int start_loading(struct sampler *self)
+/* Begins to load the programs, for VMs of these kinds; the maps are there when it returns. */
+static int start_loading(struct sampler *self, unsigned int vm_kinds)
 {
 	struct sampler_bpf *bpf;
 	int err;
@@ -212,6 +215,9 @@ static int start_loading(struct sampler *self)
 	bpf->rodata->with_times = self->options.times;
 	bpf->rodata->has_task_pt_regs =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_task_pt_regs, NULL) == 1;
+	self->programs = vm_programs__new(bpf, vm_kinds, self->options.refusal);
+	if (!self->programs)
+		return -ENOMEM;
 	err = off_cpu__prepare(bpf, self->options.kind != SAMPLER_CPU, self->options.off_min_ns);
 	if (err)
 		return err;
@@ -232,9 +238,10 @@ static int finish_loading(struct sampler *self)
 		bpf_loading__refusal(self->loading, self->options.refusal);
 	bpf_loading__free(self->loading);
 	self->loading = NULL;
-	if (err)
-		return err;
-	err = sampler_bpf__attach(self->bpf);
+	if (!err)
+		err = vm_programs__loaded(self->programs);
+	if (!err)
+		err = sampler_bpf__attach(self->bpf);
 	if (!err && self->options.kind != SAMPLER_CPU)
 		err = off_cpu__new(self->bpf, &self->off_cpu);
 	return err;
@@ -249,6 +256,7 @@ static int open_tables(struct sampler *self)
 	self->stacks = stack_store__new();
 	if (!self->tables || !self->stacks)
 		return -ENOMEM;
+	kernel_tables__on_vm(self->tables, vm_programs__need, self->programs);
 	if (self->options.stack_bytes)
 		stack_store__limit(self->stacks, self->options.stack_bytes);
 	self->modules = modules__new(self->tables);
@@ -283,7 +291,8 @@ int sampler__new(const struct sampler_options *options, const pid_t *pids, size_
 	if (options->added_later && cpu_events__always_inherited())
 		self->options.children = true;
 	raise_limits();
-	err = start_loading(self);
+	/* Of what a command executes nothing is known yet. */
+	err = start_loading(self, count ? vm_kinds__of(pids, count) : VM_ALL);
 	if (err)
 		goto out;
 	err = open_tables(self);
@@ -331,6 +340,7 @@ void sampler__free(struct sampler *self)
 	walk_tables__free(&self->copy);
 	if (self->epoll_fd >= 0)
 		close(self->epoll_fd);
+	vm_programs__free(self->programs); /* with these maps */
 	sampler_bpf__destroy(self->bpf);
 	free(self);
 }
@@ -548,8 +558,8 @@ int sampler__stop(struct sampler *self)
 	ring_buffer__consume(self->ring);
 	if (self->off_cpu)
 		err = off_cpu__take_rest(self->off_cpu, self->stacks, self->counters);
-	lua_vms__refresh(self->vms);
 	collect_err = collect(self, READ_LAST);
+	lua_vms__refresh(self->vms, self->stacks);
 	return err ? err : collect_err;
 }
 
@@ -586,6 +596,11 @@ void sampler__counters(const struct sampler *self, uint64_t *counters)
 			counters[i] += values[cpu];
 	}
 	free(values);
+}
+
+bool sampler__may_load(const struct sampler *self)
+{
+	return vm_programs__may_load(self->programs);
 }
 
 uint64_t sampler__start_ns(const struct sampler *self)

@@ -77,6 +77,10 @@ void sampler__start(struct sampler *self);
  * -ENOMEM. */
 int sampler__take_record(void *self, void *data, size_t size);
 
+/* Whether a target with another kind of Lua VM makes it load programs, for which it raises
+ * CAP_PERFMON. */
+bool sampler__may_load(const struct sampler *self);
+
 /* CPU time that the targets have used while they were sampled, until sampler__stop. */
 double sampler__cpu_seconds(const struct sampler *self);
 
