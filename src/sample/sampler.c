@@ -457,7 +457,7 @@ int sampler__poll(struct sampler *self, int timeout_ms)
 	}
 	/* Most records come without a wake-up. */
 	ring_buffer__consume(self->ring);
-	targets__tend(self->targets);
+	targets__tend(self->targets, count > 0);
 	close_ended(self);
 	return self->record_error;
 }

@@ -220,8 +220,11 @@ int targets__add(struct targets *self, pid_t pid, bool will_exec)
 	target->pid = pid;
 	target->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	wake.data.fd = target->pidfd;
-	if (target->pidfd >= 0)
-		epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, target->pidfd, &wake);
+	if (target->pidfd >= 0 &&
+	    epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, target->pidfd, &wake) != 0) {
+		close(target->pidfd);
+		target->pidfd = -1;
+	}
 	/* Before the first look, so that nothing is missed in between. */
 	target->events = map_events__new(pid, self->epoll_fd);
 	target->until_exec = will_exec;
@@ -334,7 +337,7 @@ uint64_t targets__cpu_time_ns(struct targets *self)
 	return sum;
 }
 
-void targets__tend(struct targets *self)
+void targets__tend(struct targets *self, bool woken)
 {
 	uint64_t now = now_ms();
 	bool look = now - self->looked_ms >= LOOK_EVERY_MS;
@@ -347,7 +350,8 @@ void targets__tend(struct targets *self)
 			continue;
 		if (look)
 			update_cpu_time(target);
-		if (has_ended(target)) {
+		/* A pidfd wakes when its process ends. */
+		if ((woken || target->pidfd < 0) && has_ended(target)) {
 			update_cpu_time(target); /* it may not have been reaped yet */
 			target->ended = true;
 			if (target->pidfd >= 0)

@@ -42,9 +42,10 @@ void targets__executed(struct targets *self, pid_t pid);
  * known of its LuaJIT cannot be right. */
 void targets__distrust(struct targets *self, pid_t pid);
 
-/* Looks after mapping events, the look at /proc, and processes that have ended. Cheap enough to be
- * called ten times a second. */
-void targets__tend(struct targets *self);
+/* Looks after mapping events, the look at /proc, and processes that have ended, of which the epoll
+ * descriptor tells: `woken` is whether it had anything to tell. Cheap enough to be called ten times
+ * a second. */
+void targets__tend(struct targets *self, bool woken);
 
 /* Where in process `pid` ELF address `vaddr` of file `file_id` is, or was when it ended; 0 when it
  * is not mapped. */
