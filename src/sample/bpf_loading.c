@@ -76,6 +76,7 @@ int bpf_loading__open(struct bpf_loading **loading, struct sampler_bpf **bpf)
 	}
 	if (!err) {
 		object = sampler_bpf__elf_bytes(&size);
+		/* Else libbpf looks for the kernel's BTF itself, and tells what is wrong. */
 		if (!kernel_btf__open(object, size, &self->kernel_btf))
 			open_options.btf_custom_path = self->kernel_btf.path;
 		self->bpf = sampler_bpf__open_opts(&open_options);
