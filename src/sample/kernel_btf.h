@@ -3,7 +3,7 @@
  * The part of the running kernel's BTF that a BPF object is relocated by (CO-RE), as a file for
  * libbpf's bpf_object_open_opts.btf_custom_path.
  *
- * libbpf's own way, without that, is to read and index all of it, some 150,000 types, and to search
+ * libbpf's own way, without that, is to read and index all of it, some 125,000 types, and to search
  * them by name for each struct: 15 ms of CPU time and 10 MB. This takes 1.4 ms (6 ms before Linux
  * 6.16, where the BTF has to be copied), and nothing stays. Which structs are needed is read off
  * the object itself.
