@@ -157,7 +157,8 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libreplay.a $(B)/libluaspy.a
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # Runs in guests that have no libraries (tests/kernels).
-$(B)/tests/kernels/load_programs: $(B)/tests/kernels/load_programs.o $(B)/src/sample/bpf_objects.o
+$(B)/tests/kernels/load_programs: $(B)/tests/kernels/load_programs.o \
+		$(addprefix $(B)/src/,$(addsuffix .o,sample/bpf_objects sample/kernel_btf sample/btf_excerpt target/elf_image))
 	$(CC) -static $(LDFLAGS) -Wl,--start-group $^ -lbpf -lelf -lz $(LIBZSTD) -Wl,--end-group -o $@
 $(B)/tests/kernels/load_programs.o: $(BPF_SKEL)
 

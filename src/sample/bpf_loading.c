@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "kernel_btf.h"
 #include "program_logs.h"
 #include "sampler.skel.h"
 
@@ -25,6 +26,7 @@ static const struct {
 struct bpf_loading {
 	struct sampler_bpf *bpf;
 	struct program_logs *logs;
+	struct kernel_btf kernel_btf; /* used until the programs are loaded */
 	pthread_t thread;
 	bool running;
 	pthread_mutex_t lock; /* of what follows */
@@ -57,11 +59,14 @@ int bpf_loading__open(struct bpf_loading **loading, struct sampler_bpf **bpf)
 	struct bpf_loading *self = calloc(1, sizeof(*self));
 	LIBBPF_OPTS(libbpf_prog_handler_opts, options, .prog_prepare_load_fn = before_program);
 	static int handlers[SECTION_COUNT];
-	size_t i;
+	LIBBPF_OPTS(bpf_object_open_opts, open_options);
+	const void *object;
+	size_t size, i;
 	int err = 0;
 
 	if (!self)
 		return -ENOMEM;
+	self->kernel_btf.fd = -1;
 	pthread_mutex_init(&self->lock, NULL);
 	pthread_cond_init(&self->changed, NULL);
 	for (i = 0; !err && i < SECTION_COUNT; i++) {
@@ -72,7 +77,11 @@ int bpf_loading__open(struct bpf_loading **loading, struct sampler_bpf **bpf)
 		err = handlers[i] < 0 ? handlers[i] : 0;
 	}
 	if (!err) {
-		self->bpf = sampler_bpf__open();
+		object = sampler_bpf__elf_bytes(&size);
+		/* Else libbpf looks for the kernel's BTF itself, and tells what is wrong. */
+		if (!kernel_btf__open(object, size, &self->kernel_btf))
+			open_options.btf_custom_path = self->kernel_btf.path;
+		self->bpf = sampler_bpf__open_opts(&open_options);
 		err = self->bpf ? 0 : -errno;
 	}
 	if (err) {
@@ -138,6 +147,7 @@ void bpf_loading__free(struct bpf_loading *self)
 	if (self->running)
 		bpf_loading__finish(self);
 	program_logs__free(self->logs);
+	kernel_btf__close(&self->kernel_btf);
 	pthread_cond_destroy(&self->changed);
 	pthread_mutex_destroy(&self->lock);
 	free(self);

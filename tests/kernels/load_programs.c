@@ -10,7 +10,12 @@
  *     lacks FEATURE
  *
  * beside on_sample, for each thing that luaspy does in another way because this kernel has not got
- * it. Exit status 1, and the end of the verifier's log, when a program is refused.
+ * it, and
+ *
+ *     relocated by all of the BTF (WHY)
+ *
+ * if the part that src/sample/kernel_btf.h makes could not be had. Exit status 1, and the end of
+ * the verifier's log, when a program is refused.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -23,6 +28,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sample/kernel_btf.h"
 #include "sampler.skel.h"
 #include "tasks.skel.h"
 
@@ -117,11 +123,24 @@ out:
 
 static int load_sampler(const struct wanted *wanted, unsigned int level)
 {
-	struct sampler_bpf *sampler = sampler_bpf__open();
+	LIBBPF_OPTS(bpf_object_open_opts, options);
+	struct sampler_bpf *sampler;
+	struct kernel_btf kernel_btf;
+	const void *object;
+	size_t size;
 	int err;
 
-	if (!sampler)
-		return -errno;
+	object = sampler_bpf__elf_bytes(&size);
+	err = kernel_btf__open(object, size, &kernel_btf);
+	if (err)
+		printf("relocated by all of the BTF (%s)\n", strerror(-err));
+	else
+		options.btf_custom_path = kernel_btf.path;
+	sampler = sampler_bpf__open_opts(&options);
+	if (!sampler) {
+		err = -errno;
+		goto out;
+	}
 	sampler->rodata->pid_namespace = 1; /* any but the initial one */
 	sampler->rodata->with_kernel = true;
 	sampler->rodata->with_user = true;
@@ -134,6 +153,8 @@ static int load_sampler(const struct wanted *wanted, unsigned int level)
 	sampler->rodata->has_task_pt_regs = wanted->has_task_pt_regs;
 	err = load(sampler->obj, wanted, level);
 	sampler_bpf__destroy(sampler);
+out:
+	kernel_btf__close(&kernel_btf);
 	return err;
 }
 
