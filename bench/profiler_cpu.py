@@ -9,7 +9,7 @@ import time
 from common import cpu_ns, live, maps_kb, median, say, turns
 from profilers import Luaspy, others
 
-LENGTHS = ((99, 10), (999, 10), (99, 60))
+LENGTHS = ((99, 10), (999, 10), (99, 60), (999, 60))
 
 
 def one_run(profiler, worker, rate, seconds):
