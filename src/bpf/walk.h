@@ -605,8 +605,8 @@ SUBPROGRAM int walk_some_steps(void)
 			step = with_luajit ? walk_trace() : walk_end(w, STOP_NO_RULE);
 		if (!step)
 			continue;
-		if (w->stop == STOP_COMPLETE || w->stop == STOP_TRUNCATED ||
-		    !with_luajit || vm_resume() != 0)
+		if (w->stop == STOP_COMPLETE || w->stop == STOP_TRUNCATED || !with_luajit ||
+		    vm_resume() != 0)
 			return 1;
 	}
 	return 0;

@@ -40,7 +40,7 @@ struct process_entry {
 
 struct kernel_tables {
 	struct sampler_bpf *bpf;
-	struct walk_tables *copy; /* may be NULL */
+	struct walk_tables *copy;		       /* may be NULL */
 	int (*need)(void *context, unsigned int kind); /* may be NULL */
 	void *need_context;
 	uint32_t pending_count;
@@ -48,8 +48,8 @@ struct kernel_tables {
 	int pending_tables[MAX_PENDING];
 	uint32_t rules_sent;
 	struct unwind_rule *rules; /* the map's memory; NULL until it is used */
-	uint32_t generation;   /* the kernel side adds 1 at an exec */
-	uint32_t next_mapping; /* above it nothing was ever used */
+	uint32_t generation;	   /* the kernel side adds 1 at an exec */
+	uint32_t next_mapping;	   /* above it nothing was ever used */
 	struct extent *freed;
 	size_t freed_count, freed_capacity;
 	struct process_entry *processes;
@@ -97,7 +97,8 @@ void kernel_tables__free(struct kernel_tables *self)
 	free(self);
 }
 
-/* Writes to the memory of the map: a system call for each of a thousand rules takes a millisecond. */
+/* Writes to the memory of the map: a system call for each of a thousand rules takes a millisecond.
+ */
 static int map_rules(struct kernel_tables *self)
 {
 	void *memory;
@@ -196,8 +197,8 @@ int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
 	return err;
 }
 
-void kernel_tables__on_vm(struct kernel_tables *self,
-			  int (*need)(void *context, unsigned int kind), void *context)
+void kernel_tables__on_vm(struct kernel_tables *self, int (*need)(void *context, unsigned int kind),
+			  void *context)
 {
 	self->need = need;
 	self->need_context = context;

@@ -118,7 +118,10 @@ static int load_whole(struct vm_programs *self)
 	memcpy(whole->rodata, self->bpf->rodata, sizeof(*whole->rodata));
 	whole->rodata->with_luajit = true;
 	whole->rodata->with_puc = true;
-	bpf_object__for_each_program(program, whole->obj) bpf_program__set_autoload(program, false);
+	bpf_object__for_each_program(program, whole->obj)
+	{
+		bpf_program__set_autoload(program, false);
+	}
 	bpf_program__set_autoload(whole->progs.on_sample,
 				  bpf_program__autoload(self->bpf->progs.on_sample));
 	bpf_program__set_autoload(whole->progs.on_switch,
