@@ -246,7 +246,8 @@ rmSync(directory, { recursive: true, force: true });
 
 /* ---- the Firefox Profiler ---- */
 
-const environment = { ...process.env, PROFILER_CLI_SESSION_DIR: join(work, "firefox"), HOME: work };
+const SESSIONS = join(work, "firefox");
+const environment = { ...process.env, PROFILER_CLI_SESSION_DIR: SESSIONS, HOME: work };
 const CLI = join(modules, "@firefox-devtools/profiler-cli/dist/profiler-cli.js");
 
 function firefox(session, ...words) {
@@ -255,16 +256,22 @@ function firefox(session, ...words) {
 }
 
 /* What it says of a file when it has loaded it. Its own `load` waits for half a second only, which a busy machine
- * may take to start it. */
+ * may take to start it. A command that finds no session's file, or half of one, removes the socket that the daemon
+ * has just made, and nothing reaches it from then on: so the first one has to wait for the file. */
 async function firefoxLoaded(session) {
+	const file = join(SESSIONS, session + ".json");
+	let trouble = null;
+
 	for (const end = Date.now() + 60000; Date.now() < end;) {
 		try {
+			JSON.parse(readFileSync(file, "utf8"));
 			return JSON.parse(firefox(session, "profile", "info", "--all", "--json"));
 		} catch (error) {
+			trouble = error;
 			await new Promise((resume) => setTimeout(resume, 200));
 		}
 	}
-	throw new Error("the Firefox Profiler does not start");
+	throw new Error("the Firefox Profiler does not start: " + trouble.message);
 }
 
 /* The samples that it finds in a file, by function, of all threads. */
@@ -297,6 +304,7 @@ async function firefoxSums(kind, ending) {
 	return { functions, whole, names };
 }
 
+rmSync(SESSIONS, { recursive: true, force: true });
 for (const kind of KINDS) {
 	await test(`the Firefox Profiler, ${kind}: perf script`, async () => {
 		report(kind, ".perf.txt");
