@@ -38,8 +38,10 @@ static int add_all(struct doctor_trial *self, struct sampler *sampler, const pid
 int doctor_trial__run(struct doctor_trial *self, const pid_t *pids, size_t count, double seconds,
 		      void (*work)(void))
 {
-	struct sampler_options options = {
-		.rate_hz = self->rate_hz, .kernel = true, .refusal = &self->refusal};
+	struct sampler_options options = {.rate_hz = self->rate_hz,
+					  .kernel = true,
+					  .all_vms = true,
+					  .refusal = &self->refusal};
 	double started = now_seconds(), sampling;
 	struct sampler *sampler;
 	int err;

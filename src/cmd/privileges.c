@@ -21,7 +21,7 @@
 enum keep {
 	KEEP_NEVER,
 	KEEP_ALWAYS,	  /* while recording */
-	KEEP_NEW_TARGETS, /* while processes may be added; for programs only, not in effect */
+	KEEP_NEW_TARGETS, /* while processes may be added; permitted only, while programs may */
 };
 
 static const struct row {

@@ -2,6 +2,7 @@
 #include "record_builds.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "../output/text.h"
 #include "../vm/luajit.h"
@@ -25,6 +26,15 @@ static void warn_file(const struct modules *modules, const struct module *module
 	struct luajit_fact facts[LUAJIT_OFFSETS];
 	const struct luajit_fact *fact = file_conflict(modules, module, facts);
 
+	if (module->unwalked) {
+		fprintf(out, "luaspy: warning: ");
+		text__write(out, module->path);
+		fprintf(out,
+			": the BPF programs for its kind of Lua, which came after the start, could "
+			"not be loaded: %s. No Lua frames are shown for this file; C frames are "
+			"right. Begin again, now that it is there.\n",
+			strerror(-module->unwalked));
+	}
 	if (!fact)
 		return;
 	fprintf(out, "luaspy: warning: ");
@@ -74,6 +84,11 @@ void record_builds__print_conflicts(const struct modules *modules, const struct 
 	size_t i;
 
 	for (id = 0; (module = modules__find(modules, id)); id++) {
+		if (module->unwalked) {
+			fprintf(out, "  without Lua frames            ");
+			text__write(out, module->path);
+			fprintf(out, ": its programs could not be loaded\n");
+		}
 		fact = file_conflict(modules, module, facts);
 		if (!fact)
 			continue;

@@ -54,14 +54,25 @@ static int before_program(struct bpf_program *program, struct bpf_prog_load_opts
 	return 0;
 }
 
+struct sampler_bpf *bpf_loading__skeleton(struct kernel_btf *kernel_btf)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options);
+	const void *object;
+	size_t size;
+
+	object = sampler_bpf__elf_bytes(&size);
+	/* Else libbpf looks for the kernel's BTF itself, and tells what is wrong. */
+	if (!kernel_btf__open(object, size, kernel_btf))
+		options.btf_custom_path = kernel_btf->path;
+	return sampler_bpf__open_opts(&options);
+}
+
 int bpf_loading__open(struct bpf_loading **loading, struct sampler_bpf **bpf)
 {
 	struct bpf_loading *self = calloc(1, sizeof(*self));
 	LIBBPF_OPTS(libbpf_prog_handler_opts, options, .prog_prepare_load_fn = before_program);
 	static int handlers[SECTION_COUNT];
-	LIBBPF_OPTS(bpf_object_open_opts, open_options);
-	const void *object;
-	size_t size, i;
+	size_t i;
 	int err = 0;
 
 	if (!self)
@@ -77,11 +88,7 @@ int bpf_loading__open(struct bpf_loading **loading, struct sampler_bpf **bpf)
 		err = handlers[i] < 0 ? handlers[i] : 0;
 	}
 	if (!err) {
-		object = sampler_bpf__elf_bytes(&size);
-		/* Else libbpf looks for the kernel's BTF itself, and tells what is wrong. */
-		if (!kernel_btf__open(object, size, &self->kernel_btf))
-			open_options.btf_custom_path = self->kernel_btf.path;
-		self->bpf = sampler_bpf__open_opts(&open_options);
+		self->bpf = bpf_loading__skeleton(&self->kernel_btf);
 		err = self->bpf ? 0 : -errno;
 	}
 	if (err) {
@@ -115,8 +122,10 @@ int bpf_loading__start(struct bpf_loading *self)
 		return -ENOMEM;
 	current = self;
 	err = -pthread_create(&self->thread, NULL, load, self);
-	if (err)
+	if (err) {
+		current = NULL;
 		return err;
+	}
 	self->running = true;
 	pthread_mutex_lock(&self->lock);
 	while (!self->has_maps && !self->ended)

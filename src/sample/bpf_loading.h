@@ -10,6 +10,11 @@
 struct sampler_bpf; /* the BPF skeleton */
 struct bpf_loading;
 struct refusal;
+struct kernel_btf;
+
+/* Opens the skeleton with the part of the kernel's BTF that it needs, to be closed when it is
+ * loaded or destroyed. NULL with errno set. */
+struct sampler_bpf *bpf_loading__skeleton(struct kernel_btf *kernel_btf);
 
 /* Opens the skeleton: *bpf, whose settings are to be made before bpf_loading__start and which the
  * caller destroys, after bpf_loading__free. One at a time in a process. 0 or a negative errno. */

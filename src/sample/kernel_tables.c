@@ -13,7 +13,6 @@
 #include <uthash.h>
 
 #include "sampler.skel.h"
-#include "vm_kinds.h"
 
 /*
  * The mappings of all processes share one array. A process's new list is written to a free extent
@@ -40,9 +39,7 @@ struct process_entry {
 
 struct kernel_tables {
 	struct sampler_bpf *bpf;
-	struct walk_tables *copy;		       /* may be NULL */
-	int (*need)(void *context, unsigned int kind); /* may be NULL */
-	void *need_context;
+	struct walk_tables *copy; /* may be NULL */
 	uint32_t pending_count;
 	uint32_t pending_ids[MAX_PENDING];
 	int pending_tables[MAX_PENDING];
@@ -197,25 +194,9 @@ int kernel_tables__put_file(struct kernel_tables *self, uint32_t file_id,
 	return err;
 }
 
-void kernel_tables__on_vm(struct kernel_tables *self, int (*need)(void *context, unsigned int kind),
-			  void *context)
-{
-	self->need = need;
-	self->need_context = context;
-}
-
-static int prepare_vm(struct kernel_tables *self, unsigned int kind)
-{
-	return self->need ? self->need(self->need_context, kind) : 0;
-}
-
 int kernel_tables__put_build(struct kernel_tables *self, uint32_t vm,
 			     const struct luajit_build *build)
 {
-	int err = prepare_vm(self, VM_LUAJIT);
-
-	if (err)
-		return err;
 	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.builds), &vm, build, BPF_ANY) != 0)
 		return -errno;
 	return self->copy ? walk_tables__put_build(self->copy, build) : 0;
@@ -223,10 +204,6 @@ int kernel_tables__put_build(struct kernel_tables *self, uint32_t vm,
 
 int kernel_tables__put_puc(struct kernel_tables *self, uint32_t puc, const struct puc_build *build)
 {
-	int err = prepare_vm(self, VM_PUC);
-
-	if (err)
-		return err;
 	if (bpf_map_update_elem(bpf_map__fd(self->bpf->maps.pucs), &puc, build, BPF_ANY) != 0)
 		return -errno;
 	return self->copy ? walk_tables__put_puc(self->copy, build) : 0;

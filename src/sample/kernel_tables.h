@@ -22,11 +22,6 @@ struct kernel_tables;
 struct kernel_tables *kernel_tables__new(struct sampler_bpf *bpf, struct walk_tables *copy);
 void kernel_tables__free(struct kernel_tables *self);
 
-/* `need` is called before a VM of that kind (enum vm_kinds) is put in; what it returns, unless 0,
- * is returned by that. */
-void kernel_tables__on_vm(struct kernel_tables *self, int (*need)(void *context, unsigned int kind),
-			  void *context);
-
 /* Sends the rules that were interned since the last call. 0 or negative errno. */
 int kernel_tables__put_rules(struct kernel_tables *self, const struct unwind_rules *rules);
 

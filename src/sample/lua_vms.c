@@ -406,8 +406,11 @@ void lua_vms__refresh(struct lua_vms *self, const struct stack_store *stacks)
 	while ((stack = stack_store__next(stacks, stack)))
 		look_for_names(self, stack);
 	for (process = self->processes; process; process = process->hh.next) {
-		for (i = 0; process->lacks_names && i < process->count; i++)
-			read_names(self, process, &process->vms[i]);
+		for (i = 0; i < process->count; i++) {
+			if (process->lacks_names || !process->vms[i].builtins ||
+			    !lua_builtins__version(process->vms[i].builtins))
+				read_names(self, process, &process->vms[i]);
+		}
 		process->lacks_names = false;
 	}
 }

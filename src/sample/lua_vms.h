@@ -63,7 +63,7 @@ int lua_vms__new_image(struct lua_vms *self, uint32_t tgid);
 uint32_t lua_vms__image(const struct lua_vms *self, uint32_t tgid);
 
 /* Reads the VMs of those processes again, which are still there, in whose stacks a built-in or C
- * function has no name yet. */
+ * function has no name yet; and those whose version is not known. */
 void lua_vms__refresh(struct lua_vms *self, const struct stack_store *stacks);
 
 /* The Lua name of a BUILTIN frame (both words of the contract) in process `tgid`; NULL when it has

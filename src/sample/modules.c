@@ -14,6 +14,7 @@
 #include "../target/elf_file.h"
 #include "../unwind/unwind_table.h"
 #include "../vm/puc.h"
+#include "vm_kinds.h"
 
 /* Over all files of a recording: bytes of .eh_frame that are read; table entries that are sent, of
  * 8 bytes in the kernel (libc takes 30,000, libLLVM a million); time for symbols. Files beyond them
@@ -45,6 +46,8 @@ struct entry {
 struct modules {
 	struct kernel_tables *tables;
 	struct unwind_rules *rules;
+	int (*need)(void *context, unsigned int kind); /* may be NULL */
+	void *need_context;
 	struct entry *by_key;
 	struct entry **by_id;
 	uint32_t count, capacity;
@@ -94,6 +97,20 @@ void modules__free(struct modules *self)
 	free(self);
 }
 
+void modules__on_vm(struct modules *self, int (*need)(void *context, unsigned int kind),
+		    void *context)
+{
+	self->need = need;
+	self->need_context = context;
+}
+
+static bool can_walk(const struct modules *self, struct entry *entry, unsigned int kind)
+{
+	if (self->need)
+		entry->module.unwalked = self->need(self->need_context, kind);
+	return !entry->module.unwalked;
+}
+
 static int open_root(pid_t pid)
 {
 	char path[64];
@@ -125,7 +142,7 @@ static int find_puc(struct modules *self, struct entry *entry)
 		entry->module.puc_unknown = err == -EINVAL;
 		return 0;
 	}
-	if (err || self->puc_count == MAX_VMS)
+	if (err || self->puc_count == MAX_VMS || !can_walk(self, entry, VM_PUC))
 		return err;
 	err = kernel_tables__put_puc(self->tables, self->puc_count, &entry->puc);
 	if (!err)
@@ -148,7 +165,7 @@ static int build_tables(struct modules *self, struct entry *entry)
 		return err;
 	self->unwind_bytes += entry->table->bytes;
 	err = luajit__find(entry->file->elf, entry->table, self->rules, &entry->found);
-	if (err == 0 && self->vm_count < MAX_VMS) {
+	if (err == 0 && self->vm_count < MAX_VMS && can_walk(self, entry, VM_LUAJIT)) {
 		err = kernel_tables__put_build(self->tables, self->vm_count, &entry->found.build);
 		if (!err)
 			entry->module.vm = ++self->vm_count;

@@ -27,11 +27,17 @@ struct module {
 	bool puc_unknown; /* it has one, of a form that is not understood */
 	const char *name; /* base name of its path; "[vdso]" */
 	const char *path; /* as in the target's mount namespace */
+	int unwalked;	  /* why its Lua is not walked: the programs for it could not be loaded */
 	int error;	  /* why it has no tables: a file that could not be opened or is corrupt */
 };
 
 struct modules *modules__new(struct kernel_tables *tables);
 void modules__free(struct modules *self);
+
+/* `need` is called before the kernel is told of a Lua VM's code of that kind (enum vm_kinds). If it
+ * returns a negative errno the file counts as one without Lua, but for .unwalked. */
+void modules__on_vm(struct modules *self, int (*need)(void *context, unsigned int kind),
+		    void *context);
 
 /*
  * The module behind a mapping of `pid`, opened and sent to the kernel if it is new. A file that

@@ -215,7 +215,7 @@ static int start_loading(struct sampler *self, unsigned int vm_kinds)
 	bpf->rodata->with_times = self->options.times;
 	bpf->rodata->has_task_pt_regs =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_task_pt_regs, NULL) == 1;
-	self->programs = vm_programs__new(bpf, vm_kinds, self->options.refusal);
+	self->programs = vm_programs__new(bpf, vm_kinds);
 	if (!self->programs)
 		return -ENOMEM;
 	err = off_cpu__prepare(bpf, self->options.kind != SAMPLER_CPU, self->options.off_min_ns);
@@ -256,12 +256,12 @@ static int open_tables(struct sampler *self)
 	self->stacks = stack_store__new();
 	if (!self->tables || !self->stacks)
 		return -ENOMEM;
-	kernel_tables__on_vm(self->tables, vm_programs__need, self->programs);
 	if (self->options.stack_bytes)
 		stack_store__limit(self->stacks, self->options.stack_bytes);
 	self->modules = modules__new(self->tables);
 	if (!self->modules)
 		return -ENOMEM;
+	modules__on_vm(self->modules, vm_programs__need, self->programs);
 	self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	self->targets = targets__new(self->tables, self->modules, self->epoll_fd);
 	self->vms = lua_vms__new(self->modules, self->targets);
@@ -292,7 +292,7 @@ int sampler__new(const struct sampler_options *options, const pid_t *pids, size_
 		self->options.children = true;
 	raise_limits();
 	/* Of what a command executes nothing is known yet. */
-	err = start_loading(self, count ? vm_kinds__of(pids, count) : VM_ALL);
+	err = start_loading(self, count && !options->all_vms ? vm_kinds__of(pids, count) : VM_ALL);
 	if (err)
 		goto out;
 	err = open_tables(self);
@@ -340,8 +340,8 @@ void sampler__free(struct sampler *self)
 	walk_tables__free(&self->copy);
 	if (self->epoll_fd >= 0)
 		close(self->epoll_fd);
-	vm_programs__free(self->programs); /* with these maps */
 	sampler_bpf__destroy(self->bpf);
+	vm_programs__free(self->programs);
 	free(self);
 }
 

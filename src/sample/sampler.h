@@ -39,6 +39,7 @@ struct sampler_options {
 	bool coroutines;	 /* a frame where a coroutine begins */
 	bool times;		 /* when each sample (of CPU time) was taken: stored_stack.times */
 	bool user_walks;	 /* walks in user space will be done, too: sampler__tables */
+	bool all_vms;		 /* the programs for all kinds of Lua are loaded at once */
 	bool values;		 /* the values in Lua frames are sent: sampler__on_frame */
 	bool verbose;		 /* libbpf's warnings go to stderr */
 	struct refusal *refusal; /* may be NULL: set when the verifier refuses a program */

@@ -12,6 +12,7 @@
 /* More is not worth it: the verifier takes as long. Most processes of a recording are of the same
  * few programs. */
 #define MAX_FILES_SEEN 64
+#define MAX_FILE_BYTES (32u << 20) /* looking through that may take 0.1 s */
 #define MAX_TIME_NS    30000000u
 
 struct file_key {
@@ -52,7 +53,9 @@ static unsigned int kinds_of_file(pid_t pid, const struct map_entry *entry)
 
 	if (elf_file__open_mapping(pid, entry, &file) != 0)
 		return 0;
-	if (lua_texts__versions(file->elf, file->fd, &versions) == 0) {
+	if (file->size_bytes > MAX_FILE_BYTES) {
+		kinds = VM_ALL;
+	} else if (lua_texts__versions(file->elf, file->fd, &versions) == 0) {
 		if (versions.luajit[0])
 			kinds |= VM_LUAJIT;
 		else if (versions.puc[0] || versions.puc_short[0])
@@ -62,37 +65,36 @@ static unsigned int kinds_of_file(pid_t pid, const struct map_entry *entry)
 	return kinds;
 }
 
-/* False when it is not worth going on. */
-static bool look_at(struct search *self, pid_t pid, const struct maps *maps)
+static void look_at(struct search *self, pid_t pid, const struct maps *maps)
 {
 	size_t i;
 
-	for (i = 0; i < maps->count; i++) {
+	for (i = 0; self->kinds != VM_ALL && i < maps->count; i++) {
 		const struct map_entry *entry = &maps->entries[i];
 
 		if (!entry->executable || !map_entry__is_file(entry) || was_seen(self, entry))
 			continue;
-		if (self->seen_count == MAX_FILES_SEEN || now_ns() > self->deadline_ns)
-			return false;
+		if (self->seen_count == MAX_FILES_SEEN || now_ns() > self->deadline_ns) {
+			self->kinds = VM_ALL;
+			return;
+		}
 		self->seen[self->seen_count++] = (struct file_key){entry->device, entry->inode};
 		self->kinds |= kinds_of_file(pid, entry);
-		if (self->kinds == VM_ALL)
-			return false;
 	}
-	return true;
 }
 
 unsigned int vm_kinds__of(const pid_t *pids, size_t count)
 {
 	struct search self = {.deadline_ns = now_ns() + MAX_TIME_NS};
 	struct maps maps;
-	bool all = true;
 	size_t i;
 
-	for (i = 0; all && i < count; i++) {
+	for (i = 0; self.kinds != VM_ALL && i < count; i++) {
+		if (now_ns() > self.deadline_ns)
+			return VM_ALL;
 		if (maps__read(pids[i], &maps) == 0)
-			all = look_at(&self, pids[i], &maps);
+			look_at(&self, pids[i], &maps);
 		maps__free(&maps);
 	}
-	return all ? self.kinds : VM_ALL;
+	return self.kinds;
 }

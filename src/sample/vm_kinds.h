@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which kinds of Lua VM processes have, told by texts in their files, in some milliseconds: what
- * the BPF programs are loaded for (vm_programs.h). A guess, which modules.h makes sure of.
+ * Which kinds of Lua VM processes have, told by texts in their files: what the BPF programs are
+ * loaded for (vm_programs.h). A guess, made in some milliseconds or not at all; modules.h makes
+ * sure.
  */
 #ifndef LUASPY_VM_KINDS_H
 #define LUASPY_VM_KINDS_H

@@ -169,7 +169,7 @@ int maps__read(pid_t pid, struct maps *maps)
 	file = fopen(path, "re");
 	if (!file)
 		return errno == ENOENT ? -ESRCH : -errno;
-	/* The kernel gives a page at a time; the C library would ask for a quarter of it. */
+	/* In fewer system calls than with the C library's 1 KB; the kernel gives a page or so. */
 	setvbuf(file, NULL, _IOFBF, READ_BYTES);
 	err = maps__parse(file, maps);
 	fclose(file);

@@ -94,6 +94,11 @@ def wait_until(condition, seconds=10):
     return None
 
 
+def loads_by_kind():
+    """Whether luaspy loads its programs for the kinds of Lua that there are (src/sample/vm_programs.c)."""
+    return tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2]) >= (6, 8)
+
+
 def fixture(name):
     """The luajit command of a fixture, or None."""
     path = os.path.join(FIXTURES, name, "luajit")

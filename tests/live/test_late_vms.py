@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A kind of Lua that a target gets while it is recorded: the programs, which were loaded for those that there were, are
-loaded once more, and from then on its frames are there as if it had been there from the start."""
+loaded once more, and from then on its frames are there as if it had been there from the start. And where they cannot
+be, that is said, and the rest is right."""
 import os
 import re
 import subprocess
@@ -21,7 +22,7 @@ LATE = r"""
 #include <fcntl.h>
 #include <unistd.h>
 static volatile unsigned long sink;
-static int commands;
+static int commands, naps;
 static void *library;
 static int waits(void) {
 	char byte;
@@ -33,6 +34,8 @@ __attribute__((noinline)) void work_in_c(void) {
 			sink += (unsigned long)i;
 }
 static int go_on(void *L) {
+	if (naps)
+		usleep(1000);
 	((void (*)(void *, int))dlsym(library, "lua_pushboolean"))(L, waits());
 	return 1;
 }
@@ -58,6 +61,7 @@ __attribute__((noinline)) int work_in_lua(const char *name) {
 }
 int main(int argc, char **argv) {
 	commands = atoi(argv[1]);
+	naps = getenv("NAPS") != NULL;
 	fcntl(commands, F_SETFL, O_NONBLOCK);
 	for (int i = 2; i + 1 < argc; i += 2) {
 		work_in_c();
@@ -73,12 +77,14 @@ int main(int argc, char **argv) {
 class Late:
     """The program, with the libraries that it is going to open."""
 
-    def __init__(self, program, names):
+    def __init__(self, *names, **environment):
         commands, self.pipe = os.pipe()
-        arguments = [word for name in names for word in (LIBRARIES[name], name.split()[0].lower())]
-        self.process = live.start([program, str(commands), *arguments], pass_fds=[commands])
+        arguments = [word for name in names for word in (LIBRARIES[name], WORDS[name])]
+        self.process = live.start([late, str(commands), *arguments], pass_fds=[commands],
+                                  env=dict(os.environ, **environment))
         os.close(commands)
         self.pid = self.process.pid
+        self.count = len(names)
 
     def next(self):
         os.write(self.pipe, b".")
@@ -88,65 +94,127 @@ class Late:
         live.stop(self.process)
 
 
-def loaded_programs(pid):
-    """How many sampling programs a luaspy has."""
-    folder = "/proc/%d/fdinfo" % pid
-    facts = [live.read(os.path.join(folder, name)) for name in os.listdir(folder)]
-    return sum(text.count(b"\nprog_type:\t7\n") for text in facts)  # BPF_PROG_TYPE_PERF_EVENT
+def verified(pid):
+    """How many instructions the verifier went through for the largest of a luaspy's programs, the one that walks; 0: it
+    is not loaded yet."""
+    try:
+        folder = "/proc/%d/fdinfo" % pid
+        facts = [live.read(os.path.join(folder, name)).decode() for name in os.listdir(folder)]
+    except OSError:
+        return 0
+    found = [int(n) for text in facts for n in re.findall(r"^verified_insns:\s*(\d+)", text, re.M)]
+    return max((n for n in found if n > 5000), default=0)
 
 
-def effective(pid):
+def sets(pid):
     with open("/proc/%d/status" % pid) as f:
         return {key: int(value, 16) for key, value in re.findall(r"^(Cap\w+):\s*(\w+)", f.read(), re.M)}
 
 
-def recorded(target, names, *options):
-    """Records while it opens its libraries; the stacks, and how many sampling programs there were after each."""
-    path = os.path.join(live.SCRATCH, "late.folded")
-    luaspy = live.start([live.LUASPY, "record", "-F", "499", "-f", "folded", "-o", path, *options, "-p", str(target.pid)],
-                        stderr=subprocess.PIPE)
-    programs = []
-    live.wait_until(lambda: loaded_programs(luaspy.pid))
-    for _ in names:
+def limit_files(pid, limit):
+    subprocess.check_call(["prlimit", "--pid", str(pid), "--nofile=%d:" % limit])
+
+
+class Recorded:
+    """A recording of a target while it opens its libraries: what came out, and what luaspy was before they came."""
+
+    def __init__(self, target, *options, prefix=(), few_files=False):
+        path = os.path.join(live.SCRATCH, "late.folded")
+        luaspy = live.start([*prefix, live.LUASPY, "record", "-f", "folded", "-o", path, *options, "-p",
+                             str(target.pid)], stderr=subprocess.PIPE)
+        live.wait_until(lambda: verified(luaspy.pid) or luaspy.poll() is not None)
         time.sleep(1)
-        programs.append(loaded_programs(luaspy.pid))
-        if len(programs) == 1:
-            capabilities = effective(luaspy.pid)
-        target.next()  # opens it
-        time.sleep(2)
-        target.next()  # leaves it
-    time.sleep(1)
-    programs.append(loaded_programs(luaspy.pid))
-    luaspy.terminate()
-    errors = luaspy.stderr.read().decode(errors="replace")
-    return live.Recording(luaspy.wait(), errors, live.read(path).decode(errors="replace")), programs, capabilities
+        self.verified, self.sets = verified(luaspy.pid), sets(luaspy.pid)
+        if few_files:
+            limit_files(luaspy.pid, max(map(int, os.listdir("/proc/%d/fd" % luaspy.pid))) + 8)
+        for _ in range(target.count):
+            target.next()  # opens it
+            time.sleep(2)
+            target.next()  # leaves it
+            time.sleep(1)
+        if few_files:
+            limit_files(luaspy.pid, 1024)
+        luaspy.terminate()
+        errors = luaspy.stderr.read().decode(errors="replace")
+        self.result = live.Recording(luaspy.wait(), errors, live.read(path).decode(errors="replace"))
+        self.errors = self.result.stderr
+        self.total = sum(n for _, n in self.result.stacks)
+
+    def share(self, test):
+        return self.result.count_where(test) / max(1, self.total)
+
+    def share_of(self, name):
+        """Of the stacks with this Lua's frames in their order."""
+        wanted = [WORDS[name] + "_outer", WORDS[name] + "_inner"]
+        return self.share(lambda f: [found["name"] for found in live.lua_frames(f)][1:3] == wanted)
+
+
+def incomplete(frames):
+    return any(x.startswith("[incomplete") for x in frames)
 
 
 PERFMON = 1 << 38
+WORDS = {"PUC Lua": "puc", "LuaJIT": "luajit"}
 late = live.compile_c(LATE, "late", "-ldl")
+by_kind = live.loads_by_kind()
+
+# Of a command nothing is known when the programs are loaded.
+command = live.start([live.LUASPY, "record", "-q", "-o", os.devnull, "--", "sleep", "3"])
+live.wait_until(lambda: verified(command.pid))
+whole = verified(command.pid)
+doctor = live.start([live.LUASPY, "doctor"], stdout=subprocess.DEVNULL)
+live.wait_until(lambda: verified(doctor.pid) or doctor.poll() is not None)
+tried = doctor.poll() is None and verified(doctor.pid)
+live.check("doctor tries all of them", tried > 0.9 * whole, tried, whole)
+
 for names in (("PUC Lua", "LuaJIT"), ("LuaJIT", "PUC Lua")):
     title = ", then ".join(names)
-    target = Late(late, names)
-    r, programs, capabilities = recorded(target, names)
+    target = Late(*names)
+    r = Recorded(target, "-F", "499")
     target.stop()
-    incomplete = r.count_where(lambda f: any(x.startswith("[incomplete") for x in f))
-    shares = {}
-    for name in names:
-        word = name.split()[0].lower()
-        shares[name] = r.count_where(lambda f: [found["name"] for found in live.lua_frames(f)][1:3] ==
-                                     [word + "_outer", word + "_inner"])
-    own = r.count_where(lambda f: "work_in_c" in f)
-    live.note("%s: %d samples, in C %d, %s, incomplete %d; programs %s" %
-              (title, r.samples, own, shares, incomplete, programs))
-    live.check("%s: the recording" % title, r.status == 0 and r.samples > 1000, r.stderr)
-    live.check("%s: loaded once more, when the first comes" % title, programs == [1, 2, 2], programs)
-    live.check("%s: until then the right to load is kept, and not in effect" % title,
-               capabilities["CapPrm"] & PERFMON and not capabilities["CapEff"] & PERFMON, capabilities)
-    live.check("%s: the frames of both, from main on" % title,
-               all(n > 0.08 * r.samples for n in shares.values()) and own > 0.2 * r.samples,
-               shares, own, r.stderr)
+    own = r.share(lambda f: "work_in_c" in f)
+    shares = {name: r.share_of(name) for name in names}
+    live.note("%s: %d samples, in C %.2f, %s, incomplete %.3f; verified %d of %d" %
+              (title, r.total, own, shares, r.share(incomplete), r.verified, whole))
+    live.check("%s: the recording" % title, r.result.status == 0 and r.total > 1000, r.errors)
+    live.check("%s: no walk of Lua is loaded before it comes" % title, not by_kind or r.verified < 0.5 * whole,
+               r.verified, whole)
+    live.check("%s: until then the right to load is kept, and not in effect" % title, not by_kind or
+               r.sets["CapPrm"] & PERFMON and not r.sets["CapEff"] & PERFMON, r.sets)
+    live.check("%s: the frames of both, from main on" % title, min(shares.values()) > 0.1 and own > 0.2, shares, own,
+               r.errors)
     # While the verifier works what is new has no table yet, and its samples say so.
-    live.check("%s: little is incomplete" % title, incomplete < 0.2 * r.samples, incomplete, r.samples)
-    wrong = r.count_where(lambda f: "work_in_lua" in f and "main" not in f or "work_in_c" in f and live.lua_frames(f))
+    live.check("%s: little is incomplete" % title, r.share(incomplete) < 0.15, r.share(incomplete), r.errors)
+    wrong = r.share(lambda f: not incomplete(f) and (
+        "main" not in f or "work_in_c" in f and live.lua_frames(f) or live.lua_frames(f) and "work_in_lua" not in f))
     live.check("%s: nothing stands in the wrong place" % title, wrong == 0, wrong)
+
+# Off the CPU another program walks.
+target = Late("LuaJIT", "PUC Lua", NAPS="1")
+r = Recorded(target, "--off-cpu")
+target.stop()
+slept = {name: r.share(lambda f: any("usleep" in x or "nanosleep" in x for x in f) and
+                       any(found["name"] == word + "_outer" for found in live.lua_frames(f)))
+         for name, word in WORDS.items()}
+live.check("off the CPU: the frames of both", r.result.status == 0 and min(slept.values()) > 0.3, slept, r.errors)
+
+# A right that contains the one that it takes.
+target = Late("PUC Lua")
+kept = "-all,+bpf,+sys_admin,+sys_ptrace,+dac_read_search,+checkpoint_restore"
+r = Recorded(target, "-F", "499", prefix=["setpriv", "--bounding-set=" + kept])
+target.stop()
+live.check("with CAP_SYS_ADMIN instead of CAP_PERFMON", r.result.status == 0 and r.share_of("PUC Lua") > 0.2,
+           r.sets, r.errors)
+
+# No room for what is opened while they are loaded.
+target = Late("PUC Lua")
+r = Recorded(target, "-F", "499", few_files=True)
+target.stop()
+lines = re.findall(r"warning: (\S*liblua5.4\S*): the BPF programs for its kind of Lua, which came after the start, could "
+                   r"not be loaded: Too many open files\.", r.errors)
+live.check("they cannot be loaded: one line says so", r.result.status == 0 and (len(lines) == 1 or not by_kind),
+           r.errors)
+in_lua = r.share(lambda f: "work_in_lua" in f)
+live.check("... and the C frames are there", in_lua > 0.2 and r.share(incomplete) < 0.15 and
+           (r.share_of("PUC Lua") == 0 or not by_kind), in_lua, r.share(incomplete), r.errors)
 live.finish()
