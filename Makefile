@@ -105,7 +105,7 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o off_cpu.o sampler.o): $(B)/sampler.skel.h
+$(addprefix $(B)/src/sample/,bpf_loading.o kernel_tables.o off_cpu.o sampler.o vm_programs.o): $(B)/sampler.skel.h
 $(B)/src/sample/thread_states.o: $(B)/tasks.skel.h
 $(B)/src/sample/kernel_names.o: $(B)/kernel_names.skel.h
 $(B)/src/sample/bpf_objects.o: $(BPF_SKEL) $(BPF_OBJECT)
