@@ -291,8 +291,9 @@ def nginx():
     live.note("nginx: %s" % r.stderr.splitlines()[0])
     live.check("nginx: on and off the CPU together are the recording's time (%d us)" % r.samples,
                abs(r.samples - 3e6) < 0.1 * 3e6, r.stderr)
+    # (Some 5 of 10,000 come while the VM changes its own structures, and say so; of these 1,200 that may be three.)
     live.check("nginx: whole stacks with their Lua frames", (r.complete() or 0) >= 99.5 and
-               (r.lua_complete() or 0) >= 99.9, r.stderr)
+               (r.lua_complete() or 0) >= 99.7, r.stderr)
     live.check("nginx: nothing lost", r.lost() == 0, r.stderr)
     r = live.record("--off-cpu", "-d", 1, "-p", server.worker)
     live.check("nginx: an idle worker waits for events", r.count_where(
