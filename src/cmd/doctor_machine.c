@@ -13,6 +13,7 @@
 
 #include "../symbol/kernel_symbols.h"
 #include "../target/container.h"
+#include "../target/kernel_version.h"
 #include "../target/process_info.h"
 #include "../target/small_file.h"
 #include "doctor_trial.h"
@@ -36,14 +37,6 @@ static long read_sysctl(const char *path, long otherwise)
 	return end == line ? otherwise : value;
 }
 
-/* 0 when the release does not look like a version. */
-static unsigned int kernel_version(const struct utsname *kernel)
-{
-	unsigned int major, minor;
-
-	return sscanf(kernel->release, "%u.%u", &major, &minor) == 2 ? major << 16 | minor : 0;
-}
-
 static void check_kernel(struct doctor_section *section)
 {
 	struct doctor_check *check = doctor_section__add(section, "kernel");
@@ -51,7 +44,7 @@ static void check_kernel(struct doctor_section *section)
 
 	uname(&kernel);
 	doctor_check__found(check, DOCTOR_OK, "Linux %s, %s", kernel.release, kernel.machine);
-	if (kernel_version(&kernel) < (OLDEST_MAJOR << 16 | OLDEST_MINOR)) {
+	if (kernel_version() < KERNEL_VERSION_OF(OLDEST_MAJOR, OLDEST_MINOR)) {
 		check->status = DOCTOR_FAIL;
 		doctor_check__advise(check, "luaspy needs Linux %d.%d or newer.", OLDEST_MAJOR,
 				     OLDEST_MINOR);

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "../target/kernel_version.h"
 #include "../target/small_file.h"
 
 #define NONE (-1)
@@ -66,11 +66,9 @@ _Static_assert(ROWS <= PRIVILEGES_MAX, "the callers' arrays");
 
 bool privileges__locked_memory_counts(void)
 {
-	unsigned int major = 0, minor = 0;
-	struct utsname name;
+	unsigned int version = kernel_version();
 
-	return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
-	       (major < 5 || (major == 5 && minor < 11));
+	return version && version < KERNEL_VERSION_OF(5, 11);
 }
 
 /* The capability of `set` that does for a row; NONE when it has none. */

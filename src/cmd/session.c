@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "../target/kernel_version.h"
 #include "../target/process_info.h"
 #include "kernel_needs.h"
 #include "record_files.h"
@@ -48,12 +49,10 @@ void session__print_load_error(const struct session *self, int err, bool verbose
 {
 	char why[PRIVILEGES_TEXT_BYTES];
 	struct utsname kernel = {};
-	unsigned int major = 0, minor = 0;
 	bool denied = err == -EPERM || err == -EACCES, old, may_load;
 
 	uname(&kernel);
-	sscanf(kernel.release, "%u.%u", &major, &minor);
-	old = major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR);
+	old = kernel_version() < KERNEL_VERSION_OF(OLDEST_MAJOR, OLDEST_MINOR);
 	/* What the verifier has refused to somebody who may load programs is no matter of
 	 * privilege. */
 	may_load = privileges__have(CAP_BPF) && privileges__have(CAP_PERFMON);

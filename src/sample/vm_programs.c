@@ -6,13 +6,12 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "../target/capabilities.h"
+#include "../target/kernel_version.h"
 #include "bpf_loading.h"
 #include "kernel_btf.h"
 #include "sampler.skel.h"
@@ -28,11 +27,7 @@ struct vm_programs {
 /* Before that the verifier goes through functions that nothing calls as well. */
 static bool verifier_is_lazy(void)
 {
-	unsigned int major = 0, minor = 0;
-	struct utsname name;
-
-	return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
-	       (major > 6 || (major == 6 && minor >= 8));
+	return kernel_version() >= KERNEL_VERSION_OF(6, 8);
 }
 
 /* The kernel's interpreter, which runs programs where the JIT compiler is off, knows no tail calls
